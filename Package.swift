@@ -1,0 +1,74 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What holds for every target of our own: Swift 6, and a warning is an error.
+let ours: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("MemberImportVisibility")]
+/// Kernels are optimised in debug builds too: a test on a real model would take minutes without.
+let oursC: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-c23-extensions", "-O3"])]
+
+func library(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+  .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: ours)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)", swiftSettings: ours)
+}
+
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
+let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let http = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
+
+let package = Package(
+  name: "drover",
+  products: [
+    .executable(name: "drover", targets: ["drover"]),
+    .library(name: "Drover", targets: ["Catalog", "Transfer", "Integrity", "Checkpoint", "Tokenization", "Inference"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+  ],
+  targets: [
+    // The program: one file a subcommand.
+    .executableTarget(
+      name: "drover",
+      dependencies: [
+        "Catalog", "Transfer", "Integrity", "Checkpoint", "Tokenization", "Inference", "Terminal", "CDemoModel",
+        arguments, http, system,
+      ],
+      swiftSettings: ours),
+
+    // The libraries. Arrows point down this list, never up.
+    library("Inference", ["Checkpoint", "Tokenization", "CKernels", system]),
+    library("Checkpoint", ["Integrity", "Tokenization", system]),
+    library("Tokenization", [protobuf, collections]),
+    library("Transfer", ["CCurl", "Integrity", system]),
+    library("Integrity", ["COpenSSL", "CKernels", system]),
+    library("Catalog", ["Manifests"]),
+    library("Terminal"),
+    .target(name: "Manifests", path: "Manifests", resources: [.embedInCode("releases")], swiftSettings: ours),
+
+    // C: system libraries, kernels that need an instruction set picked at run time, and bytes built into the binary.
+    .target(name: "CKernels", cSettings: oursC),
+    .target(name: "CDemoModel", exclude: ["model"], cSettings: oursC),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+
+    // Tests: a folder a library, then what needs a peer, a fault or the whole program.
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: ours),
+    tests("CatalogTests", ["Catalog"]),
+    tests("IntegrityTests", ["Integrity"]),
+    tests("TransferTests", ["Transfer", http]),
+    tests("TokenizationTests", ["Tokenization"]),
+    tests("CheckpointTests", ["Checkpoint"]),
+    tests("InferenceTests", ["Inference"]),
+    tests("CommandTests", ["Terminal"]),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu17
+)

@@ -1,0 +1,3 @@
+#pragma once
+/// The widest vector instruction set that both this processor and the kernels know: "avx512", "avx2", "sse2", "neon" or "plain".
+const char *drover_cpu_best(void);

@@ -1,0 +1,31 @@
+import SystemPackage
+
+/// A checkpoint of logical tensors: what every reader makes and every writer, plan and engine takes.
+///
+/// Nothing is loaded. The tensors say where their parts lie in `files`, which are mapped.
+public struct Checkpoint: Sendable {
+  /// How the weights lie on disk.
+  public enum Format: String, Sendable, CaseIterable, Codable {
+    case pth, safetensors, hf, gguf
+  }
+
+  public let format: Format
+  /// How many shards each split tensor is cut into; 1 when it isn't.
+  public let modelParallel: Int
+  public let params: ModelParams
+  /// In Meta's order: embeddings, the layers, the final norm, the output.
+  public let tensors: [LogicalTensor]
+  /// The mapped files that `LogicalTensor.Part.file` counts in.
+  public let files: [MappedFile]
+
+  public init(format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [MappedFile]) {
+    self.format = format
+    self.modelParallel = modelParallel
+    self.params = params
+    self.tensors = tensors
+    self.files = files
+  }
+
+  /// The tensor with Meta's name `name`, if the checkpoint has it.
+  public subscript(name: String) -> LogicalTensor? { tensors.first { $0.name == name } }
+}

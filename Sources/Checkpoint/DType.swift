@@ -1,0 +1,31 @@
+/// The element types that checkpoints hold. Quantized types are ggml's: blocks of 32 elements with a scale.
+public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
+  case f32, f16, bf16
+  /// Per block a float16 scale `d` and 32 signed bytes: `d * q`.
+  case q8_0
+  /// Per block a float16 scale `d` and 32 nibbles: `d * (q - 8)`.
+  case q4_0
+  /// Per block float16 scale `d` and minimum `m`, and 32 nibbles: `d * q + m`.
+  case q4_1
+
+  /// Elements that are stored together; 1 unless quantized.
+  public var blockElements: Int {
+    switch self {
+    case .f32, .f16, .bf16: 1
+    case .q8_0, .q4_0, .q4_1: 32
+    }
+  }
+
+  /// Bytes of one block.
+  public var blockBytes: Int {
+    switch self {
+    case .f32: 4
+    case .f16, .bf16: 2
+    case .q8_0: 34
+    case .q4_0: 18
+    case .q4_1: 20
+    }
+  }
+
+  public var isQuantized: Bool { blockElements > 1 }
+}

@@ -1,0 +1,53 @@
+/// A model's hyperparameters, as Meta's `params.json` names them.
+public struct ModelParams: Sendable, Equatable {
+  /// Width of the residual stream.
+  public var dim: Int
+  public var layers: Int
+  public var heads: Int
+  /// Key and value heads; equal to `heads` without grouped-query attention.
+  public var kvHeads: Int
+  /// Width of a head: `dim / heads` unless the shapes say otherwise.
+  public var headDim: Int
+  /// Width of the feed-forward layer, as the shapes have it.
+  public var hiddenDim: Int
+  public var vocabularySize: Int
+  public var normEpsilon: Float
+  public var ropeTheta: Double
+  /// Llama 3.1's frequency scaling; nil without.
+  public var ropeScaling: RoPEScaling?
+  /// The output projection is the embedding table itself; the checkpoint then may have no `output.weight`.
+  public var tiedEmbeddings: Bool
+
+  /// The scaling of Llama 3.1 and later (`use_scaled_rope`).
+  public struct RoPEScaling: Sendable, Equatable {
+    public var factor: Double
+    public var lowFrequencyFactor: Double
+    public var highFrequencyFactor: Double
+    /// Positions the model was first trained for.
+    public var originalContext: Int
+
+    public init(factor: Double = 8, lowFrequencyFactor: Double = 1, highFrequencyFactor: Double = 4, originalContext: Int = 8192) {
+      self.factor = factor
+      self.lowFrequencyFactor = lowFrequencyFactor
+      self.highFrequencyFactor = highFrequencyFactor
+      self.originalContext = originalContext
+    }
+  }
+
+  public init(
+    dim: Int, layers: Int, heads: Int, kvHeads: Int, headDim: Int, hiddenDim: Int, vocabularySize: Int, normEpsilon: Float,
+    ropeTheta: Double, ropeScaling: RoPEScaling? = nil, tiedEmbeddings: Bool = false
+  ) {
+    self.dim = dim
+    self.layers = layers
+    self.heads = heads
+    self.kvHeads = kvHeads
+    self.headDim = headDim
+    self.hiddenDim = hiddenDim
+    self.vocabularySize = vocabularySize
+    self.normEpsilon = normEpsilon
+    self.ropeTheta = ropeTheta
+    self.ropeScaling = ropeScaling
+    self.tiedEmbeddings = tiedEmbeddings
+  }
+}

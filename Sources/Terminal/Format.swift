@@ -1,0 +1,58 @@
+/// Numbers as people say them.
+public enum Format {
+  /// `1.5 GB`: decimal units, three significant digits.
+  public static func bytes(_ count: Int) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB"]
+    var value = Double(count)
+    var unit = 0
+    while value >= 999.5, unit < units.count - 1 {
+      value /= 1000
+      unit += 1
+    }
+    return unit == 0 ? "\(count) B" : "\(significant(value)) \(units[unit])"
+  }
+
+  /// `12.3 MB/s`.
+  public static func rate(_ bytesPerSecond: Double) -> String { bytes(Int(bytesPerSecond.rounded())) + "/s" }
+
+  /// `0.34 s`, `42 s`, `3 min 12 s`, `2 h 05 min`.
+  public static func duration(_ seconds: Double) -> String {
+    if seconds < 10 { return "\(significant(max(0, seconds))) s" }
+    let whole = Int(seconds.rounded())
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return "\(whole / 60) min \(padded(whole % 60, 2)) s" }
+    return "\(whole / 3600) h \(padded(whole % 3600 / 60, 2)) min"
+  }
+
+  /// `1,234,567`.
+  public static func count(_ value: Int) -> String {
+    let digits = String(value.magnitude)
+    var grouped = ""
+    for (index, digit) in digits.enumerated() {
+      if index > 0, (digits.count - index) % 3 == 0 { grouped += "," }
+      grouped.append(digit)
+    }
+    return (value < 0 ? "-" : "") + grouped
+  }
+
+  /// `value` with `places` digits after the point.
+  public static func fixed(_ value: Double, _ places: Int) -> String {
+    guard value.isFinite else { return "\(value)" }
+    var scale = 1.0
+    for _ in 0..<places { scale *= 10 }
+    let scaled = (abs(value) * scale).rounded()
+    guard scaled < 1e18 else { return "\(value)" }
+    let whole = Int(scaled)
+    let sign = value < 0 && whole > 0 ? "-" : ""
+    return places == 0 ? "\(sign)\(whole)" : "\(sign)\(whole / Int(scale)).\(padded(whole % Int(scale), places))"
+  }
+
+  private static func significant(_ value: Double) -> String {
+    fixed(value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0)
+  }
+
+  private static func padded(_ value: Int, _ width: Int) -> String {
+    let digits = String(value)
+    return String(repeating: "0", count: max(0, width - digits.count)) + digits
+  }
+}

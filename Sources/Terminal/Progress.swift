@@ -1,0 +1,196 @@
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// How progress is shown on standard error.
+public enum ProgressMode: String, Sendable, CaseIterable {
+  /// Bars on a terminal, else a plain line every few seconds.
+  case auto
+  case bar, plain, json, none
+
+  var resolved: ProgressMode {
+    guard self == .auto else { return self }
+    return Console.isTerminal(STDERR_FILENO) ? .bar : .plain
+  }
+}
+
+/// Work that advances in bytes: one item a file, and a total when there are several.
+///
+/// Any thread may report; a thread of its own draws, ten times a second.
+public final class ProgressDisplay: Sendable {
+  /// How one item stands.
+  struct Item {
+    var name: String
+    /// Bytes in all; nil while unknown.
+    var total: Int?
+    var done = 0
+    /// Bytes that were there before this run, which its rate must not count.
+    var before = 0
+    /// When the item first moved.
+    var started: Double?
+    var outcome: String?
+    var failed = false
+    var announced = false
+  }
+
+  struct State {
+    var items: [Item] = []
+    var drawnLines = 0
+    var lastLine = 0.0
+    var rate = RateMeter()
+    var closed = false
+  }
+
+  private let mode: ProgressMode
+  private let state = Mutex(State())
+  private let start = monotonicSeconds()
+  /// What is being done, such as `verify`; the first word of plain lines.
+  private let verb: String
+
+  /// Starts showing progress, until `close()`. One display is shown at a time.
+  public init(_ verb: String, mode: ProgressMode) {
+    self.verb = verb
+    self.mode = mode.resolved
+    guard self.mode != .none else { return }
+    Console.lock.withLock { $0 = self }
+    let thread = DrawingThread { [weak self] in self?.tick() ?? false }
+    thread.start()
+  }
+
+  /// Adds an item and returns its number.
+  public func add(_ name: String, total: Int?) -> Int {
+    state.withLock { state in
+      state.items.append(Item(name: name, total: total))
+      return state.items.count - 1
+    }
+  }
+
+  /// Says that `item` stands at `done` bytes.
+  /// - Parameter before: bytes of those that were there before this run.
+  public func update(_ item: Int, done: Int, total: Int? = nil, before: Int? = nil) {
+    let now = monotonicSeconds()
+    state.withLock { state in
+      guard state.items.indices.contains(item) else { return }
+      if let total { state.items[item].total = total }
+      if let before { state.items[item].before = before }
+      state.items[item].done = done
+      if state.items[item].started == nil { state.items[item].started = now }
+      state.rate.record(state.items.reduce(0) { $0 + $1.done - $1.before }, at: now)
+    }
+  }
+
+  /// Says that `item` has ended, with a word on how.
+  public func finish(_ item: Int, _ outcome: String, failed: Bool = false) {
+    state.withLock { state in
+      guard state.items.indices.contains(item) else { return }
+      state.items[item].outcome = outcome
+      state.items[item].failed = failed
+    }
+  }
+
+  /// Draws once more, and stops.
+  public func close() {
+    guard mode != .none else { return }
+    Console.lock.withLock { current in
+      draw(final: true)
+      state.withLock { $0.closed = true }
+      if current === self { current = nil }
+    }
+  }
+
+  /// Clears the bars, writes something else, and leaves redrawing to the next tick. The console's lock is held.
+  func interrupt(_ body: () -> Void) {
+    if mode == .bar {
+      let lines = state.withLock { state in
+        defer { state.drawnLines = 0 }
+        return state.drawnLines
+      }
+      Console.write(Self.erase(lines), to: STDERR_FILENO)
+    }
+    body()
+  }
+
+  private func tick() -> Bool {
+    Console.lock.withLock { current in
+      guard current === self else { return false }
+      draw(final: false)
+      return true
+    }
+  }
+
+  private func draw(final: Bool) {
+    let now = monotonicSeconds()
+    let text = state.withLock { state -> String in
+      guard !state.closed else { return "" }
+      let renderer = ProgressRenderer(verb: verb, width: Console.width, style: .standardError, elapsed: now - start)
+      switch mode {
+      case .bar:
+        let lines = renderer.bars(&state, final: final)
+        let frame = Self.erase(state.drawnLines) + lines.scrolled.joined() + lines.live.joined()
+        state.drawnLines = final ? 0 : lines.live.count
+        return frame
+      case .plain:
+        guard final || now - state.lastLine >= 5 else { return renderer.plainOutcomes(&state) }
+        defer { state.lastLine = now }
+        return renderer.plainOutcomes(&state) + (state.lastLine == 0 && !final ? "" : renderer.plainTotal(state, final: final))
+      case .json:
+        guard final || now - state.lastLine >= 0.5 else { return "" }
+        state.lastLine = now
+        return renderer.json(state, final: final)
+      case .auto, .none: return ""
+      }
+    }
+    if !text.isEmpty { Console.write(text, to: STDERR_FILENO) }
+  }
+
+  private static func erase(_ lines: Int) -> String {
+    lines == 0 ? "\r\u{1B}[J" : "\u{1B}[\(lines)A\r\u{1B}[J"
+  }
+}
+
+/// Bytes a second over the last few seconds.
+struct RateMeter {
+  private var samples: [(time: Double, bytes: Int)] = []
+
+  mutating func record(_ bytes: Int, at time: Double) {
+    if let last = samples.last, time - last.time < 0.1 { return }
+    samples.append((time, bytes))
+    while samples.count > 2, time - samples[0].time > 5 { samples.removeFirst() }
+  }
+
+  var bytesPerSecond: Double {
+    guard let first = samples.first, let last = samples.last, last.time > first.time else { return 0 }
+    return max(0, Double(last.bytes - first.bytes) / (last.time - first.time))
+  }
+}
+
+/// Seconds on a clock that never steps.
+public func monotonicSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
+
+/// Calls its body ten times a second until it says false.
+private struct DrawingThread {
+  let body: @Sendable () -> Bool
+
+  func start() {
+    let box = Unmanaged.passRetained(Box(body))
+    var thread = pthread_t()
+    let failed = pthread_create(&thread, nil, { raw in
+      guard let raw else { return nil }
+      let box = Unmanaged<Box>.fromOpaque(raw).takeRetainedValue()
+      repeat { usleep(100_000) } while box.body()
+      return nil
+    }, box.toOpaque())
+    if failed != 0 { box.release() } else { pthread_detach(thread) }
+  }
+
+  private final class Box: Sendable {
+    let body: @Sendable () -> Bool
+    init(_ body: @escaping @Sendable () -> Bool) { self.body = body }
+  }
+}

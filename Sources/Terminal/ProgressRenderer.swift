@@ -1,0 +1,138 @@
+/// Turns the state of the items into text: frames of bars, plain lines, or JSON lines.
+struct ProgressRenderer {
+  let verb: String
+  let width: Int
+  let style: Style
+  /// Seconds since the display started.
+  let elapsed: Double
+
+  /// Bars shown at once; more would scroll the screen away.
+  private static let mostBars = 16
+
+  /// A frame: lines of items that have ended, which scroll away, and the bars that stay.
+  func bars(_ state: inout ProgressDisplay.State, final: Bool) -> (scrolled: [String], live: [String]) {
+    var scrolled: [String] = []
+    var live: [String] = []
+    let nameWidth = min(max(12, width / 3), state.items.map(\.name.count).max() ?? 0)
+    for index in state.items.indices {
+      let item = state.items[index]
+      if let outcome = item.outcome {
+        guard !item.announced else { continue }
+        state.items[index].announced = true
+        let mark = item.failed ? style("✗", .red) : style("✓", .green)
+        scrolled.append(line("\(mark) \(fit(item.name, nameWidth))  \(lead(Format.bytes(item.done), 8))  \(outcome)"))
+      } else if live.count < Self.mostBars, final || item.started != nil {
+        live.append(line(bar(item, nameWidth: nameWidth)))
+      }
+    }
+    if state.items.count > 1 || live.isEmpty { live.append(line(total(state, nameWidth: nameWidth))) }
+    return (scrolled, live)
+  }
+
+  /// A line for each item that has ended since the last call.
+  func plainOutcomes(_ state: inout ProgressDisplay.State) -> String {
+    var text = ""
+    for index in state.items.indices where !state.items[index].announced {
+      guard let outcome = state.items[index].outcome else { continue }
+      state.items[index].announced = true
+      text += "\(verb): \(state.items[index].name)  \(Format.bytes(state.items[index].done))  \(outcome)\n"
+    }
+    return text
+  }
+
+  func plainTotal(_ state: ProgressDisplay.State, final: Bool) -> String {
+    let sum = Sum(state)
+    var text = "\(verb): \(Format.bytes(sum.done))"
+    if let total = sum.total { text += " of \(Format.bytes(total)) (\(percent(sum.done, total)))" }
+    if final { return text + " in \(Format.duration(elapsed))\n" }
+    let rate = state.rate.bytesPerSecond
+    text += "  \(Format.rate(rate))"
+    if let left = timeLeft(sum.done, sum.total, rate) { text += "  \(left) left" }
+    return text + "\n"
+  }
+
+  /// One JSON object a line, for scripts.
+  func json(_ state: ProgressDisplay.State, final: Bool) -> String {
+    let sum = Sum(state)
+    let items = state.items.map { item in
+      "{\"name\":\(quoted(item.name)),\"bytes\":\(item.done),\"total\":\(item.total.map(String.init) ?? "null"),\"status\":\(item.outcome.map(quoted) ?? "null")}"
+    }
+    return "{\"event\":\"\(final ? "end" : "progress")\",\"task\":\(quoted(verb)),\"bytes\":\(sum.done),\"total\":\(sum.total.map(String.init) ?? "null"),"
+      + "\"bytesPerSecond\":\(Int(state.rate.bytesPerSecond)),\"seconds\":\(Format.fixed(elapsed, 3)),\"items\":[\(items.joined(separator: ","))]}\n"
+  }
+
+  private struct Sum {
+    var done = 0
+    /// nil as long as one item's is.
+    var total: Int? = 0
+
+    init(_ state: ProgressDisplay.State) {
+      for item in state.items {
+        done += item.done
+        if let known = item.total, let sum = total { total = sum + known } else { total = nil }
+      }
+    }
+  }
+
+  private func bar(_ item: ProgressDisplay.Item, nameWidth: Int) -> String {
+    let rate = item.started.map { _ in elapsed > 0 ? Double(item.done - item.before) / elapsed : 0 } ?? 0
+    return "  \(fit(item.name, nameWidth))  " + gauge(item.done, item.total, rate, room: width - nameWidth - 4)
+  }
+
+  private func total(_ state: ProgressDisplay.State, nameWidth: Int) -> String {
+    let sum = Sum(state)
+    return "  \(style(fit(verb, nameWidth), .bold))  " + gauge(sum.done, sum.total, state.rate.bytesPerSecond, room: width - nameWidth - 4)
+  }
+
+  private func gauge(_ done: Int, _ total: Int?, _ rate: Double, room: Int) -> String {
+    var figures = lead(Format.bytes(done), 8)
+    if let total {
+      figures = "\(lead(percent(done, total), 4))  \(figures)"
+      figures += "  \(lead(Format.rate(rate), 10))"
+      if let left = timeLeft(done, total, rate) { figures += "  \(left)" }
+      let cells = min(40, room - figures.count - 12)
+      if cells >= 8 { return cellsFilled(done, total, cells) + " " + figures }
+      return figures
+    }
+    return figures + "  \(lead(Format.rate(rate), 10))"
+  }
+
+  private func cellsFilled(_ done: Int, _ total: Int, _ cells: Int) -> String {
+    let eighths = total == 0 ? cells * 8 : Int(Double(cells * 8) * min(1, Double(done) / Double(total)))
+    let partial = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8]
+    let filled = String(repeating: "█", count: eighths / 8) + partial
+    return style(filled, .cyan) + style(String(repeating: "·", count: cells - eighths / 8 - (partial.isEmpty ? 0 : 1)), .dim)
+  }
+
+  private func percent(_ done: Int, _ total: Int) -> String {
+    // Never 100 % before the last byte.
+    total == 0 ? "100%" : "\(min(done >= total ? 100 : 99, Int(Double(done) / Double(total) * 100)))%"
+  }
+
+  private func timeLeft(_ done: Int, _ total: Int?, _ rate: Double) -> String? {
+    guard let total, rate > 0, done < total else { return nil }
+    return Format.duration(Double(total - done) / rate)
+  }
+
+  private func fit(_ text: String, _ width: Int) -> String {
+    guard text.count > width else { return text + String(repeating: " ", count: width - text.count) }
+    return "…" + text.suffix(max(0, width - 1))
+  }
+
+  private func lead(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+
+  private func line(_ text: String) -> String { text + "\n" }
+
+  private func quoted(_ text: String) -> String {
+    var out = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": out += "\\\""
+      case "\\": out += "\\\\"
+      case _ where scalar.value < 0x20: out += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
+      default: out.unicodeScalars.append(scalar)
+      }
+    }
+    return out + "\""
+  }
+}

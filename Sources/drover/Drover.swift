@@ -1,0 +1,28 @@
+import ArgumentParser
+import Glibc
+import Terminal
+
+@main
+struct Drover: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "drover",
+    abstract: "Moves Llama checkpoints: from a signed link to verified weights, between layouts, and to a first completion.",
+    version: "drover 0.1.0",
+    groupedSubcommands: [])
+
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch let error as any ExitCoded {
+      Console.error(error.description)
+      Glibc.exit(error.exit.rawValue)
+    } catch {
+      exit(withError: error)
+    }
+  }
+}

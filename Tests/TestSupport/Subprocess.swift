@@ -1,0 +1,67 @@
+import Foundation
+
+/// What a program printed, and how it ended.
+public struct Outcome: Sendable {
+  /// The exit code, or 128 plus the signal that ended it.
+  public let status: Int32
+  public let output: String
+  public let errors: String
+}
+
+/// Runs a program to its end.
+public func run(
+  _ executable: String, _ arguments: [String], input: String? = nil, environment: [String: String] = [:], in folder: String? = nil
+) throws -> Outcome {
+  let process = Process()
+  process.executableURL = URL(filePath: executable)
+  process.arguments = arguments
+  process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+  if let folder { process.currentDirectoryURL = URL(filePath: folder) }
+  // Files, not pipes: a program that prints more than a pipe holds must not wait for us.
+  return try withTemporaryFolder { scratch in
+    func handle(_ name: String, _ content: String = "") throws -> FileHandle {
+      let url = URL(filePath: scratch + "/" + name)
+      try content.write(to: url, atomically: false, encoding: .utf8)
+      return try FileHandle(forUpdating: url)
+    }
+    process.standardInput = try handle("in", input ?? "")
+    process.standardOutput = try handle("out")
+    process.standardError = try handle("err")
+    try process.run()
+    process.waitUntilExit()
+    func text(_ name: String) throws -> String { String(decoding: try Data(contentsOf: URL(filePath: scratch + "/" + name)), as: UTF8.self) }
+    let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
+    return Outcome(status: status, output: try text("out"), errors: try text("err"))
+  }
+}
+
+/// Runs the built `drover` that lies beside the tests.
+public func drover(_ arguments: String..., input: String? = nil, environment: [String: String] = [:], in folder: String? = nil) throws -> Outcome {
+  try run(droverPath, arguments, input: input, environment: environment, in: folder)
+}
+
+/// The built program, beside the test binary.
+public let droverPath = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(path: "drover")
+  .path(percentEncoded: false)
+
+/// Runs a Python script with the peers in reach.
+/// - Returns: what it printed.
+/// - Throws: `PythonFailed` with its traceback when it exits with anything but 0.
+@discardableResult
+public func python(_ script: String, _ arguments: String..., with peer: Peer = .python) throws -> String {
+  let outcome = try run(peer.path, ["-c", script] + arguments, environment: ["PYTHONDONTWRITEBYTECODE": "1"])
+  guard outcome.status == 0 else { throw PythonFailed(description: outcome.errors) }
+  return outcome.output
+}
+
+public struct PythonFailed: Error, CustomStringConvertible {
+  public let description: String
+}
+
+/// Calls `body` with a new empty folder, and removes it afterwards.
+public func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
+  let url = FileManager.default.temporaryDirectory.appending(path: "drover-test-\(UUID().uuidString)")
+  try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  defer { try? FileManager.default.removeItem(at: url) }
+  return try body(url.path(percentEncoded: false))
+}
