@@ -8,6 +8,6 @@ typedef struct {
     size_t count;
 } demo_model_file;
 
-/// The checkpoint's files, in the order a folder listing shows them.
-extern const demo_model_file demo_model_files[];
 extern const size_t demo_model_file_count;
+/// The file at `index`, below `demo_model_file_count`, in the order a folder listing shows them.
+demo_model_file demo_model_file_at(size_t index);

