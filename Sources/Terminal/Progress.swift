@@ -21,26 +21,33 @@ public enum ProgressMode: String, Sendable, CaseIterable {
 /// Any thread may report; a thread of its own draws, ten times a second.
 public final class ProgressDisplay: Sendable {
   /// How one item stands.
-  struct Item {
-    var name: String
+  package struct Item {
+    package var name: String
     /// Bytes in all; nil while unknown.
-    var total: Int?
-    var done = 0
+    package var total: Int?
+    package var done = 0
     /// Bytes that were there before this run, which its rate must not count.
-    var before = 0
-    /// When the item first moved.
-    var started: Double?
-    var outcome: String?
-    var failed = false
+    package var before = 0
+    /// Seconds after the display's start when the item first moved.
+    package var started: Double?
+    package var outcome: String?
+    package var failed = false
     var announced = false
+
+    package init(name: String, total: Int?) {
+      self.name = name
+      self.total = total
+    }
   }
 
-  struct State {
-    var items: [Item] = []
+  package struct State {
+    package var items: [Item] = []
     var drawnLines = 0
     var lastLine = 0.0
     var rate = RateMeter()
     var closed = false
+
+    package init() {}
   }
 
   private let mode: ProgressMode
@@ -70,7 +77,7 @@ public final class ProgressDisplay: Sendable {
   /// Says that `item` stands at `done` bytes.
   /// - Parameter before: bytes of those that were there before this run.
   public func update(_ item: Int, done: Int, total: Int? = nil, before: Int? = nil) {
-    let now = monotonicSeconds()
+    let now = monotonicSeconds() - start
     state.withLock { state in
       guard state.items.indices.contains(item) else { return }
       if let total { state.items[item].total = total }

@@ -1,19 +1,26 @@
 /// Turns the state of the items into text: frames of bars, plain lines, or JSON lines.
-struct ProgressRenderer {
-  let verb: String
-  let width: Int
-  let style: Style
+package struct ProgressRenderer {
+  package let verb: String
+  package let width: Int
+  package let style: Style
   /// Seconds since the display started.
-  let elapsed: Double
+  package let elapsed: Double
+
+  package init(verb: String, width: Int, style: Style, elapsed: Double) {
+    self.verb = verb
+    self.width = width
+    self.style = style
+    self.elapsed = elapsed
+  }
 
   /// Bars shown at once; more would scroll the screen away.
   private static let mostBars = 16
 
   /// A frame: lines of items that have ended, which scroll away, and the bars that stay.
-  func bars(_ state: inout ProgressDisplay.State, final: Bool) -> (scrolled: [String], live: [String]) {
+  package func bars(_ state: inout ProgressDisplay.State, final: Bool) -> (scrolled: [String], live: [String]) {
     var scrolled: [String] = []
     var live: [String] = []
-    let nameWidth = min(max(12, width / 3), state.items.map(\.name.count).max() ?? 0)
+    let nameWidth = min(max(12, width / 3), state.items.map { TextWidth.of($0.name) }.max() ?? 0)
     for index in state.items.indices {
       let item = state.items[index]
       if let outcome = item.outcome {
@@ -30,7 +37,7 @@ struct ProgressRenderer {
   }
 
   /// A line for each item that has ended since the last call.
-  func plainOutcomes(_ state: inout ProgressDisplay.State) -> String {
+  package func plainOutcomes(_ state: inout ProgressDisplay.State) -> String {
     var text = ""
     for index in state.items.indices where !state.items[index].announced {
       guard let outcome = state.items[index].outcome else { continue }
@@ -40,7 +47,7 @@ struct ProgressRenderer {
     return text
   }
 
-  func plainTotal(_ state: ProgressDisplay.State, final: Bool) -> String {
+  package func plainTotal(_ state: ProgressDisplay.State, final: Bool) -> String {
     let sum = Sum(state)
     var text = "\(verb): \(Format.bytes(sum.done))"
     if let total = sum.total { text += " of \(Format.bytes(total)) (\(percent(sum.done, total)))" }
@@ -52,7 +59,7 @@ struct ProgressRenderer {
   }
 
   /// One JSON object a line, for scripts.
-  func json(_ state: ProgressDisplay.State, final: Bool) -> String {
+  package func json(_ state: ProgressDisplay.State, final: Bool) -> String {
     let sum = Sum(state)
     let items = state.items.map { item in
       "{\"name\":\(quoted(item.name)),\"bytes\":\(item.done),\"total\":\(item.total.map(String.init) ?? "null"),\"status\":\(item.outcome.map(quoted) ?? "null")}"
@@ -75,26 +82,26 @@ struct ProgressRenderer {
   }
 
   private func bar(_ item: ProgressDisplay.Item, nameWidth: Int) -> String {
-    let rate = item.started.map { _ in elapsed > 0 ? Double(item.done - item.before) / elapsed : 0 } ?? 0
-    return "  \(fit(item.name, nameWidth))  " + gauge(item.done, item.total, rate, room: width - nameWidth - 4)
+    let running = elapsed - (item.started ?? elapsed)
+    let rate = running > 0 ? Double(item.done - item.before) / running : 0
+    return "  \(fit(item.name, nameWidth))  " + gauge(item.done, item.total, rate, room: width - nameWidth - 5)
   }
 
   private func total(_ state: ProgressDisplay.State, nameWidth: Int) -> String {
     let sum = Sum(state)
-    return "  \(style(fit(verb, nameWidth), .bold))  " + gauge(sum.done, sum.total, state.rate.bytesPerSecond, room: width - nameWidth - 4)
+    return "  \(style(fit(verb, nameWidth), .bold))  " + gauge(sum.done, sum.total, state.rate.bytesPerSecond, room: width - nameWidth - 5)
   }
 
+  /// Percent and bytes; then, while there is room, the rate, the time left and a bar, the most useful first.
   private func gauge(_ done: Int, _ total: Int?, _ rate: Double, room: Int) -> String {
-    var figures = lead(Format.bytes(done), 8)
-    if let total {
-      figures = "\(lead(percent(done, total), 4))  \(figures)"
-      figures += "  \(lead(Format.rate(rate), 10))"
-      if let left = timeLeft(done, total, rate) { figures += "  \(left)" }
-      let cells = min(40, room - figures.count - 12)
-      if cells >= 8 { return cellsFilled(done, total, cells) + " " + figures }
-      return figures
+    let bytes = lead(Format.bytes(done), 8)
+    var figures = total.map { "\(lead(percent(done, $0), 4))  \(bytes)" } ?? bytes
+    for figure in [lead(Format.rate(rate), 10), timeLeft(done, total, rate)] {
+      if let figure, figures.count + 2 + figure.count <= room { figures += "  " + figure }
     }
-    return figures + "  \(lead(Format.rate(rate), 10))"
+    let cells = min(40, room - max(figures.count, 36) - 1)
+    guard let total, cells >= 8 else { return figures }
+    return cellsFilled(done, total, cells) + " " + figures
   }
 
   private func cellsFilled(_ done: Int, _ total: Int, _ cells: Int) -> String {
@@ -114,14 +121,12 @@ struct ProgressRenderer {
     return Format.duration(Double(total - done) / rate)
   }
 
-  private func fit(_ text: String, _ width: Int) -> String {
-    guard text.count > width else { return text + String(repeating: " ", count: width - text.count) }
-    return "…" + text.suffix(max(0, width - 1))
-  }
+  private func fit(_ text: String, _ width: Int) -> String { TextWidth.fit(text, to: width) }
 
   private func lead(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
 
-  private func line(_ text: String) -> String { text + "\n" }
+  /// A line that the terminal doesn't wrap: a wrapped one would be left behind when the next frame is drawn.
+  private func line(_ text: String) -> String { TextWidth.clip(text, to: width - 1) + "\n" }
 
   private func quoted(_ text: String) -> String {
     var out = "\""

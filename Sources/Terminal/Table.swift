@@ -17,11 +17,11 @@ public struct Table: Sendable {
 
   /// The table as lines, the header in bold where `style` allows.
   public func render(_ style: Style) -> String {
-    let widths = header.indices.map { column in ([header] + rows).map { Table.width($0[column]) }.max() ?? 0 }
+    let widths = header.indices.map { column in ([header] + rows).map { TextWidth.of($0[column]) }.max() ?? 0 }
     func line(_ cells: [String], _ inks: Style.Ink?) -> String {
       var text = ""
       for (column, cell) in cells.enumerated() {
-        let room = String(repeating: " ", count: widths[column] - Table.width(cell))
+        let room = String(repeating: " ", count: widths[column] - TextWidth.of(cell))
         let inked = inks.map { style(cell, $0) } ?? cell
         let isLast = column == cells.count - 1
         text += alignments[column] == .right ? room + inked : inked + (isLast ? "" : room)
@@ -30,15 +30,5 @@ public struct Table: Sendable {
       return text + "\n"
     }
     return line(header, .bold) + rows.map { line($0, nil) }.joined()
-  }
-
-  /// Columns that `text` takes on the screen: escape codes take none.
-  static func width(_ text: String) -> Int {
-    var width = 0
-    var inEscape = false
-    for character in text {
-      if character == "\u{1B}" { inEscape = true } else if inEscape { inEscape = character != "m" } else { width += 1 }
-    }
-    return width
   }
 }
