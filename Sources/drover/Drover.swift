@@ -8,7 +8,9 @@ struct Drover: AsyncParsableCommand {
     commandName: "drover",
     abstract: "Moves Llama checkpoints: from a signed link to verified weights, between layouts, and to a first completion.",
     version: "drover 0.1.0",
-    groupedSubcommands: [])
+    groupedSubcommands: [
+      CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self])
+    ])
 
   static func main() async {
     do {

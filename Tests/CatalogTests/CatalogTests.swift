@@ -1,1 +1,142 @@
+import Catalog
+import Foundation
+import TestSupport
 import Testing
+
+@Suite struct CatalogTests {
+  let catalog: Catalog
+
+  init() throws { catalog = try Catalog.builtIn() }
+
+  @Test func everyManifestInTheFolderIsBuiltIn() throws {
+    let names = try FileManager.default.contentsOfDirectory(atPath: Peer.packageRoot + "/Manifests/releases")
+    #expect(names.count == catalog.releases.count)
+    for release in catalog.releases {
+      #expect(names.contains(release.id.lowercased().replacingOccurrences(of: ".", with: "_") + ".json"), "\(release.id)")
+    }
+  }
+
+  /// What Meta's download scripts for each family take, and where they put it.
+  @Test(arguments: [
+    ("7B", "llama-2-7b", 1), ("13B-chat", "llama-2-13b-chat", 2), ("70b-CHAT", "llama-2-70b-chat", 8), ("Llama-2-70b", "llama-2-70b", 8),
+    ("llama-7b", "7B", 1), ("30B", "30B", 4), ("65B", "65B", 8), ("llama-13b", "13B", 2),
+    ("7b-Python", "CodeLlama-7b-Python", 1), ("codellama-34b-instruct", "CodeLlama-34b-Instruct", 4), ("CodeLlama-70b", "CodeLlama-70b", 8),
+    ("8B", "Meta-Llama-3-8B", 1), ("70B-instruct", "Meta-Llama-3-70B-Instruct", 8),
+    ("Llama3.1-405B-Instruct:bf16-mp16", "Llama-3.1-405B-Instruct-MP16", 16), ("llama-guard", "llama-guard", 1),
+  ])
+  func namesLeadToFolders(name: String, folder: String, shards: Int) throws {
+    let release = try catalog.release(named: name).release
+    #expect(release.folder == folder)
+    #expect(release.modelParallel == shards)
+    let weights = (0..<shards).map { "\(folder)/consolidated.\($0 < 10 ? "0" : "")\($0).pth" }
+    #expect(release.files.map(\.path).filter { $0.hasSuffix(".pth") } == weights)
+    #expect(release.files.contains { $0.path == "\(folder)/checklist.chk" })
+    #expect(release.files.contains { $0.path == "\(folder)/params.json" })
+  }
+
+  @Test func aSharedNameTellsWhatElseItCouldMean() throws {
+    let match = try catalog.release(named: "7b")
+    #expect(match.release.id == "llama-2-7b")
+    #expect(Set(match.alternatives.map(\.id)) == ["llama-7b", "CodeLlama-7b"])
+    #expect(try catalog.release(named: "llama-2-7b").alternatives.isEmpty)
+  }
+
+  /// Meta's own table, as PyPI's `llama-models` carries it.
+  @Test(.needs(.llama3Tokenizer)) func filesAreThoseOfMetasOwnTable() throws {
+    let package = URL(filePath: Peer.llama3Tokenizer.path).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let table = try python(
+      """
+      import sys, json, types
+      sys.path.insert(0, sys.argv[1])
+      from llama_models.sku_list import all_registered_models, llama_meta_net_info
+      out = {}
+      for model in all_registered_models():
+          info = llama_meta_net_info(model)
+          out[info.folder] = sorted(info.files)
+      print(json.dumps(out))
+      """, package.path(percentEncoded: false), with: .currentTorch)
+    let theirs = try JSONDecoder().decode([String: [String]].self, from: Data(table.utf8))
+    // The table has one shard for 13B, the script two, and the bucket agrees with the script.
+    let compared = catalog.releases.filter { theirs[$0.folder] != nil && !$0.id.hasPrefix("llama-2-13b") }
+    #expect(compared.count >= 15)
+    for release in compared {
+      let names = release.files.filter { !$0.isOptional && $0.path != "tokenizer_checklist.chk" }.map { $0.path.split(separator: "/").last.map(String.init) }
+      #expect(names.compactMap { $0 }.sorted() == theirs[release.folder], "\(release.id)")
+    }
+  }
+
+  @Test func aNearMissIsSuggested() {
+    #expect(throws: CatalogError.self) { try catalog.release(named: "llama-2-7b-caht") }
+    do { _ = try catalog.release(named: "llama-2-7b-caht") } catch { #expect(error.description.contains("llama-2-7b-chat")) }
+    do { _ = try catalog.release(named: "zzz") } catch { #expect(error.description.contains("drover catalog")) }
+  }
+
+  @Test func listsAreSplitAndCountEachReleaseOnce() throws {
+    #expect(try catalog.matches("7B, 70B-chat,llama-2-7b").map(\.release.id) == ["llama-2-7b", "llama-2-70b-chat"])
+  }
+
+  @Test(arguments: [
+    (#"{"id":"x","files":[{"path":"../x"}]}"#, "leads out"),
+    (#"{"id":"x","files":[{"path":"/etc/passwd"}]}"#, "absolute"),
+    (#"{"id":"x","files":[{"path":"a","remote":"../../b"}]}"#, "leads out"),
+    (#"{"id":"x","files":[{"path":"a//b"}]}"#, "empty part"),
+    (#"{"id":"x","files":[{"path":"a\\b"}]}"#, "backslash"),
+    (#"{"id":"x","files":[{"path":"a"},{"path":"A"}]}"#, "two files"),
+    (#"{"id":"x","files":[]}"#, "no files"),
+    (#"{"id":"x","files":[{"path":"a"}],"tokenizer":"b"}"#, "isn't among"),
+    (#"{"id":"x","files":[{"path":"a"}],"modelParallel":0}"#, "modelParallel"),
+    (#"[{"id":"x","files":[{"path":"a"}]},{"id":"y","aliases":["X"],"files":[{"path":"a"}]}]"#, "both"),
+    (#"{"files":[]}"#, "\"id\" is missing"), (#"{"id":1,"files":[]}"#, "wrong kind"), ("nonsense", "JSON"), ("", "JSON"),
+  ])
+  func hostileManifestsAreRefused(text: String, reason: String) throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/manifest.json"
+      try text.write(toFile: path, atomically: true, encoding: .utf8)
+      do {
+        _ = try Catalog(manifest: path)
+        Issue.record("accepted")
+      } catch { #expect("\(error)".contains(reason), "\(error)") }
+    }
+  }
+
+  /// Every manifest, with bytes changed in all sorts of ways: read or refused, never a crash, and never a path that leads out.
+  @Test func mutatedManifestsNeverLeadOut() throws {
+    try withTemporaryFolder { folder in
+      let original = try Data(contentsOf: URL(filePath: Peer.packageRoot + "/Manifests/releases/llama-2-7b-chat.json"))
+      var random = Splitmix(seed: 7)
+      var accepted = 0
+      for _ in 0..<500 {
+        let path = folder + "/m.json"
+        try Data(mutated([UInt8](original), &random)).write(to: URL(filePath: path))
+        guard let catalog = try? Catalog(manifest: path) else { continue }
+        accepted += 1
+        for file in catalog.releases.flatMap(\.files) {
+          #expect(!file.path.hasPrefix("/") && !file.path.split(separator: "/").contains("..") && !file.remote.hasPrefix("/"))
+        }
+      }
+      #expect(accepted > 0)
+    }
+  }
+
+  @Test func commandListsAsJSON() throws {
+    let all = try drover("catalog", "--json")
+    let document = try JSONSerialization.jsonObject(with: Data(all.output.utf8)) as? [[String: Any]]
+    #expect(document?.count == catalog.releases.count)
+    for key in ["id", "aliases", "family", "parameters", "modelParallel", "files", "tokenizer", "chatFormat", "license"] {
+      #expect(document?.allSatisfy { $0[key] != nil } == true, "\(key)")
+    }
+    #expect(try drover("catalog", "nosuch").status == 64)
+    #expect(try drover("catalog", "--manifest", "/nonexistent").status == 66)
+    #expect(try drover("catalog", "7B").output.contains("llama-2-7b/consolidated.00.pth"))
+  }
+
+  /// A copy of the program alone knows the releases: nothing is looked up beside it.
+  @Test func theProgramCarriesTheCatalog() throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.copyItem(atPath: droverPath, toPath: folder + "/d")
+      let outcome = try run(folder + "/d", ["catalog", "70B"], in: folder)
+      #expect(outcome.status == 0)
+      #expect(outcome.output.contains("consolidated.07.pth"))
+    }
+  }
+}

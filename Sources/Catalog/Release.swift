@@ -1,0 +1,153 @@
+/// One model as Meta releases it: what to fetch, where it goes, and what it is.
+///
+/// The JSON form is that of the files in `Manifests/releases`, and of `drover download --manifest`.
+public struct Release: Sendable, Hashable {
+  /// The catalog's own name, unique in it: mostly the folder that the files land in.
+  public var id: String
+  /// Other names that mean this release, as Meta's scripts and pages have them.
+  public var aliases: [String]
+  /// Names that Meta's script for this release takes, but that the catalog gives to another (`7B` is Llama 1, Llama 2 and Code Llama).
+  public var contested: [String]
+  /// Such as `Llama 2`.
+  public var family: String
+  /// Weights in all, without buffers; nil when the manifest doesn't say.
+  public var parameters: Int?
+  /// Shards that the weights come in.
+  public var modelParallel: Int
+  /// Every file, those that several releases share included. A name that ends in `.chk` is a checklist of the files beside it.
+  public var files: [File]
+  /// Path of the tokenizer's file among `files`.
+  public var tokenizer: String?
+  /// How a dialog becomes tokens: `llama2` or `llama3`; nil for models that weren't trained to chat.
+  public var chatFormat: String?
+  public var license: String?
+  /// Hyperparameters where they are known before `params.json` is here.
+  public var shape: Shape?
+
+  /// One file of a release.
+  public struct File: Sendable, Hashable {
+    /// Where it lands, relative to the download's folder.
+    public var path: String
+    /// What stands for the `*` of the link.
+    public var remote: String
+    /// Whether the release is whole without it (a licence's text).
+    public var isOptional: Bool
+
+    public init(path: String, remote: String, isOptional: Bool = false) {
+      self.path = path
+      self.remote = remote
+      self.isOptional = isOptional
+    }
+  }
+
+  public struct Shape: Sendable, Hashable, Codable {
+    /// Width of the residual stream.
+    public var dim: Int
+    public var layers: Int
+    public var heads: Int
+    public var kvHeads: Int
+    /// Width of the feed-forward layer.
+    public var hiddenDim: Int
+    public var vocabularySize: Int
+  }
+
+  /// The folder of the weights, relative to the download's folder; empty when they lie at its root.
+  public var folder: String {
+    let weights = files.first { $0.path.hasSuffix(".pth") || $0.path.hasSuffix(".safetensors") } ?? files.last
+    guard let path = weights?.path, let slash = path.lastIndex(of: "/") else { return "" }
+    return String(path[..<slash])
+  }
+}
+
+extension Release: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case id, aliases, contested, family, parameters, modelParallel, files, tokenizer, chatFormat, license, shape
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    id = try values.decode(String.self, forKey: .id)
+    aliases = try values.decodeIfPresent([String].self, forKey: .aliases) ?? []
+    contested = try values.decodeIfPresent([String].self, forKey: .contested) ?? []
+    family = try values.decodeIfPresent(String.self, forKey: .family) ?? id
+    parameters = try values.decodeIfPresent(Int.self, forKey: .parameters)
+    files = try values.decode([File].self, forKey: .files)
+    modelParallel = try values.decodeIfPresent(Int.self, forKey: .modelParallel) ?? files.count { $0.path.hasSuffix(".pth") }
+    tokenizer = try values.decodeIfPresent(String.self, forKey: .tokenizer)
+    chatFormat = try values.decodeIfPresent(String.self, forKey: .chatFormat)
+    license = try values.decodeIfPresent(String.self, forKey: .license)
+    shape = try values.decodeIfPresent(Shape.self, forKey: .shape)
+  }
+
+  /// Every key is written, `null` where there is nothing to say: scripts needn't ask first.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(id, forKey: .id)
+    try values.encode(aliases, forKey: .aliases)
+    try values.encode(contested, forKey: .contested)
+    try values.encode(family, forKey: .family)
+    try values.encode(parameters, forKey: .parameters)
+    try values.encode(modelParallel, forKey: .modelParallel)
+    try values.encode(files, forKey: .files)
+    try values.encode(tokenizer, forKey: .tokenizer)
+    try values.encode(chatFormat, forKey: .chatFormat)
+    try values.encode(license, forKey: .license)
+    try values.encode(shape, forKey: .shape)
+  }
+}
+
+extension Release.File: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case path, remote
+    case isOptional = "optional"
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    path = try values.decode(String.self, forKey: .path)
+    remote = try values.decodeIfPresent(String.self, forKey: .remote) ?? path
+    isOptional = try values.decodeIfPresent(Bool.self, forKey: .isOptional) ?? false
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(path, forKey: .path)
+    try values.encode(remote, forKey: .remote)
+    if isOptional { try values.encode(true, forKey: .isOptional) }
+  }
+}
+
+extension Release {
+  /// Says what is wrong with a manifest that someone else wrote; nil when nothing is.
+  func defect() -> String? {
+    if id.isEmpty || id.contains(where: { $0 == "," || $0.isWhitespace }) { return "the id \"\(id)\" is empty or has a comma or a space in it" }
+    if files.isEmpty { return "\(id) has no files" }
+    if modelParallel < 1 || modelParallel > 1024 { return "\(id) has a modelParallel of \(modelParallel)" }
+    var paths = Set<String>()
+    for file in files {
+      for path in [file.path, file.remote] {
+        if let reason = Self.danger(ofPath: path) { return "\(id) has the path \"\(path)\", which \(reason)" }
+      }
+      // Two names that differ in case are one file on some file systems.
+      if !paths.insert(file.path.lowercased()).inserted { return "\(id) has two files at \"\(file.path)\"" }
+    }
+    if let tokenizer, !files.contains(where: { $0.path == tokenizer }) { return "\(id) names the tokenizer \"\(tokenizer)\", which isn't among its files" }
+    if let shape, [shape.dim, shape.layers, shape.heads, shape.kvHeads, shape.hiddenDim, shape.vocabularySize].contains(where: { $0 < 1 }) {
+      return "\(id) has a shape with a number below 1"
+    }
+    return nil
+  }
+
+  /// Why a path must not be joined to a folder; nil when it stays below it.
+  static func danger(ofPath path: String) -> String? {
+    if path.isEmpty { return "is empty" }
+    if path.hasPrefix("/") { return "is absolute" }
+    if path.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F || $0 == "\\" }) { return "has a control character or a backslash in it" }
+    for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+      if part == ".." { return "leads out of the folder" }
+      if part.isEmpty || part == "." { return "has an empty part" }
+      if part.utf8.count > 200 { return "has a part longer than 200 bytes" }
+    }
+    return nil
+  }
+}
