@@ -1,3 +1,7 @@
+#define _GNU_SOURCE
+#include <sched.h>
+#include <unistd.h>
+
 #include "cpu.h"
 
 const char *drover_cpu_best(void) {
@@ -11,4 +15,11 @@ const char *drover_cpu_best(void) {
 #else
     return "plain";
 #endif
+}
+
+int drover_cpu_count(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
 }

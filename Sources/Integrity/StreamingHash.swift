@@ -39,6 +39,16 @@ extension StreamingHash {
   public static func hash(_ bytes: [UInt8]) -> Digest { bytes.withUnsafeBytes { hash($0) } }
 }
 
+extension HashAlgorithm {
+  /// The hash of no bytes yet.
+  public var newHash: any StreamingHash {
+    switch self {
+    case .md5: MD5()
+    case .sha256: SHA256()
+    }
+  }
+}
+
 /// The saved form of a `StreamingHash`, taken apart.
 struct HashState {
   static let blockBytes = 64

@@ -9,7 +9,8 @@ struct Drover: AsyncParsableCommand {
     abstract: "Moves Llama checkpoints: from a signed link to verified weights, between layouts, and to a first completion.",
     version: "drover 0.1.0",
     groupedSubcommands: [
-      CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self])
+      CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self]),
+      CommandGroup(name: "Proving", subcommands: [VerifyCommand.self]),
     ])
 
   static func main() async {

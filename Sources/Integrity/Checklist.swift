@@ -1,0 +1,194 @@
+import SystemPackage
+
+/// A list of files and what their digests must be: Meta's `checklist.chk`, and what `md5sum` and `sha256sum` write.
+///
+/// A line is `HEX  NAME` (text), `HEX *NAME` (binary), `HEX NAME` (BSD's `md5 -r`) or `MD5 (NAME) = HEX` (BSD, `--tag`). A line that begins with a
+/// backslash has `\\`, `\n` and `\r` escaped in its name. Lines may end in CRLF; empty ones and those that begin with `#` are skipped, as coreutils
+/// does. Unlike coreutils, a line that is none of these is an error: what can't be read can't be verified.
+public struct Checklist: Sendable, Equatable {
+  public struct Entry: Sendable, Equatable {
+    /// Relative to the checklist's folder, normalized, never leaving it.
+    public let path: FilePath
+    public let digest: Digest
+
+    public init(path: FilePath, digest: Digest) {
+      self.path = path
+      self.digest = digest
+    }
+  }
+
+  /// In the order of the lines; a line said twice is there once.
+  public let entries: [Entry]
+
+  /// Larger lists than this are not lists.
+  static let mostBytes = 16 << 20
+
+  public init(entries: [Entry]) { self.entries = entries }
+
+  /// Reads the checklist at `path`.
+  public init(contentsOf path: FilePath) throws(ChecklistError) {
+    let bytes: [UInt8]
+    do {
+      bytes = try SmallFile.read(path, atMost: Self.mostBytes)
+    } catch {
+      throw ChecklistError(path: path, reason: .unreadable(error))
+    }
+    try self.init(parsing: bytes, path: path)
+  }
+
+  /// Reads a checklist that is in memory already.
+  /// - Parameter path: what errors call it.
+  public init(parsing bytes: [UInt8], path: FilePath) throws(ChecklistError) {
+    func failure(_ line: Int?, _ reason: ChecklistError.Reason) -> ChecklistError { ChecklistError(path: path, line: line, reason: reason) }
+
+    var rest = bytes[...]
+    if rest.starts(with: [0xEF, 0xBB, 0xBF]) { rest = rest.dropFirst(3) }
+    if Self.looksLikeHTML(rest) { throw failure(nil, .html) }
+
+    var entries: [Entry] = []
+    var seen: Set<Key> = []
+    for (index, line) in rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+      var line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+      if line.last == UInt8(ascii: "\r") { line = line.dropLast() }
+      guard let first = line.first, first != UInt8(ascii: "#") else { continue }
+      guard let (name, digest) = Self.parse(line: line) else { throw failure(index + 1, .malformed) }
+      let entry = Entry(path: try Self.contained(name) { reason in failure(index + 1, reason) }, digest: digest)
+      if seen.insert(Key(path: entry.path, digest: digest)).inserted { entries.append(entry) }
+    }
+    guard !entries.isEmpty else { throw failure(nil, .empty) }
+    self.entries = entries
+  }
+
+  /// The list as `md5sum` writes it, odd names escaped.
+  public var text: String {
+    entries.map { entry in
+      let name = entry.path.string
+      let escaped = Self.escape(name)
+      return "\(escaped == name ? "" : "\\")\(entry.digest)  \(escaped)\n"
+    }.joined()
+  }
+
+  private struct Key: Hashable {
+    let path: FilePath
+    let digest: Digest
+  }
+
+  /// The path that `name` says, if it stays inside the folder.
+  static func contained(_ name: [UInt8], _ failure: (ChecklistError.Reason) -> ChecklistError) throws(ChecklistError) -> FilePath {
+    guard !name.isEmpty, !name.contains(0) else { throw failure(.malformed) }
+    let path = name.withUnsafeBytes { raw in
+      (Array(raw.bindMemory(to: CInterop.PlatformChar.self)) + [0]).withUnsafeBufferPointer { text in
+        text.baseAddress.map(FilePath.init(platformString:)) ?? FilePath()
+      }
+    }
+    guard path.isRelative, !path.components.contains(where: { $0.kind == .parentDirectory }) else { throw failure(.leavesFolder(path)) }
+    let normal = path.lexicallyNormalized()
+    guard !normal.components.isEmpty, normal != "." else { throw failure(.malformed) }
+    return normal
+  }
+
+  // MARK: Lines
+
+  private static func parse(line: ArraySlice<UInt8>) -> (name: [UInt8], digest: Digest)? {
+    let isEscaped = line.first == UInt8(ascii: "\\")
+    let line = isEscaped ? line.dropFirst() : line
+    guard let (name, digest) = parseTagged(line) ?? parsePlain(line) else { return nil }
+    return (isEscaped ? unescape(name) : Array(name)).map { ($0, digest) }
+  }
+
+  /// `MD5 (NAME) = HEX`
+  private static func parseTagged(_ line: ArraySlice<UInt8>) -> (ArraySlice<UInt8>, Digest)? {
+    for (tag, algorithm) in [("MD5 (", HashAlgorithm.md5), ("SHA256 (", .sha256)] where line.starts(with: Array(tag.utf8)) {
+      // From the end: a name may hold anything, also ") = ".
+      let tail = Array(") = ".utf8)
+      let digits = algorithm.digestBytes * 2
+      guard line.count >= tag.utf8.count + tail.count + digits, let digest = Digest(hex: ascii(line.suffix(digits))) else { return nil }
+      let before = line.dropLast(digits)
+      guard before.suffix(tail.count).elementsEqual(tail) else { return nil }
+      return (before.dropFirst(tag.utf8.count).dropLast(tail.count), digest)
+    }
+    return nil
+  }
+
+  /// `HEX  NAME`, `HEX *NAME` or `HEX NAME`
+  private static func parsePlain(_ line: ArraySlice<UInt8>) -> (ArraySlice<UInt8>, Digest)? {
+    guard let end = line.firstIndex(where: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }) else { return nil }
+    guard let digest = Digest(hex: ascii(line[..<end])) else { return nil }
+    var name = line[end...].dropFirst()
+    if let mode = name.first, mode == UInt8(ascii: " ") || mode == UInt8(ascii: "*") { name = name.dropFirst() }
+    return name.isEmpty ? nil : (name, digest)
+  }
+
+  private static func unescape(_ name: ArraySlice<UInt8>) -> [UInt8]? {
+    var plain: [UInt8] = []
+    var bytes = name.makeIterator()
+    while let byte = bytes.next() {
+      guard byte == UInt8(ascii: "\\") else {
+        plain.append(byte)
+        continue
+      }
+      switch bytes.next() {
+      case UInt8(ascii: "\\"): plain.append(UInt8(ascii: "\\"))
+      case UInt8(ascii: "n"): plain.append(UInt8(ascii: "\n"))
+      case UInt8(ascii: "r"): plain.append(UInt8(ascii: "\r"))
+      default: return nil
+      }
+    }
+    return plain
+  }
+
+  private static func escape(_ name: String) -> String {
+    var escaped = ""
+    for scalar in name.unicodeScalars {
+      switch scalar {
+      case "\\": escaped += "\\\\"
+      case "\n": escaped += "\\n"
+      case "\r": escaped += "\\r"
+      default: escaped.unicodeScalars.append(scalar)
+      }
+    }
+    return escaped
+  }
+
+  private static func ascii(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
+
+  /// A login page saved under the list's name, the commonest thing that isn't one.
+  private static func looksLikeHTML(_ bytes: ArraySlice<UInt8>) -> Bool {
+    let start = bytes.drop { $0 == 0x20 || (0x09...0x0D).contains($0) }.prefix(14)
+    let lower = String(decoding: start, as: UTF8.self).lowercased()
+    return ["<!doctype", "<html", "<head", "<?xml", "<error"].contains { lower.hasPrefix($0) }
+  }
+}
+
+/// Why a checklist can't be used.
+public struct ChecklistError: Error, CustomStringConvertible, Equatable {
+  public enum Reason: Sendable, Equatable {
+    case unreadable(Errno)
+    case html
+    case empty
+    case malformed
+    case leavesFolder(FilePath)
+  }
+
+  public let path: FilePath
+  /// From 1; nil when it is about the whole file.
+  public let line: Int?
+  public let reason: Reason
+
+  init(path: FilePath, line: Int? = nil, reason: Reason) {
+    self.path = path
+    self.line = line
+    self.reason = reason
+  }
+
+  public var description: String {
+    let place = line.map { "\(path), line \($0)" } ?? path.string
+    return switch reason {
+    case .unreadable(let error): "\(place): cannot be read: \(error)"
+    case .html: "\(place): this is a web page, not a checklist; the link that fetched it was not a signed link. Fetch it again."
+    case .empty: "\(place): names no files; a checklist has lines of a digest and a file name. Fetch it again."
+    case .malformed: "\(place): not a digest and a file name, as md5sum or sha256sum write them. Fetch the checklist again."
+    case .leavesFolder(let name): "\(place): \"\(name)\" leads out of the checklist's folder; refused."
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// A regular file, open for reading; closed when the last reference goes.
+final class OpenFile: Sendable {
+  let descriptor: Int32
+  /// Bytes, when it was opened.
+  let size: Int
+
+  /// - Throws: what `open` and `fstat` say; `.isDirectory` or `.invalidArgument` for what isn't a regular file.
+  init(_ path: FilePath) throws(Errno) {
+    // Without O_NONBLOCK a FIFO under a file's name would be waited for.
+    descriptor = path.withPlatformString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
+    guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      let error = Errno(rawValue: errno)
+      close(descriptor)
+      throw error
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw status.st_mode & S_IFMT == S_IFDIR ? .isDirectory : .invalidArgument
+    }
+    size = Int(status.st_size)
+  }
+
+  deinit { close(descriptor) }
+
+  /// Reads once at `offset`.
+  /// - Returns: bytes read; 0 at the end.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+    while true {
+      let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+      if count >= 0 { return count }
+      guard errno == EINTR else { throw Errno(rawValue: errno) }
+    }
+  }
+}

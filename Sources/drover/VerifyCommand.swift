@@ -1,0 +1,150 @@
+import ArgumentParser
+import FoundationEssentials
+import Integrity
+import Synchronization
+import SystemPackage
+import Terminal
+
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "Hold files against their checksums.",
+    discussion: """
+      PATH is a model folder, a folder of several, or a checklist: Meta's checklist.chk, or what md5sum and sha256sum write.
+      Files that no list speaks of are named, but are no failure.
+
+      Examples:
+        drover verify llama-2-7b
+        drover verify models llama-2-7b/checklist.chk --json
+
+      Exits with 0 when all agree, 65 when a file differs, 66 when one is missing.
+      """)
+
+  @OptionGroup var global: GlobalOptions
+
+  @Flag(help: "Report as one JSON document.")
+  var json = false
+
+  @Argument(help: "Folders or checklists.", completion: .file())
+  var paths: [String]
+
+  func run() throws {
+    let verification = try Verification(of: paths.map { FilePath($0) })
+    let progress = ProgressReport(mode: global.progressMode)
+    let start = monotonicSeconds()
+    let findings = verification.run(observer: progress)
+    let seconds = monotonicSeconds() - start
+    progress.close()
+    let report = Report(findings: findings, unlisted: verification.unlisted)
+    if json {
+      Console.outputLine(try report.json())
+    } else {
+      report.describe(seconds: seconds, verbose: global.verbose, quiet: global.quiet)
+    }
+    if let code = report.exit { throw ExitCode(code.rawValue) }
+  }
+}
+
+extension VerificationError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .missing, .noChecklist: .noInput
+    case .unreadable: .failure
+    case .checklist(let error):
+      switch error.reason {
+      case .unreadable: .failure
+      case .html, .empty, .malformed, .leavesFolder: .badData
+      }
+    }
+  }
+}
+
+/// Bars while the files are read; how each ended, the report says.
+private final class ProgressReport: VerificationObserver {
+  private let display: ProgressDisplay
+  private let items = Mutex<[Int]>([])
+
+  init(mode: ProgressMode) { display = ProgressDisplay("verify", mode: mode) }
+
+  func willRead(_ files: [(path: FilePath, bytes: Int?)]) {
+    items.withLock { items in items = files.map { display.add($0.path.string, total: $0.bytes ?? 0) } }
+  }
+
+  func didRead(file: Int, bytes: Int) { display.update(items.withLock { $0[file] }, done: bytes) }
+
+  func close() { display.close() }
+}
+
+private struct Report {
+  let findings: [Verification.Finding]
+  let unlisted: [FilePath]
+
+  /// nil when all agree.
+  var exit: DroverExit? {
+    if findings.contains(where: { $0.status == .mismatch }) { return .badData }
+    if findings.contains(where: { $0.status == .missing }) { return .noInput }
+    return findings.allSatisfy { $0.status == .ok } ? nil : .failure
+  }
+
+  func json() throws -> String {
+    struct Document: Encodable {
+      struct File: Encodable {
+        let path, algorithm, expected: String
+        let actual: String?
+        let status: String
+      }
+      let files: [File]
+      let unlisted: [String]
+    }
+    let document = Document(
+      files: findings.map { finding in
+        .init(
+          path: finding.claim.path.string, algorithm: finding.claim.digest.algorithm.rawValue, expected: finding.claim.digest.hex,
+          actual: finding.actual?.hex, status: word(finding.status))
+      },
+      unlisted: unlisted.map(\.string))
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(document), as: UTF8.self)
+  }
+
+  func describe(seconds: Double, verbose: Bool, quiet: Bool) {
+    let style = Style.standardOutput
+    for finding in findings {
+      let name = finding.claim.path.string
+      switch finding.status {
+      case .ok:
+        if !quiet { Console.outputLine("\(style("ok", .green))        \(name)") }
+      case .mismatch:
+        Console.outputLine("\(style("mismatch", .red))  \(name)")
+        Console.outputLine("          expected \(finding.claim.digest)")
+        Console.outputLine("          actual   \(finding.actual?.hex ?? "-")  (\(Format.bytes(finding.bytes)))")
+      case .missing: Console.outputLine("\(style("missing", .red))   \(name)")
+      case .unreadable(let error): Console.outputLine("\(style("unreadable", .red))  \(name): \(error)")
+      }
+    }
+    guard !quiet else { return }
+    let shown = verbose ? unlisted.count : min(unlisted.count, 10)
+    for path in unlisted.prefix(shown) { Console.outputLine("\(style("unlisted", .yellow))  \(path)") }
+    if shown < unlisted.count { Console.outputLine("          and \(unlisted.count - shown) more that no list speaks of (--verbose names them)") }
+    Console.outputLine(summary(seconds: seconds))
+  }
+
+  private func summary(seconds: Double) -> String {
+    let files = Dictionary(findings.map { ($0.claim.path, $0.bytes) }) { first, _ in first }
+    let bytes = files.values.reduce(0, +)
+    let bad = findings.filter { $0.status != .ok }.count
+    let rate = seconds > 0 ? ", \(Format.rate(Double(bytes) / seconds))" : ""
+    let what = "\(Format.count(files.count)) \(files.count == 1 ? "file" : "files"), \(Format.bytes(bytes)) in \(Format.duration(seconds))\(rate)"
+    return bad == 0 ? "All agree: \(what)." : "\(bad) of \(findings.count) checks failed: \(what)."
+  }
+
+  private func word(_ status: Verification.Status) -> String {
+    switch status {
+    case .ok: "ok"
+    case .mismatch: "mismatch"
+    case .missing: "missing"
+    case .unreadable: "unreadable"
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `drover verify` on lists that coreutils wrote, and on what people's folders look like.
+@Suite struct VerifyTests {
+  private struct Report: Decodable {
+    struct File: Decodable, Equatable {
+      var path: String
+      var expected: String
+      var actual: String?
+      var status: String
+    }
+    var files: [File]
+    var unlisted: [String]
+  }
+
+  private func write(_ text: String, _ path: String) throws {
+    let url = URL(filePath: path)
+    try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: url)
+  }
+
+  private func verify(_ paths: String..., in folder: String) throws -> (status: Int32, report: Report) {
+    let outcome = try run(droverPath, ["verify", "--json", "--progress", "none"] + paths, in: folder)
+    return (outcome.status, try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8)))
+  }
+
+  /// Each kind of list that coreutils writes, for names that need escapes and names that look like parts of a line.
+  @Test(arguments: [
+    ["md5sum"], ["md5sum", "--binary"], ["md5sum", "--tag"], ["sha256sum"], ["sha256sum", "--binary"], ["sha256sum", "--tag"],
+  ])
+  func readsWhatCoreutilsWrite(tool: [String]) throws {
+    try withTemporaryFolder { folder in
+      let names = ["plain", "with space", " leading", "*star", "new\nline", "back\\slash", "a) = b", "ünï", "#hash", "sub/file", "./dotted"]
+      for name in names { try write("content of \(name)", folder + "/" + name) }
+      let list = try run("/usr/bin/env", tool + names, in: folder)
+      try #require(list.status == 0)
+      for ending in ["\n", "\r\n"] {
+        try write(list.output.replacingOccurrences(of: "\n", with: ending), folder + "/list.chk")
+        let (status, report) = try verify("list.chk", in: folder)
+        #expect(status == 0)
+        #expect(report.files.map(\.path) == names.map { $0.replacingOccurrences(of: "./", with: "") })
+        #expect(report.files.allSatisfy { $0.status == "ok" && $0.expected == $0.actual })
+      }
+    }
+  }
+
+  @Test func namesWhatIsWrong() throws {
+    try withTemporaryFolder { folder in
+      for name in ["a/one", "a/two", "a/LICENSE", "b/one", "tokenizer.model"] { try write(name, folder + "/" + name) }
+      for (list, names) in [("a/checklist.chk", ["one", "two"]), ("b/checklist.chk", ["one"])] {
+        let sums = try run("/usr/bin/md5sum", names, in: folder + "/" + list.prefix(1))
+        try write(sums.output, folder + "/" + list)
+      }
+      try write(try run("/usr/bin/md5sum", ["tokenizer.model"], in: folder).output, folder + "/tokenizer_checklist.chk")
+      var (status, report) = try verify(".", in: folder)
+      #expect(status == 0)
+      #expect(report.files.count == 4)
+      #expect(report.unlisted == ["./a/LICENSE"])
+
+      try write("changed", folder + "/a/two")
+      (status, report) = try verify(".", in: folder)
+      #expect(status == 65)
+      #expect(report.files.filter { $0.status == "mismatch" }.map(\.path) == ["./a/two"])
+
+      try FileManager.default.removeItem(atPath: folder + "/b/one")
+      (status, report) = try verify("b", "a", in: folder)
+      #expect(status == 65)
+      #expect(report.files.map(\.status) == ["missing", "ok", "mismatch"])
+      (status, report) = try verify("b", in: folder)
+      #expect(status == 66)
+      #expect(report.files.first?.actual == nil)
+    }
+  }
+
+  /// Lists that must not be believed, the exit code, and a word of the message.
+  @Test(arguments: [
+    ("", 65, "names no files"),
+    ("# only a remark\n", 65, "names no files"),
+    ("<!DOCTYPE html><html>sign in</html>", 65, "web page"),
+    ("d41d8cd98f00b204e9800998ecf8427e  ok\nnot a line\n", 65, "line 2"),
+    ("d41d8cd98f00b204e9800998ecf8427  short\n", 65, "line 1"),
+    ("d41d8cd98f00b204e9800998ecf8427e  ../outside\n", 65, "leads out"),
+    ("d41d8cd98f00b204e9800998ecf8427e  a/../../outside\n", 65, "leads out"),
+    ("d41d8cd98f00b204e9800998ecf8427e  /etc/hostname\n", 65, "leads out"),
+    ("\\d41d8cd98f00b204e9800998ecf8427e  ..\\\\nope\\q\n", 65, "line 1"),
+    ("d41d8cd98f00b204e9800998ecf8427e  .\n", 65, "line 1"),
+    ("d41d8cd98f00b204e9800998ecf8427e  a\0b\n", 65, "line 1"),
+  ])
+  func refuses(list: String, code: Int32, words: String) throws {
+    try withTemporaryFolder { folder in
+      try write(list, folder + "/checklist.chk")
+      let outcome = try drover("verify", folder)
+      #expect(outcome.status == code)
+      #expect(outcome.output.isEmpty)
+      #expect(outcome.errors.contains(words), "\(outcome.errors)")
+    }
+  }
+
+  @Test func saysWhenThereIsNothing() throws {
+    try withTemporaryFolder { folder in
+      for (arguments, code) in [([folder], Int32(66)), ([folder + "/absent"], 66), ([], 64)] {
+        let outcome = try run(droverPath, ["verify"] + arguments)
+        #expect(outcome.status == code)
+      }
+    }
+  }
+
+  /// A FIFO or a folder under a file's name is neither waited for nor believed.
+  @Test func readsOnlyFiles() throws {
+    try withTemporaryFolder { folder in
+      try write("d41d8cd98f00b204e9800998ecf8427e  fifo\nd41d8cd98f00b204e9800998ecf8427e  sub\n", folder + "/checklist.chk")
+      mkfifo(folder + "/fifo", 0o600)
+      try FileManager.default.createDirectory(atPath: folder + "/sub", withIntermediateDirectories: true)
+      let (status, report) = try verify(".", in: folder)
+      #expect(status == 1)
+      #expect(report.files.map(\.status) == ["unreadable", "unreadable"])
+    }
+  }
+
+  @Test func readsTheDemonstrationModel() throws {
+    let (status, report) = try verify("model", in: Peer.packageRoot + "/Sources/CDemoModel")
+    #expect(status == 0)
+    #expect(report.files.count == 4)
+  }
+}
