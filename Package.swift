@@ -17,7 +17,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
-let collections = Target.Dependency.product(name: "Collections", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 let http = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
 
 let package = Package(
@@ -46,7 +46,7 @@ let package = Package(
     // The libraries. Arrows point down this list, never up.
     library("Inference", ["Checkpoint", "Tokenization", "CKernels", system]),
     library("Checkpoint", ["Integrity", "Tokenization", system]),
-    library("Tokenization", [protobuf, collections]),
+    library("Tokenization", [protobuf, heap, system], exclude: ["sentencepiece.proto"]),
     library("Transfer", ["CCurl", "Integrity", system]),
     library("Integrity", ["COpenSSL", "CKernels", system]),
     library("Catalog", ["Manifests"]),

@@ -1,0 +1,125 @@
+extension Vocabulary {
+  /// This vocabulary as Hugging Face's `tokenizer.json`, from which `tokenizers` makes the same ids.
+  ///
+  /// - Throws: `unsupported` for any other model than ``Model/byteLevel``.
+  public func huggingFaceFile() throws(VocabularyError) -> [UInt8] {
+    let name = "tokenizer.json"
+    guard model == .byteLevel else {
+      throw VocabularyError(.unsupported, in: name, "a \(model.rawValue) vocabulary can't be written as a tokenizer.json")
+    }
+    var json = JSONText()
+    json.raw(#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":["#)
+    var isFirst = true
+    for id in kinds.indices where [.control, .unknown, .userDefined].contains(kinds[id]) {
+      json.separate(&isFirst)
+      json.raw(#"{"id":\#(id),"content":"#)
+      json.string(tokens[id])
+      json.raw(#","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":\#(kinds[id] != .userDefined)}"#)
+    }
+    json.raw(#"],"normalizer":null,"pre_tokenizer":{"type":"Sequence","pretokenizers":["#)
+    for split in splits {
+      switch split {
+      case .digits: json.raw(#"{"type":"Digits","individual_digits":true},"#)
+      case .gpt2, .llama3:
+        guard let pattern = HuggingFaceSplits.patterns.first(where: { $0.1 == split })?.0 else { continue }
+        json.raw(#"{"type":"Split","pattern":{"Regex":"#)
+        json.string(pattern.utf8)
+        json.raw(#"},"behavior":"Isolated","invert":false},"#)
+      }
+    }
+    json.raw(#"{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]},"post_processor":"#)
+    writeTemplate(to: &json)
+    json.raw(#","decoder":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true},"model":{"type":"BPE","#)
+    json.raw(#""dropout":null,"unk_token":"#)
+    if let unknown { json.string(tokens[unknown]) } else { json.raw("null") }
+    json.raw(#","continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"ignore_merges":\#(ignoresMerges),"#)
+    json.raw(#""vocab":{"#)
+    isFirst = true
+    var spelled = Set<String>()
+    for id in kinds.indices where !tokens[id].isEmpty {
+      let text = kinds[id] == .normal ? ByteAlphabet.encode(tokens[id]) : tokens.string(id)
+      guard spelled.insert(text).inserted else {
+        throw VocabularyError(.unsupported, in: name, "token “\(text)” occurs twice, and a tokenizer.json can't say so")
+      }
+      json.separate(&isFirst)
+      json.string(text.utf8)
+      json.raw(":\(id)")
+    }
+    json.raw(#"},"merges":["#)
+    isFirst = true
+    for merge in merges {
+      json.separate(&isFirst)
+      json.raw("[")
+      json.string(ByteAlphabet.encode(tokens[Int(merge.left)]).utf8)
+      json.raw(",")
+      json.string(ByteAlphabet.encode(tokens[Int(merge.right)]).utf8)
+      json.raw("]")
+    }
+    json.raw("]}}\n")
+    return json.bytes
+  }
+
+  private func writeTemplate(to json: inout JSONText) {
+    let before = addsBOS ? bos : nil
+    let after = addsEOS ? eos : nil
+    guard before != nil || after != nil else { return json.raw("null") }
+    func item(_ id: Int, _ type: Int) {
+      json.raw(#"{"SpecialToken":{"id":"#)
+      json.string(tokens[id])
+      json.raw(#","type_id":\#(type)}}"#)
+    }
+    func sequence(_ name: String, _ type: Int) {
+      if let before {
+        item(before, type)
+        json.raw(",")
+      }
+      json.raw(#"{"Sequence":{"id":"\#(name)","type_id":\#(type)}}"#)
+      if let after {
+        json.raw(",")
+        item(after, type)
+      }
+    }
+    json.raw(#"{"type":"TemplateProcessing","single":["#)
+    sequence("A", 0)
+    json.raw(#"],"pair":["#)
+    sequence("A", 0)
+    json.raw(",")
+    sequence("B", 1)
+    json.raw(#"],"special_tokens":{"#)
+    var isFirst = true
+    for id in Set([before, after].compactMap(\.self)).sorted() {
+      json.separate(&isFirst)
+      json.string(tokens[id])
+      json.raw(#":{"id":"#)
+      json.string(tokens[id])
+      json.raw(#","ids":[\#(id)],"tokens":["#)
+      json.string(tokens[id])
+      json.raw("]}")
+    }
+    json.raw("}}")
+  }
+}
+
+/// JSON as it is written.
+private struct JSONText {
+  private(set) var bytes: [UInt8] = []
+
+  mutating func raw(_ text: String) { bytes += text.utf8 }
+
+  mutating func separate(_ isFirst: inout Bool) {
+    if !isFirst { bytes.append(UInt8(ascii: ",")) }
+    isFirst = false
+  }
+
+  mutating func string(_ utf8: some Sequence<UInt8>) {
+    bytes.append(UInt8(ascii: "\""))
+    for byte in utf8 {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes += [UInt8(ascii: "\\"), byte]
+      case 0..<0x20: bytes += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
+      default: bytes.append(byte)
+      }
+    }
+    bytes.append(UInt8(ascii: "\""))
+  }
+}

@@ -1,0 +1,109 @@
+internal import FoundationEssentials
+internal import SwiftProtobuf
+
+typealias SentencePieceModel = Sentencepiece_ModelProto
+
+/// SentencePiece's `tokenizer.model`: a protocol buffer with the pieces, their scores and kinds.
+///
+/// Source: `sentencepiece_model.proto`, and `bpe_model.cc` for what the fields mean to encoding.
+extension Vocabulary {
+  /// Parses a SentencePiece BPE model.
+  ///
+  /// - Parameter file: the name that errors carry.
+  public static func sentencePiece(_ bytes: [UInt8], file: String) throws(VocabularyError) -> Vocabulary {
+    let proto: SentencePieceModel
+    do {
+      proto = try SentencePieceModel(serializedBytes: bytes)
+    } catch {
+      throw VocabularyError(.corrupt, in: file, "not a whole SentencePiece model: the protocol buffer is truncated or malformed; fetch it again")
+    }
+    let trainer = proto.trainerSpec
+    let normalizer = proto.normalizerSpec
+    func unsupported(_ what: String) -> VocabularyError { VocabularyError(.unsupported, in: file, "\(what); Llama's tokenizers don't") }
+    guard !proto.pieces.isEmpty else { throw VocabularyError(.corrupt, in: file, "a SentencePiece model without pieces") }
+    guard trainer.modelType == .bpe else {
+      throw VocabularyError(.unsupported, in: file, "a SentencePiece model of type \(trainer.modelType), and only BPE is supported")
+    }
+    if !normalizer.precompiledCharsmap.isEmpty { throw unsupported("normalises text (\(normalizer.name))") }
+    if normalizer.removeExtraWhitespaces { throw unsupported("removes extra whitespace") }
+    if !normalizer.escapeWhitespaces { throw unsupported("does not escape whitespace") }
+    if trainer.treatWhitespaceAsSuffix { throw unsupported("treats whitespace as a suffix") }
+
+    var tokens = PackedStrings()
+    tokens.reserveCapacity(proto.pieces.count, bytes: bytes.count)
+    var kinds: [TokenKind] = []
+    var scores: [Float] = []
+    for (id, piece) in proto.pieces.enumerated() {
+      guard let kind = TokenKind(rawValue: UInt8(piece.type.rawValue)) else {
+        throw VocabularyError(.corrupt, in: file, "piece \(id) is of an unknown type")
+      }
+      tokens.append(piece.piece)
+      kinds.append(kind)
+      scores.append(piece.score)
+    }
+    var vocabulary = try sentencePiece(
+      tokens: tokens, scores: scores, kinds: kinds, spacePrefix: normalizer.addDummyPrefix ? .always : .never, file: file)
+    if trainer.byteFallback, !vocabulary.hasAllBytes {
+      throw VocabularyError(.corrupt, in: file, "falls back to bytes, but has not all 256 byte pieces")
+    }
+    // As in sentencepiece_processor.cc: the ids are those of the named pieces, if these are control pieces.
+    vocabulary.bos = vocabulary.control(trainer.bosPiece)
+    vocabulary.eos = vocabulary.control(trainer.eosPiece)
+    vocabulary.addsBOS = vocabulary.bos != nil
+    return vocabulary
+  }
+
+  /// Checks what a SentencePiece file and a GGUF have in common, and makes a vocabulary of it.
+  static func sentencePiece(
+    tokens: PackedStrings, scores: [Float], kinds: [TokenKind], spacePrefix: SpacePrefix, file: String
+  ) throws(VocabularyError) -> Vocabulary {
+    for id in 0..<tokens.count {
+      guard !tokens[id].isEmpty else { throw VocabularyError(.corrupt, in: file, "piece \(id) is empty") }
+      guard scores[id].isFinite else { throw VocabularyError(.corrupt, in: file, "piece \(id) has the score \(scores[id])") }
+      if kinds[id] == .byte, byteValue(tokens[id]) == nil {
+        throw VocabularyError(.corrupt, in: file, "byte piece \(id) is spelled “\(tokens.string(id))”, not like <0x0A>")
+      }
+    }
+    guard let unknown = kinds.firstIndex(of: .unknown) else { throw VocabularyError(.corrupt, in: file, "no piece stands for unknown characters") }
+    var vocabulary = Vocabulary(model: .sentencePiece, tokens: tokens, kinds: kinds, scores: scores, spacePrefix: spacePrefix)
+    vocabulary.unknown = unknown
+    return vocabulary
+  }
+
+  var hasAllBytes: Bool { Set(kinds.indices.lazy.filter { kinds[$0] == .byte }.map { Self.byteValue(tokens[$0]) }).count == 256 }
+
+  /// The control token spelled `text`.
+  func control(_ text: String) -> Int? { specials[text].flatMap { kinds[$0] == .control ? $0 : nil } }
+
+  /// This vocabulary as SentencePiece's own file, which `sentencepiece` loads and Meta's programs expect as `tokenizer.model`.
+  ///
+  /// - Throws: `unsupported` for any other model than ``Model/sentencePiece``.
+  public func sentencePieceFile() throws(VocabularyError) -> [UInt8] {
+    guard model == .sentencePiece, spacePrefix == .always || spacePrefix == .never else {
+      throw VocabularyError(.unsupported, in: "tokenizer.model", "a \(model.rawValue) vocabulary can't be written as a SentencePiece model")
+    }
+    var proto = SentencePieceModel()
+    proto.pieces = (0..<count).map { id in
+      var piece = SentencePieceModel.SentencePiece()
+      piece.piece = Data(tokens[id])
+      piece.score = scores[id]
+      if kinds[id] != .normal { piece.type = .init(rawValue: Int(kinds[id].rawValue)) ?? .normal }
+      return piece
+    }
+    proto.trainerSpec.modelType = .bpe
+    proto.trainerSpec.vocabSize = Int32(clamping: count)
+    proto.trainerSpec.byteFallback = hasAllBytes
+    func name(_ id: Int?) -> (Int32, String)? { id.map { (Int32(clamping: $0), tokens.string($0)) } }
+    if let (id, piece) = name(unknown) { (proto.trainerSpec.unkID, proto.trainerSpec.unkPiece) = (id, piece) }
+    if let (id, piece) = name(bos) { (proto.trainerSpec.bosID, proto.trainerSpec.bosPiece) = (id, piece) } else { proto.trainerSpec.bosID = -1 }
+    if let (id, piece) = name(eos) { (proto.trainerSpec.eosID, proto.trainerSpec.eosPiece) = (id, piece) } else { proto.trainerSpec.eosID = -1 }
+    proto.normalizerSpec.name = "identity"
+    proto.normalizerSpec.addDummyPrefix = spacePrefix == .always
+    proto.normalizerSpec.removeExtraWhitespaces = false
+    do {
+      return try proto.serializedBytes()
+    } catch {
+      throw VocabularyError(.unsupported, in: "tokenizer.model", "can't be written: \(error)")
+    }
+  }
+}

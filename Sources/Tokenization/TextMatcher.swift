@@ -1,0 +1,44 @@
+import Glibc
+
+/// Finds tokens that are looked for in text before anything is merged: the leftmost, and of those the longest.
+struct TextMatcher: Sendable {
+  private struct Word: Sendable {
+    let bytes: [UInt8]
+    let id: Int
+  }
+  /// By first byte, longest first.
+  private let words: [[Word]]
+  let isEmpty: Bool
+
+  init(_ tokens: PackedStrings, ids: some Sequence<Int>) {
+    var words = [[Word]](repeating: [], count: 256)
+    for id in ids {
+      guard let first = tokens[id].first else { continue }
+      words[Int(first)].append(Word(bytes: Array(tokens[id]), id: id))
+    }
+    isEmpty = words.allSatisfy(\.isEmpty)
+    self.words = words.map { $0.sorted { ($0.bytes.count, $1.id) > ($1.bytes.count, $0.id) } }
+  }
+
+  /// The first token in `text[start..<end]`.
+  func next(in text: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int) -> (range: Range<Int>, id: Int)? {
+    guard !isEmpty, let base = text.baseAddress else { return nil }
+    for at in start..<end {
+      for word in words[Int(text[at])] where word.bytes.count <= end - at && memcmp(word.bytes, base + at, word.bytes.count) == 0 {
+        return (at..<at + word.bytes.count, word.id)
+      }
+    }
+    return nil
+  }
+
+  /// Calls `text` with what lies between the tokens and `token` with each of them.
+  func split(_ buffer: UnsafeBufferPointer<UInt8>, text: (Range<Int>) -> Void, token: (Int) -> Void) {
+    var at = 0
+    while let match = next(in: buffer, from: at, to: buffer.count) {
+      if match.range.lowerBound > at { text(at..<match.range.lowerBound) }
+      token(match.id)
+      at = match.range.upperBound
+    }
+    if at < buffer.count { text(at..<buffer.count) }
+  }
+}

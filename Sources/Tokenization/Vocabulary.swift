@@ -1,0 +1,131 @@
+/// A tokenizer's data, whatever file it came from: the tokens, how text is cut before they are looked for, and how they are merged.
+///
+/// It is a value without behaviour; ``makeTokenizer()`` gives it some.
+public struct Vocabulary: Sendable {
+  /// How pieces of text become tokens.
+  public enum Model: String, Sendable {
+    /// SentencePiece BPE (Llama 1 and 2): characters, merged while the result is a token, highest score first.
+    case sentencePiece
+    /// tiktoken (Llama 3): bytes, merged while the result is a token, lowest id first.
+    case tiktoken
+    /// Byte-level BPE (GPT-2, SmolLM): bytes, merged by a list of merges in order of rank.
+    case byteLevel
+    /// Hugging Face's rendering of SentencePiece BPE: characters, merged by a list, with bytes for what has no token.
+    case byteFallback
+  }
+
+  /// What a token is for. The numbers are those of SentencePiece's `ModelProto.SentencePiece.Type` and of GGUF's `token_type`.
+  public enum TokenKind: UInt8, Sendable {
+    case normal = 1
+    /// Stands for what has no token.
+    case unknown = 2
+    /// Never comes from text, and shows as nothing: BOS, EOS, headers.
+    case control = 3
+    /// Found in text before anything is merged.
+    case userDefined = 4
+    case unused = 5
+    /// One byte, for characters without a token.
+    case byte = 6
+  }
+
+  /// One step of cutting text before merging.
+  public enum Split: Sendable, Equatable {
+    /// GPT-2's pattern: words, numbers and symbols with a leading space.
+    case gpt2
+    /// Llama 3's pattern: digits in threes, words with one leading symbol, newlines with what is before them.
+    case llama3
+    /// Every numeric character (`\p{N}`) by itself.
+    case digits
+  }
+
+  /// When U+2581 is put before the text (SentencePiece's dummy prefix).
+  public enum SpacePrefix: Sendable, Equatable {
+    case never
+    /// Before every run of text between special tokens.
+    case always
+    /// Where the text does not begin with a space of its own; with `firstOnly` not after a special token (Hugging Face's `Metaspace`).
+    case unlessPresent(firstOnly: Bool)
+  }
+
+  /// A merge of two tokens; its rank is its place in the list.
+  public struct Merge: Sendable, Equatable {
+    public let left: Int32
+    public let right: Int32
+    public let result: Int32
+  }
+
+  public let model: Model
+  /// By id: raw bytes for ``Model/tiktoken`` and ``Model/byteLevel``; for the other two the piece as its file spells it (`▁the`, `<0x0A>`).
+  public let tokens: PackedStrings
+  /// By id.
+  public let kinds: [TokenKind]
+  /// By id, for ``Model/sentencePiece``; empty otherwise.
+  public let scores: [Float]
+  /// In order of rank, for ``Model/byteLevel`` and ``Model/byteFallback``.
+  public let merges: [Merge]
+  /// Applied one after the other, each to what the last one left.
+  public let splits: [Split]
+  public let spacePrefix: SpacePrefix
+  /// A piece of text that is itself a token becomes that token, whatever the merges say (Llama 3's `ignore_merges`).
+  public let ignoresMerges: Bool
+
+  /// Begin-of-sequence token.
+  public var bos: Int?
+  /// End-of-sequence token.
+  public var eos: Int?
+  /// End-of-turn token of chat models (`<|eot_id|>`, `<|im_end|>`).
+  public var eot: Int?
+  /// The token for what has none.
+  public var unknown: Int?
+  /// Whether a prompt starts with BOS, as the model was trained.
+  public var addsBOS: Bool
+  public var addsEOS: Bool
+  /// The Jinja template that came with the vocabulary.
+  public var chatTemplate: String?
+
+  /// Text of the control (and unknown) tokens to their ids.
+  public let specials: [String: Int]
+  /// Tokens that can come out of merging.
+  let index: TokenIndex
+
+  /// How many ids there are.
+  public var count: Int { tokens.count }
+
+  /// The kind of `id`; nil when there is no such token.
+  public func kind(of id: Int) -> TokenKind? { kinds.indices.contains(id) ? kinds[id] : nil }
+
+  /// Whether `id` is a control token: it shows as nothing and never comes from text.
+  public func isControl(_ id: Int) -> Bool { kind(of: id) == .control }
+
+  init(
+    model: Model, tokens: PackedStrings, kinds: [TokenKind], scores: [Float] = [], merges: [Merge] = [], splits: [Split] = [],
+    spacePrefix: SpacePrefix = .never, ignoresMerges: Bool = false, addsBOS: Bool = false, index: TokenIndex? = nil
+  ) {
+    self.model = model
+    self.tokens = tokens
+    self.kinds = kinds
+    self.scores = scores
+    self.merges = merges
+    self.splits = splits
+    self.spacePrefix = spacePrefix
+    self.ignoresMerges = ignoresMerges
+    self.addsBOS = addsBOS
+    addsEOS = false
+    self.index = index ?? Self.makeIndex(tokens, kinds)
+    var specials: [String: Int] = [:]
+    for (id, kind) in kinds.enumerated() where kind == .control || kind == .unknown {
+      let text = tokens.string(id)
+      if specials[text] == nil { specials[text] = id }
+    }
+    self.specials = specials
+  }
+
+  static func makeIndex(_ tokens: PackedStrings, _ kinds: [TokenKind]) -> TokenIndex {
+    TokenIndex(tokens) { id in
+      switch kinds[id] {
+      case .normal, .userDefined, .unused: true
+      case .unknown, .control, .byte: false
+      }
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import Glibc
+import SystemPackage
+
+extension Vocabulary {
+  /// Reads a tokenizer file: SentencePiece's or tiktoken's `tokenizer.model` (Llama 2's and Llama 3's are both called that), or `tokenizer.json`.
+  ///
+  /// The bytes tell which it is. Beside a `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` are read too when they are there.
+  public static func load(_ path: FilePath) throws(VocabularyError) -> Vocabulary {
+    let bytes = try read(path)
+    switch FileKind(bytes) {
+    case .sentencePiece: return try sentencePiece(bytes, file: path.string)
+    case .tiktoken: return try tiktoken(bytes, file: path.string)
+    case .json: return try huggingFace(path, bytes)
+    case .html:
+      throw VocabularyError(.corrupt, in: path.string, "a web page, not a tokenizer; fetch it again with a fresh link")
+    case nil:
+      throw VocabularyError(.corrupt, in: path.string, "neither a SentencePiece model, nor a tiktoken rank file, nor a tokenizer.json")
+    }
+  }
+
+  private enum FileKind {
+    case sentencePiece, tiktoken, json, html
+
+    init?(_ bytes: [UInt8]) {
+      let text = bytes.prefix(4096).drop { $0 == 0x20 || 0x09...0x0D ~= $0 }
+      if text.first == UInt8(ascii: "{") {
+        self = .json
+      } else if text.first == UInt8(ascii: "<") {
+        self = .html
+      } else if bytes.first == 0x0A, bytes.count > 2, bytes[2] == 0x0A || bytes[2] & 0x80 != 0 {
+        // Field 1 (a piece) with its length, and in it field 1 again. A rank file that begins with an empty line goes on with base64.
+        self = .sentencePiece
+      } else if let space = text.firstIndex(of: 0x20), text[..<space].allSatisfy({ 0x2B...0x7A ~= $0 }) {
+        self = .tiktoken
+      } else {
+        return nil
+      }
+    }
+  }
+
+  /// The whole of a file.
+  static func read(_ path: FilePath) throws(VocabularyError) -> [UInt8] {
+    do {
+      let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+      return try descriptor.closeAfter {
+        var status = stat()
+        guard fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw VocabularyError(.unreadable, in: path.string, "is not a file") }
+        let size = Int(status.st_size)
+        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
+          filled = 0
+          while filled < size {
+            let count = try descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]))
+            if count == 0 { break }
+            filled += count
+          }
+        }
+      }
+    } catch let error as VocabularyError {
+      throw error
+    } catch let error as Errno {
+      throw VocabularyError(error == .noSuchFileOrDirectory ? .missing : .unreadable, in: path.string, "\(error)")
+    } catch {
+      throw VocabularyError(.unreadable, in: path.string, "\(error)")
+    }
+  }
+}
