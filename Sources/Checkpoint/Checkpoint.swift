@@ -17,15 +17,51 @@ public struct Checkpoint: Sendable {
   public let tensors: [LogicalTensor]
   /// The mapped files that `LogicalTensor.Part.file` counts in.
   public let files: [MappedFile]
+  /// Tokenizer, chat template, notes.
+  public let companions: Companions
 
-  public init(format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [MappedFile]) {
+  public init(
+    format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [MappedFile], companions: Companions = Companions()
+  ) {
     self.format = format
     self.modelParallel = modelParallel
     self.params = params
     self.tensors = tensors
     self.files = files
+    self.companions = companions
   }
 
   /// The tensor with Meta's name `name`, if the checkpoint has it.
   public subscript(name: String) -> LogicalTensor? { tensors.first { $0.name == name } }
+
+  /// Opens the checkpoint at `path`, in whatever format it is.
+  ///
+  /// Files are mapped and their directories checked completely; no weight is read.
+  ///
+  /// - Parameter path: a folder with `consolidated.NN.pth` and `params.json`, or a GGUF file.
+  public static func open(at path: FilePath) throws(CheckpointError) -> Checkpoint {
+    guard let listing = try Folder(path) else { return try GGUFReader.open(path) }
+    if let shards = try listing.shards("pth") { return try MetaFolder.openPth(listing.path, shards) }
+    if let gguf = try listing.only("gguf") { return try GGUFReader.open(gguf) }
+    throw CheckpointError(.missing, in: path, "holds no checkpoint: neither consolidated.NN.pth nor a .gguf file")
+  }
+}
+
+extension Checkpoint {
+  /// Elements of all weights; buffers that can be computed don't count.
+  public var parameterCount: Int {
+    tensors.reduce(0) { count, tensor in
+      switch TensorName(tensor.name)?.role {
+      case .ropeFrequencies, .layerRoPEFrequencies: count
+      default: count + tensor.rows * tensor.columns
+      }
+    }
+  }
+
+  /// The dtype of most of the weights.
+  public var dominantDType: DType {
+    var elements: [DType: Int] = [:]
+    for tensor in tensors { elements[tensor.dtype, default: 0] += tensor.rows * tensor.columns }
+    return DType.allCases.max { elements[$0, default: 0] < elements[$1, default: 0] } ?? .f32
+  }
 }

@@ -17,7 +17,7 @@ public final class MappedFile: @unchecked Sendable {
   /// - Throws: `Errno` from `open`, `fstat` or `mmap`.
   public init(path: FilePath) throws(Errno) {
     self.path = path
-    let descriptor = open(path.string, O_RDONLY | O_CLOEXEC)
+    let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw Errno(rawValue: errno) }
     defer { close(descriptor) }
     var status = stat()

@@ -1,5 +1,9 @@
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// A model's hyperparameters, as Meta's `params.json` names them.
-public struct ModelParams: Sendable, Equatable {
+public struct ModelParams: Sendable, Equatable, Encodable {
   /// Width of the residual stream.
   public var dim: Int
   public var layers: Int
@@ -19,7 +23,7 @@ public struct ModelParams: Sendable, Equatable {
   public var tiedEmbeddings: Bool
 
   /// The scaling of Llama 3.1 and later (`use_scaled_rope`).
-  public struct RoPEScaling: Sendable, Equatable {
+  public struct RoPEScaling: Sendable, Equatable, Encodable {
     public var factor: Double
     public var lowFrequencyFactor: Double
     public var highFrequencyFactor: Double
@@ -31,6 +35,22 @@ public struct ModelParams: Sendable, Equatable {
       self.lowFrequencyFactor = lowFrequencyFactor
       self.highFrequencyFactor = highFrequencyFactor
       self.originalContext = originalContext
+    }
+
+    /// What each RoPE frequency is divided by: 1 for the high ones, `factor` for the low ones, a blend in between.
+    ///
+    /// Source: `apply_scaling` of Meta's llama-models (`llama3/model.py`).
+    /// - Returns: `headDim / 2` divisors, from the highest frequency to the lowest.
+    public func divisors(headDim: Int, theta: Double) -> [Double] {
+      let lowWavelength = Double(originalContext) / lowFrequencyFactor
+      let highWavelength = Double(originalContext) / highFrequencyFactor
+      return (0..<headDim / 2).map { index in
+        let wavelength = 2 * Double.pi * pow(theta, Double(2 * index) / Double(headDim))
+        if wavelength < highWavelength { return 1 }
+        if wavelength > lowWavelength { return factor }
+        let smooth = (Double(originalContext) / wavelength - lowFrequencyFactor) / (highFrequencyFactor - lowFrequencyFactor)
+        return 1 / ((1 - smooth) / factor + smooth)
+      }
     }
   }
 

@@ -1,0 +1,208 @@
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Puts the tensors of all ranks' shards together to a checkpoint, and checks that they belong together.
+struct Assembly {
+  let format: Checkpoint.Format
+  /// The checkpoint's folder or file, for errors.
+  let path: FilePath
+  /// By rank, with Meta's names.
+  let shards: [[TensorName: StoredTensor]]
+  let files: [MappedFile]
+  let stated: StatedParams
+  var companions: Companions
+  /// Orders of rows that aren't Meta's, by role.
+  var rowOrder: @Sendable (TensorName.Role, _ headDim: Int) -> LogicalTensor.RowOrder = { _, _ in .pairs }
+
+  private var modelParallel: Int { shards.count }
+
+  func checkpoint() throws(CheckpointError) -> Checkpoint {
+    let first = shards[0]
+    try checkShardsAgree()
+    let layers = try countLayers()
+    guard let norm = first[TensorName(.norm)], let gate = first[TensorName(.gate, layer: 0)], let query = first[TensorName(.query, layer: 0)],
+      let key = first[TensorName(.key, layer: 0)], let embedding = first[TensorName(.embedding)]
+    else { throw corrupt("has no norm.weight") }
+    let dim = norm.columns
+    let heads = stated.heads
+    // Rows are far from overflow: they are dimensions of tensors that were checked to lie in a file, and ranks are files.
+    let queryRows = query.rows * modelParallel
+    guard heads > 0, queryRows % heads == 0 else {
+      throw corrupt("has \(queryRows) rows in all shards of attention.wq, which \(heads) heads don't divide: is a shard missing, or params.json of another model?")
+    }
+    let headDim = queryRows / heads
+    let expected = stated.headDim ?? dim / heads
+    guard headDim == expected else {
+      throw corrupt(
+        "has \(queryRows) rows in \(modelParallel) shard\(modelParallel == 1 ? "" : "s") of attention.wq, so \(heads) heads of \(headDim), where \(expected) is due: is a shard missing, or params.json of another model?")
+    }
+    guard key.rows % headDim == 0 else { throw corrupt("has \(key.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
+    let repeats = keyValueRepeats(localHeads: key.rows / headDim)
+    let kvHeads = key.rows / headDim * modelParallel / repeats
+    guard heads % kvHeads == 0 else { throw corrupt("has \(kvHeads) key and value heads, which don't divide its \(heads) heads") }
+
+    let embeddingAxis = try embeddingAxis(embedding, dim: dim)
+    let vocabulary = embedding.rows * (embeddingAxis == 0 ? modelParallel : 1)
+    let hasOutput = first[TensorName(.output)] != nil
+    let params = ModelParams(
+      dim: dim, layers: layers, heads: heads, kvHeads: kvHeads, headDim: headDim, hiddenDim: gate.rows * modelParallel,
+      vocabularySize: vocabulary, normEpsilon: Float(stated.normEpsilon), ropeTheta: stated.ropeTheta, ropeScaling: stated.ropeScaling,
+      tiedEmbeddings: !hasOutput)
+
+    var tensors: [LogicalTensor] = []
+    tensors.reserveCapacity(first.count)
+    for name in first.keys.sorted(by: TensorName.order) {
+      tensors.append(try tensor(name, params, embeddingAxis: embeddingAxis, repeats: repeats))
+    }
+    var companions = companions
+    companions.notes += disagreements(params)
+    return Checkpoint(format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions)
+  }
+
+  /// Every rank has the same tensors, with the same shapes and dtypes.
+  private func checkShardsAgree() throws(CheckpointError) {
+    let first = shards[0]
+    for (rank, shard) in shards.enumerated().dropFirst() {
+      for (name, tensor) in shard {
+        guard let other = first[name] else { throw corrupt("has \(name.text) in shard \(rank), but not in shard 0") }
+        guard tensor.shape == other.shape else {
+          throw corrupt("has \(name.text) of shape \(tensor.shape) in shard \(rank), but \(other.shape) in shard 0")
+        }
+        guard tensor.dtype == other.dtype else {
+          throw corrupt("has \(name.text) as \(tensor.dtype) in shard \(rank), but as \(other.dtype) in shard 0")
+        }
+      }
+      for name in first.keys where shard[name] == nil { throw corrupt("has \(name.text) in shard 0, but not in shard \(rank)") }
+    }
+  }
+
+  /// Counts the layers, and checks that each has all of its tensors.
+  private func countLayers() throws(CheckpointError) -> Int {
+    let first = shards[0]
+    let layers = (first.keys.compactMap(\.layer).max() ?? -1) + 1
+    // A layer has nine tensors, so more layers than tensors means that most are missing.
+    guard layers > 0, layers <= first.count else { throw corrupt("has no whole layer of a Llama model") }
+    for role in TensorName.Role.allCases where !role.isOptional && role != .output {
+      for layer in 0..<(role.isLayered ? layers : 1) {
+        let name = TensorName(role, layer: role.isLayered ? layer : nil)
+        guard first[name] != nil else { throw corrupt("lacks \(name.text)") }
+      }
+    }
+    if let stated = stated.layers, stated != layers { throw corrupt("has \(layers) layers, but its description says \(stated): is a file missing?") }
+    return layers
+  }
+
+  private func embeddingAxis(_ embedding: StoredTensor, dim: Int) throws(CheckpointError) -> Int {
+    if modelParallel == 1 { return companions.usesSentencePiece(vocabularySize: embedding.rows) ? 1 : 0 }
+    if embedding.columns == dim { return 0 }
+    guard embedding.columns * modelParallel == dim else {
+      throw corrupt(
+        "has tok_embeddings.weight of \(embedding.columns) columns in each of \(modelParallel) shards, where \(dim) or \(dim / modelParallel) are due: is a shard missing?")
+    }
+    return 1
+  }
+
+  /// On how many ranks each key and value head lies: more than one when there are more ranks than heads.
+  ///
+  /// Meta's own 405B at MP 16 says `n_kv_heads: 16` for a model of 8, so what params.json says doesn't tell; equal bytes do.
+  private func keyValueRepeats(localHeads: Int) -> Int {
+    guard localHeads == 1, modelParallel > 1 else { return 1 }
+    for repeats in (2...modelParallel).reversed() where modelParallel % repeats == 0 {
+      let alike = (0..<modelParallel).allSatisfy { rank in
+        let owner = rank / repeats * repeats
+        return [TensorName.Role.key, .value].allSatisfy { role in
+          let name = TensorName(role, layer: 0)
+          guard rank != owner, let a = shards[owner][name], let b = shards[rank][name] else { return rank == owner }
+          return Self.areEqual(a, files[a.file], b, files[b.file])
+        }
+      }
+      if alike { return repeats }
+    }
+    return 1
+  }
+
+  private static func areEqual(_ a: StoredTensor, _ fileA: MappedFile, _ b: StoredTensor, _ fileB: MappedFile) -> Bool {
+    let element = a.dtype.blockBytes
+    let isContiguous = a.strides.last == element && b.strides.last == element
+    guard let baseA = fileA.bytes.baseAddress, let baseB = fileB.bytes.baseAddress else { return false }
+    for row in 0..<a.rows {
+      let startA = baseA + a.offset + (a.shape.count > 1 ? row * a.strides[0] : 0)
+      let startB = baseB + b.offset + (b.shape.count > 1 ? row * b.strides[0] : 0)
+      if isContiguous {
+        if memcmp(startA, startB, a.columns / a.dtype.blockElements * element) != 0 { return false }
+      } else {
+        for column in 0..<a.columns where memcmp(startA + column * a.strides[1], startB + column * b.strides[1], element) != 0 { return false }
+      }
+    }
+    return true
+  }
+
+  private func tensor(
+    _ name: TensorName, _ params: ModelParams, embeddingAxis: Int, repeats: Int
+  ) throws(CheckpointError) -> LogicalTensor {
+    let split = name.role.split(embeddingAxis: embeddingAxis)
+    let copies = name.role == .key || name.role == .value ? repeats : 1
+    var parts: [LogicalTensor.Part] = []
+    for (rank, shard) in shards.enumerated() {
+      guard let stored = shard[name] else { throw corrupt("lacks \(name.text) in shard \(rank)") }
+      let isMatrix = stored.shape.count == 2
+      let rowStart = split == .axis(0) ? rank / copies * stored.rows : 0
+      let columnStart = split == .axis(1) ? rank * stored.columns : 0
+      parts.append(
+        LogicalTensor.Part(
+          file: stored.file, offset: stored.offset, rank: rank, rows: rowStart..<rowStart + stored.rows,
+          columns: columnStart..<columnStart + stored.columns,
+          rowStride: isMatrix ? stored.strides[0] : stored.columns / stored.dtype.blockElements * stored.dtype.blockBytes,
+          columnStride: stored.strides[isMatrix ? 1 : 0]))
+    }
+    let first = shards[0][name]
+    let rows = parts.map(\.rows.upperBound).max() ?? 0
+    let columns = parts.map(\.columns.upperBound).max() ?? 0
+    let shape = first?.shape.count == 2 ? [rows, columns] : [columns]
+    let expected = params.shape(of: name.role)
+    guard shape == expected else {
+      throw corrupt("has \(name.text) of shape \(shape) in all, where the other tensors make it \(expected)")
+    }
+    return LogicalTensor(
+      name: name.text, shape: shape, dtype: parts.isEmpty ? .f32 : first?.dtype ?? .f32, split: split,
+      rowOrder: rowOrder(name.role, params.headDim), parts: parts)
+  }
+
+  /// Where the description and the shapes differ, in words. The shapes hold.
+  private func disagreements(_ params: ModelParams) -> [String] {
+    var notes: [String] = []
+    func compare(_ what: String, _ said: Int?, _ found: Int) {
+      if let said, said != found { notes.append("the description says \(what) \(said), the shapes say \(found); the shapes hold") }
+    }
+    compare("dim", stated.dim, params.dim)
+    compare("hidden width", stated.hiddenDim, params.hiddenDim)
+    compare("vocabulary size", stated.vocabularySize, params.vocabularySize)
+    // With repeated heads Meta counts the copies.
+    if stated.kvHeads != modelParallel { compare("key and value heads", stated.kvHeads, params.kvHeads) }
+    if stated.tiedEmbeddings == false, params.tiedEmbeddings {
+      notes.append("there is no output.weight: the embedding table serves as the output projection")
+    }
+    return notes
+  }
+
+  private func corrupt(_ message: String) -> CheckpointError { CheckpointError(.corrupt, in: path, message) }
+}
+
+extension ModelParams {
+  /// The whole shape that a tensor has in this model.
+  func shape(of role: TensorName.Role) -> [Int] {
+    switch role {
+    case .embedding, .output: [vocabularySize, dim]
+    case .attentionNorm, .feedForwardNorm, .norm: [dim]
+    case .query: [heads * headDim, dim]
+    case .key, .value: [kvHeads * headDim, dim]
+    case .attentionOutput: [dim, heads * headDim]
+    case .gate, .up: [hiddenDim, dim]
+    case .down: [dim, hiddenDim]
+    case .ropeFrequencies, .layerRoPEFrequencies: [headDim / 2]
+    }
+  }
+}

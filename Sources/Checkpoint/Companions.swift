@@ -1,0 +1,59 @@
+import FoundationEssentials
+import SystemPackage
+
+/// What comes with the weights: the tokenizer, the chat template, and what a reader noticed.
+public struct Companions: Sendable {
+  /// Where a checkpoint's tokenizer is.
+  public enum TokenizerSource: Sendable {
+    /// A file of its own: `tokenizer.model` (SentencePiece or tiktoken) or `tokenizer.json`.
+    case file(FilePath)
+    /// The `tokenizer.ggml.*` keys of the checkpoint's own GGUF metadata.
+    case gguf(GGUFMetadata)
+  }
+
+  public var tokenizer: TokenizerSource?
+  /// A Jinja template, as Hugging Face and GGUF have it.
+  public var chatTemplate: String?
+  /// What a person should know about the checkpoint, in sentences: where description and shapes differ, what was left out.
+  public var notes: [String]
+
+  public init(tokenizer: TokenizerSource? = nil, chatTemplate: String? = nil, notes: [String] = []) {
+    self.tokenizer = tokenizer
+    self.chatTemplate = chatTemplate
+    self.notes = notes
+  }
+
+  /// Looks for a tokenizer in the checkpoint's folder, then beside it, where Meta puts the one that Llama 1 and 2 share.
+  init(besides folder: FilePath) throws(CheckpointError) {
+    let parent = folder.lexicallyNormalized().components.isEmpty ? folder.appending("..") : folder.appending("..").lexicallyNormalized()
+    let places = [folder, parent].flatMap { place in ["tokenizer.model", "tokenizer.json"].map { place.appending($0) } }
+    self.init(tokenizer: places.first(where: fileExists).map { .file($0) })
+    if fileExists(folder.appending("chat_template.jinja")) {
+      chatTemplate = String(decoding: try MappedFile.contents(of: folder.appending("chat_template.jinja")), as: UTF8.self)
+    } else if fileExists(folder.appending("tokenizer_config.json")) {
+      chatTemplate = try? decodeJSON(TokenizerConfig.self, from: folder.appending("tokenizer_config.json")).chatTemplate
+    }
+  }
+
+  private struct TokenizerConfig: Decodable {
+    var chatTemplate: String?
+    enum CodingKeys: String, CodingKey { case chatTemplate = "chat_template" }
+  }
+
+  /// Whether the vocabulary is SentencePiece's, as Llama 1 and 2 have it; all later ones are byte-level.
+  func usesSentencePiece(vocabularySize: Int) -> Bool {
+    switch tokenizer {
+    case .gguf(let metadata): return metadata["tokenizer.ggml.model"]?.text == "llama"
+    case .file(let path):
+      guard let file = try? MappedFile(path: path) else { break }
+      // A SentencePiece model is a protocol buffer whose first field, a piece, starts with 0x0A; the others are text.
+      if path.extension == "model" { return file.bytes.first == 0x0A }
+    case nil: break
+    }
+    // SentencePiece vocabularies have tens of thousands of pieces, tiktoken's of Llama 3 has 128,256.
+    return vocabularySize < 100_000
+  }
+}
+
+/// Whether there is anything at `path`.
+func fileExists(_ path: FilePath) -> Bool { FileManager.default.fileExists(atPath: path.string) }

@@ -1,0 +1,176 @@
+import SystemPackage
+
+/// Reads a GGUF file, version 2 or 3, of the llama architecture.
+///
+/// Source: `docs/gguf.md` and `ggml/include/ggml.h` of the ggml repository.
+enum GGUFReader {
+  static func open(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
+    let file = try MappedFile.open(path)
+    let (metadata, infos, dataStart) = try readHeader(file)
+    let stated = try stated(metadata, path)
+    var tensors: [TensorName: StoredTensor] = [:]
+    var companions = Companions(tokenizer: .gguf(metadata), chatTemplate: metadata["tokenizer.chat_template"]?.text)
+    var params = stated
+    var spans: [(range: Range<Int>, name: String)] = []
+    for info in infos {
+      let (tensor, range) = try info.tensor(file, dataStart: dataStart)
+      spans.append((range, info.name))
+      if info.name == "rope_freqs.weight" {
+        params.ropeScaling = try ropeScaling(tensor, file, metadata)
+        continue
+      }
+      guard let name = metaName(info.name) else {
+        throw CheckpointError(.unsupported, in: path, byte: info.at, "has the tensor \(info.name), which isn't one of a Llama text model")
+      }
+      guard tensors.updateValue(tensor, forKey: name) == nil else {
+        throw CheckpointError(.corrupt, in: path, byte: info.at, "has the tensor \(info.name) twice")
+      }
+    }
+    spans.sort { $0.range.lowerBound < $1.range.lowerBound }
+    for (a, b) in zip(spans, spans.dropFirst()) where a.range.upperBound > b.range.lowerBound {
+      throw CheckpointError(.corrupt, in: path, byte: b.range.lowerBound, "the tensors \(a.name) and \(b.name) overlap")
+    }
+    if metadata["tokenizer.ggml.model"] == nil { companions.tokenizer = nil }
+    return try Assembly(format: .gguf, path: path, shards: [tensors], files: [file], stated: params, companions: companions).checkpoint()
+  }
+
+  static func readHeader(_ file: MappedFile) throws(CheckpointError) -> (GGUFMetadata, [GGUFTensorInfo], dataStart: Int) {
+    var reader = ByteReader(file)
+    guard try reader.bytes(4, "the magic").elementsEqual("GGUF".utf8) else { throw reader.corrupt("isn't a GGUF file", at: 0) }
+    let version = try reader.integer(UInt32.self, "the version")
+    guard version == 2 || version == 3 else {
+      let isSwapped = version.byteSwapped <= 3
+      throw CheckpointError(
+        .unsupported, in: file.path, byte: 4, isSwapped ? "is a big-endian GGUF" : "is GGUF version \(version); 2 and 3 are supported")
+    }
+    let tensorCount = try reader.size("the tensor count")
+    let keyCount = try reader.size("the key count")
+    // 24 bytes is the least a tensor takes.
+    guard tensorCount <= reader.remaining / 24 else { throw reader.corrupt("says it has \(tensorCount) tensors, more than it has room for", at: 8) }
+    let metadata = try GGUFMetadata(&reader, count: keyCount)
+    var infos: [GGUFTensorInfo] = []
+    for _ in 0..<tensorCount { infos.append(try GGUFTensorInfo(&reader)) }
+    let alignment = metadata["general.alignment"]?.integer ?? 32
+    guard alignment > 0, alignment <= 1 << 30, alignment.nonzeroBitCount == 1 else {
+      throw reader.corrupt("has the alignment \(alignment), which isn't a power of two")
+    }
+    return (metadata, infos, dataStart: (reader.position + alignment - 1) / alignment * alignment)
+  }
+
+  private static func stated(_ metadata: GGUFMetadata, _ path: FilePath) throws(CheckpointError) -> StatedParams {
+    guard let architecture = metadata["general.architecture"]?.text, architecture == "llama" else {
+      throw CheckpointError(
+        .unsupported, in: path, "is a model of the architecture \(metadata["general.architecture"]?.text ?? "(none given)"); only llama is supported")
+    }
+    guard let heads = metadata["llama.attention.head_count"]?.integer else {
+      throw CheckpointError(.corrupt, in: path, "doesn't say llama.attention.head_count")
+    }
+    if let experts = metadata["llama.expert_count"]?.integer, experts > 0 {
+      throw CheckpointError(.unsupported, in: path, "is a mixture of experts, which isn't supported")
+    }
+    var stated = StatedParams(
+      dim: metadata["llama.embedding_length"]?.integer, layers: metadata["llama.block_count"]?.integer, heads: heads,
+      kvHeads: metadata["llama.attention.head_count_kv"]?.integer ?? heads, headDim: metadata["llama.attention.key_length"]?.integer,
+      hiddenDim: metadata["llama.feed_forward_length"]?.integer, vocabularySize: metadata["llama.vocab_size"]?.integer,
+      normEpsilon: metadata["llama.attention.layer_norm_rms_epsilon"]?.number ?? 1e-5,
+      ropeTheta: metadata["llama.rope.freq_base"]?.number ?? 10000)
+    // A float32 such as 1e-5 is shown as the decimal number that was meant.
+    stated.normEpsilon = Double("\(Float(stated.normEpsilon))") ?? stated.normEpsilon
+    if let scaling = metadata["llama.rope.scaling.type"]?.text, scaling != "none" {
+      throw CheckpointError(.unsupported, in: path, "scales RoPE in the way \"\(scaling)\", which isn't supported")
+    }
+    return stated
+  }
+
+  /// GGUF keeps Llama 3.1's scaling as the divisors of the frequencies that come of it; the parameters are the set that gives them.
+  private static func ropeScaling(
+    _ tensor: StoredTensor, _ file: MappedFile, _ metadata: GGUFMetadata
+  ) throws(CheckpointError) -> ModelParams.RoPEScaling? {
+    guard tensor.dtype == .f32, tensor.shape.count == 1 else { throw CheckpointError(.unsupported, in: file.path, "rope_freqs.weight isn't a float32 vector") }
+    let divisors = (0..<tensor.columns).map { Double(file.bytes.loadUnaligned(fromByteOffset: tensor.offset + 4 * $0, as: Float.self)) }
+    if divisors.allSatisfy({ $0 == 1 }) { return nil }
+    let theta = metadata["llama.rope.freq_base"]?.number ?? 10000
+    let scaling = ModelParams.RoPEScaling(factor: divisors.max() ?? 8)
+    let expected = scaling.divisors(headDim: 2 * divisors.count, theta: theta)
+    guard zip(divisors, expected).allSatisfy({ abs($0 - $1) <= 1e-4 * $1 }) else {
+      throw CheckpointError(.unsupported, in: file.path, byte: tensor.offset, "rope_freqs.weight isn't the scaling of Llama 3.1")
+    }
+    return scaling
+  }
+
+  private static let roles: [String: TensorName.Role] = [
+    "token_embd.weight": .embedding, "attn_norm.weight": .attentionNorm, "attn_q.weight": .query, "attn_k.weight": .key,
+    "attn_v.weight": .value, "attn_output.weight": .attentionOutput, "ffn_norm.weight": .feedForwardNorm, "ffn_gate.weight": .gate,
+    "ffn_down.weight": .down, "ffn_up.weight": .up, "output_norm.weight": .norm, "output.weight": .output,
+  ]
+
+  private static func metaName(_ name: String) -> TensorName? {
+    guard name.hasPrefix("blk.") else { return roles[name].flatMap { $0.isLayered ? nil : TensorName($0) } }
+    let rest = name.dropFirst(4)
+    guard let dot = rest.firstIndex(of: "."), let layer = TensorName.layer(rest[..<dot]),
+      let role = roles[String(rest[rest.index(after: dot)...])], role.isLayered
+    else { return nil }
+    return TensorName(role, layer: layer)
+  }
+}
+
+/// Where a GGUF file says that a tensor is.
+struct GGUFTensorInfo {
+  let name: String
+  /// Byte of the file where this record starts.
+  let at: Int
+  /// Rows first: the reverse of the file's order.
+  let shape: [Int]
+  let type: UInt32
+  /// From the start of the data.
+  let offset: Int
+
+  init(_ reader: inout ByteReader) throws(CheckpointError) {
+    at = reader.position
+    name = try GGUFType.readString(&reader, "a tensor's name", longest: 64)
+    let dimensions = try reader.integer(UInt32.self, "the dimensions of \(name)")
+    guard (1...4).contains(dimensions) else { throw reader.corrupt("\(name) has \(dimensions) dimensions", at: at) }
+    var shape: [Int] = []
+    for _ in 0..<dimensions { shape.append(try reader.size("a dimension of \(name)")) }
+    self.shape = shape.reversed()
+    type = try reader.integer(UInt32.self, "the type of \(name)")
+    offset = try reader.size("the offset of \(name)")
+  }
+
+  /// The tensor, and the bytes of the file that hold it.
+  func tensor(_ file: MappedFile, dataStart: Int) throws(CheckpointError) -> (StoredTensor, Range<Int>) {
+    guard let dtype = Self.dtype(type) else {
+      throw CheckpointError(
+        .unsupported, in: file.path, byte: at,
+        "\(name) is stored as \(Self.typeNames[type] ?? "type \(type)"); supported are F32, F16, BF16, Q8_0, Q4_0 and Q4_1")
+    }
+    guard let start = sum(dataStart, offset), let bytes = StoredTensor.byteCount(dtype, shape), let end = sum(start, bytes),
+      let tensor = StoredTensor(dtype: dtype, shape: shape, file: 0, offset: start)
+    else { throw CheckpointError(.corrupt, in: file.path, byte: at, "\(name) has the shape \(shape) at \(offset), which \(dtype) can't have") }
+    guard end <= file.count else {
+      throw CheckpointError(
+        .corrupt, in: file.path, byte: at,
+        "\(name) lies at bytes \(start) to \(end), but the file ends at \(file.count): it is cut off or damaged")
+    }
+    return (tensor, start..<end)
+  }
+
+  /// `enum ggml_type`.
+  private static func dtype(_ type: UInt32) -> DType? {
+    switch type {
+    case 0: .f32
+    case 1: .f16
+    case 2: .q4_0
+    case 3: .q4_1
+    case 8: .q8_0
+    case 30: .bf16
+    default: nil
+    }
+  }
+
+  private static let typeNames: [UInt32: String] = [
+    6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS",
+    18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
+    29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+  ]
+}

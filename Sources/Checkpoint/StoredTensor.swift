@@ -1,0 +1,47 @@
+/// A tensor as one file has it, before it is known how such pieces make a whole.
+struct StoredTensor {
+  var dtype: DType
+  /// One or two dimensions, none of them zero.
+  var shape: [Int]
+  /// Bytes from one index to the next, by dimension; for quantized types the last is from block to block.
+  var strides: [Int]
+  /// Index into the checkpoint's files.
+  var file: Int
+  /// Byte of the first element.
+  var offset: Int
+
+  var rows: Int { shape.count > 1 ? shape[0] : 1 }
+  var columns: Int { shape[shape.count - 1] }
+
+  /// A tensor whose elements follow each other, rows first.
+  ///
+  /// - Returns: nil when a dimension is zero, there are none or more than two, the columns don't fill whole blocks, or the size overflows.
+  init?(dtype: DType, shape: [Int], file: Int, offset: Int) {
+    guard (1...2).contains(shape.count), shape.allSatisfy({ $0 > 0 }), let bytes = Self.byteCount(dtype, shape), let columns = shape.last else {
+      return nil
+    }
+    let rows = shape.count > 1 ? shape[0] : 1
+    let strides = shape.count > 1 ? [bytes / rows, dtype.blockBytes] : [dtype.blockBytes]
+    self.init(dtype: dtype, shape: shape, strides: strides, file: file, offset: offset)
+    guard columns % dtype.blockElements == 0 else { return nil }
+  }
+
+  init(dtype: DType, shape: [Int], strides: [Int], file: Int, offset: Int) {
+    self.dtype = dtype
+    self.shape = shape
+    self.strides = strides
+    self.file = file
+    self.offset = offset
+  }
+
+  /// Bytes of a tensor without gaps; nil on overflow, or when its rows don't fill whole blocks.
+  static func byteCount(_ dtype: DType, _ shape: [Int]) -> Int? {
+    guard (shape.last ?? 1) % dtype.blockElements == 0 else { return nil }
+    var elements = 1
+    for dimension in shape {
+      guard let value = product(elements, dimension) else { return nil }
+      elements = value
+    }
+    return product(elements / dtype.blockElements, dtype.blockBytes)
+  }
+}
