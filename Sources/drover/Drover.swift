@@ -11,6 +11,7 @@ struct Drover: AsyncParsableCommand {
     groupedSubcommands: [
       CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self]),
       CommandGroup(name: "Proving", subcommands: [VerifyCommand.self]),
+      CommandGroup(name: "Checkpoints", subcommands: [InspectCommand.self]),
     ])
 
   static func main() async {
