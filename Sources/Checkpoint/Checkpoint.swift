@@ -33,18 +33,6 @@ public struct Checkpoint: Sendable {
 
   /// The tensor with Meta's name `name`, if the checkpoint has it.
   public subscript(name: String) -> LogicalTensor? { tensors.first { $0.name == name } }
-
-  /// Opens the checkpoint at `path`, in whatever format it is.
-  ///
-  /// Files are mapped and their directories checked completely; no weight is read.
-  ///
-  /// - Parameter path: a folder with `consolidated.NN.pth` and `params.json`, or a GGUF file.
-  public static func open(at path: FilePath) throws(CheckpointError) -> Checkpoint {
-    guard let listing = try Folder(path) else { return try GGUFReader.open(path) }
-    if let shards = try listing.shards("pth") { return try MetaFolder.openPth(listing.path, shards) }
-    if let gguf = try listing.only("gguf") { return try GGUFReader.open(gguf) }
-    throw CheckpointError(.missing, in: path, "holds no checkpoint: neither consolidated.NN.pth nor a .gguf file")
-  }
 }
 
 extension Checkpoint {

@@ -1,6 +1,25 @@
 import FoundationEssentials
 import SystemPackage
 
+extension Checkpoint {
+  /// Opens the checkpoint at `path`, in whatever format it is.
+  ///
+  /// Files are mapped and their directories checked completely; no weight is read.
+  ///
+  /// - Parameter path: a folder with `params.json` and `consolidated.NN.pth` or safetensors files, a Hugging Face folder, a GGUF file, or one
+  ///   of the files in such a folder.
+  public static func open(at path: FilePath) throws(CheckpointError) -> Checkpoint {
+    if let folder = try Folder(path) { return try folder.checkpoint() }
+    if path.extension == "pth" || path.extension == "safetensors" {
+      let parent = path.removingLastComponent()
+      if let folder = try Folder(parent.isEmpty ? "." : parent), let name = path.lastComponent {
+        return try folder.checkpoint(preferring: name.string)
+      }
+    }
+    return try GGUFReader.open(path)
+  }
+}
+
 /// The names in a checkpoint's folder.
 struct Folder {
   let path: FilePath
@@ -22,6 +41,34 @@ struct Folder {
   }
 
   func has(_ name: String) -> Bool { names.contains(name) }
+
+  /// - Parameter preferring: the file that a person named, where the folder holds several formats.
+  func checkpoint(preferring named: String? = nil) throws(CheckpointError) -> Checkpoint {
+    let suffix = named.flatMap { FilePath.Component($0)?.extension }
+    if suffix != "safetensors", let shards = try shards("pth") { return try MetaFolder.open(path, shards.map { [$0] }, format: .pth) }
+    if let shards = try shards("safetensors") { return try MetaFolder.open(path, shards.map { [$0] }, format: .safetensors) }
+    if has("params.json"), has("consolidated.safetensors"), named == nil || named == "consolidated.safetensors" {
+      return try MetaFolder.open(path, [[path.appending("consolidated.safetensors")]], format: .safetensors)
+    }
+    if let paths = try indexed("safetensors") {
+      if has("config.json") { return try HuggingFaceReader.open(path, paths) }
+      return try MetaFolder.open(path, [paths], format: .safetensors)
+    }
+    if let gguf = try only("gguf") { return try GGUFReader.open(gguf) }
+    if names.contains(where: { $0.hasPrefix("pytorch_model") && $0.hasSuffix(".bin") }) {
+      throw CheckpointError(.unsupported, in: path, "has its weights in pytorch_model.bin; save them as safetensors with transformers first")
+    }
+    throw CheckpointError(
+      .missing, in: path,
+      "holds no checkpoint: none of consolidated.00.pth, consolidated.00.safetensors, model.safetensors with config.json, or a .gguf file")
+  }
+
+  /// The safetensors files of one unsplit checkpoint: those that the index names, or the only one.
+  private func indexed(_ suffix: String) throws(CheckpointError) -> [FilePath]? {
+    if let index = try only("\(suffix).index.json") { return try SafetensorsIndex.files(index) }
+    if has("model.safetensors") { return [path.appending("model.safetensors")] }
+    return try only(suffix).map { [$0] }
+  }
 
   /// The files `consolidated.NN.<suffix>` in the order of rank.
   /// - Returns: nil when there are none.
