@@ -1,3 +1,5 @@
+import Tokenization
+
 /// The key-value pairs at the start of a GGUF file. Arrays stay in the file until they are asked for.
 ///
 /// Source: `docs/gguf.md` of the ggml repository.
@@ -30,15 +32,16 @@ public struct GGUFMetadata: Sendable {
     let range: Range<Int>
     public let count: Int
 
-    /// The elements; empty when they aren't strings. Bytes that aren't UTF-8 become U+FFFD.
-    public func strings() -> [String] {
-      guard type == GGUFType.string else { return [] }
-      var strings: [String] = []
-      strings.reserveCapacity(count)
+    /// The elements; empty when they aren't strings.
+    public func packedStrings() -> PackedStrings {
+      var strings = PackedStrings()
+      guard type == GGUFType.string else { return strings }
+      // Each has eight bytes of length before it.
+      strings.reserveCapacity(count, bytes: range.count - 8 * count)
       var at = range.lowerBound
       for _ in 0..<count {
         let length = Int(file.bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian)
-        strings.append(String(decoding: file.bytes[at + 8..<at + 8 + length], as: UTF8.self))
+        strings.append(file.bytes[at + 8..<at + 8 + length])
         at += 8 + length
       }
       return strings

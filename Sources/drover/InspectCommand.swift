@@ -1,11 +1,10 @@
 import ArgumentParser
 import Checkpoint
-import FoundationEssentials
 import SystemPackage
 import Terminal
 
 /// `drover inspect`: what a checkpoint is, from its headers alone.
-struct InspectCommand: AsyncParsableCommand {
+struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
     abstract: "Show what a checkpoint holds: format, layout, hyperparameters, tensors.",
@@ -29,13 +28,11 @@ struct InspectCommand: AsyncParsableCommand {
 
   @OptionGroup var global: GlobalOptions
 
-  func run() async throws {
+  func run() throws {
     let checkpoint = try Checkpoint.open(at: FilePath(path))
     for note in checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
     if json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-      Console.outputLine(String(decoding: try encoder.encode(Report(checkpoint)), as: UTF8.self))
+      try outputJSON(Report(checkpoint))
     } else {
       printSummary(checkpoint)
       if tensors { printTensors(checkpoint) }

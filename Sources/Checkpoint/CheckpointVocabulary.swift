@@ -1,0 +1,35 @@
+import SystemPackage
+import Tokenization
+
+extension Checkpoint {
+  /// Reads the vocabulary that comes with the weights.
+  ///
+  /// - Returns: nil when none does.
+  public func vocabulary() throws(VocabularyError) -> Vocabulary? {
+    switch companions.tokenizer {
+    case .file(let path): return try Vocabulary.load(path)
+    case .gguf(let metadata): return try Vocabulary(gguf: Vocabulary.GGUFMetadata(metadata), file: files.first?.path.string ?? "GGUF")
+    case nil: return nil
+    }
+  }
+}
+
+extension Vocabulary.GGUFMetadata {
+  init(_ metadata: GGUFMetadata) {
+    func value(_ key: String) -> GGUFMetadata.Value? { metadata["tokenizer.ggml.\(key)"] }
+    self.init(model: value("model")?.text ?? "")
+    tokens = value("tokens")?.array?.packedStrings() ?? PackedStrings()
+    scores = value("scores")?.array?.floats() ?? []
+    tokenTypes = value("token_type")?.array?.integers() ?? []
+    merges = value("merges")?.array?.packedStrings() ?? PackedStrings()
+    pre = value("pre")?.text
+    bos = value("bos_token_id")?.integer
+    eos = value("eos_token_id")?.integer
+    eot = value("eot_token_id")?.integer
+    unknown = value("unknown_token_id")?.integer
+    addsBOS = value("add_bos_token")?.bool
+    addsEOS = value("add_eos_token")?.bool
+    addsSpacePrefix = value("add_space_prefix")?.bool
+    chatTemplate = metadata["tokenizer.chat_template"]?.text
+  }
+}
