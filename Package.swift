@@ -64,7 +64,7 @@ let package = Package(
     tests("CatalogTests", ["Catalog"]),
     tests("IntegrityTests", ["Integrity"]),
     tests("TransferTests", ["Transfer", http]),
-    tests("TokenizationTests", ["Tokenization"]),
+    tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Checkpoint"]),
     tests("InferenceTests", ["Inference"]),
     tests("CommandTests", ["Terminal"]),

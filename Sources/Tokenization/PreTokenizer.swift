@@ -138,8 +138,11 @@ enum CharacterKind: UInt8 {
   /// `[^\s\p{L}\p{N}]`
   case symbol
 
+  /// The kind that Unicode 16 gives `scalar`, which is what the regex engines under tiktoken and `tokenizers` know: what a later version added
+  /// is a symbol to them.
   init(_ scalar: Unicode.Scalar) {
     switch scalar.properties.generalCategory {
+    case _ where scalar.value > 0x7F && scalar.properties.age.map({ $0.major > 16 }) ?? false: self = .symbol
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: self = .letter
     case .decimalNumber, .letterNumber, .otherNumber: self = .number
     default:

@@ -9,7 +9,7 @@ enum UTF8Scan {
     if first < 0x80 { return (UInt32(first), 1) }
     let length = expectedLength(first)
     guard length > 1, end - at >= length, isSecond(text[at + 1], after: first) else { return nil }
-    var value = UInt32(first) & (0x7F >> UInt32(length)) << 6 | UInt32(text[at + 1] & 0x3F)
+    var value = (UInt32(first) & (0x7F >> UInt32(length))) << 6 | UInt32(text[at + 1] & 0x3F)
     for byte in text[at + 2..<at + length] {
       guard byte & 0xC0 == 0x80 else { return nil }
       value = value << 6 | UInt32(byte & 0x3F)
