@@ -2,3 +2,4 @@
 #pragma once
 #include "cpu.h"
 #include "inference.h"
+#include "md5_lanes.h"
