@@ -47,7 +47,7 @@ let package = Package(
     library("Inference", ["Checkpoint", "Tokenization", "CKernels", system]),
     library("Checkpoint", ["Integrity", "Tokenization", system]),
     library("Tokenization", [protobuf, heap, system], exclude: ["sentencepiece.proto"]),
-    library("Transfer", ["CCurl", "Integrity", system]),
+    library("Transfer", ["CCurl", "CLinux", "Integrity", system]),
     library("Integrity", ["COpenSSL", "CKernels", system]),
     library("Catalog", ["Manifests"]),
     library("Terminal"),
@@ -57,6 +57,7 @@ let package = Package(
     .target(name: "CKernels", cSettings: oursC),
     .target(name: "CDemoModel", exclude: ["model"], cSettings: oursC),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
     // Tests: a folder a library, then what needs a peer, a fault or the whole program.
@@ -66,7 +67,7 @@ let package = Package(
     tests("TransferTests", ["Transfer", http]),
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Checkpoint"]),
-    tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", system]),
+    tests("InferenceTests", ["Inference"]),
     tests("CommandTests", ["Terminal"]),
   ],
   swiftLanguageModes: [.v6],

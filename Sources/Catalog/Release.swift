@@ -72,7 +72,7 @@ extension Release: Codable {
     family = try values.decodeIfPresent(String.self, forKey: .family) ?? id
     parameters = try values.decodeIfPresent(Int.self, forKey: .parameters)
     files = try values.decode([File].self, forKey: .files)
-    modelParallel = try values.decodeIfPresent(Int.self, forKey: .modelParallel) ?? files.count { $0.path.hasSuffix(".pth") }
+    modelParallel = try values.decodeIfPresent(Int.self, forKey: .modelParallel) ?? max(1, files.count { $0.path.hasSuffix(".pth") })
     tokenizer = try values.decodeIfPresent(String.self, forKey: .tokenizer)
     chatFormat = try values.decodeIfPresent(String.self, forKey: .chatFormat)
     license = try values.decodeIfPresent(String.self, forKey: .license)

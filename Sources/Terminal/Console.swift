@@ -40,7 +40,36 @@ public enum Console {
 
   /// Asks on the terminal for a line that isn't shown while it is typed.
   /// - Returns: nil when there is no terminal to ask on, or input ended.
-  public static func askSecret(_ prompt: String) -> String? {
+  public static func askSecret(_ prompt: String) -> String? { exclusively { readSecret(prompt) } }
+
+  /// Asks on the terminal for a yes, which an empty line is too.
+  /// - Returns: nil when there is no terminal to ask on.
+  public static func confirm(_ question: String) -> Bool? {
+    exclusively {
+      let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
+      guard terminal >= 0 else { return nil }
+      defer { close(terminal) }
+      write(question + " [Y/n] ", to: terminal)
+      var line: [UInt8] = []
+      var byte: UInt8 = 0
+      while read(terminal, &byte, 1) == 1, byte != UInt8(ascii: "\n") { line.append(byte | 0x20) }
+      // The end of input is not a yes.
+      guard byte == UInt8(ascii: "\n") else { return false }
+      return line.isEmpty || line == Array("y".utf8) || line == Array("yes".utf8)
+    }
+  }
+
+  /// Keeps bars and notes off the screen while `body` talks to the terminal.
+  private static func exclusively<R: Sendable>(_ body: () -> R) -> R {
+    lock.withLock { display in
+      guard let display else { return body() }
+      var result: R?
+      display.interrupt { result = body() }
+      return result ?? body()
+    }
+  }
+
+  private static func readSecret(_ prompt: String) -> String? {
     let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
     guard terminal >= 0 else { return nil }
     defer { close(terminal) }

@@ -55,4 +55,18 @@ public enum Format {
     let digits = String(value)
     return String(repeating: "0", count: max(0, width - digits.count)) + digits
   }
+
+  /// Reads `500`, `10M`, `1.5GiB` or `50MB/s`: K, M, G and T are powers of 1000, with an i of 1024.
+  /// - Returns: nil for anything else, and for what is negative or doesn't fit.
+  public static func parseBytes(_ text: String) -> Int? {
+    var rest = text.lowercased()[...]
+    if rest.hasSuffix("/s") { rest = rest.dropLast(2) }
+    let number = rest.prefix { $0.isASCII && $0.isNumber || $0 == "." }
+    guard let value = Double(number), value.isFinite else { return nil }
+    let units = ["": 1, "b": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "ki": 1024, "mi": 1048576, "gi": 1073741824, "ti": 1099511627776]
+    var unit = rest[number.endIndex...].drop { $0 == " " }
+    if unit.count > 1, unit.last == "b" { unit = unit.dropLast() }
+    guard let size = units[String(unit)], value * size < 9e18 else { return nil }
+    return Int((value * size).rounded())
+  }
 }

@@ -9,13 +9,13 @@ struct Drover: AsyncParsableCommand {
     abstract: "Moves Llama checkpoints: from a signed link to verified weights, between layouts, and to a first completion.",
     version: "drover 0.1.0",
     groupedSubcommands: [
-      CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self]),
+      CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self, DownloadCommand.self]),
       CommandGroup(name: "Proving", subcommands: [VerifyCommand.self]),
       CommandGroup(name: "Checkpoints", subcommands: [InspectCommand.self]),
-      CommandGroup(name: "Running", subcommands: [CompleteCommand.self, BenchCommand.self]),
     ])
 
   static func main() async {
+    ProcessSecrets.hide()
     do {
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {

@@ -1,0 +1,5 @@
+// Calls that glibc shows only under _GNU_SOURCE, which Swift's Glibc module doesn't define.
+#pragma once
+#include <sys/types.h>
+
+int fallocate(int descriptor, int mode, off_t offset, off_t length);

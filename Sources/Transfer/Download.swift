@@ -1,0 +1,140 @@
+import Integrity
+import Synchronization
+
+/// What to download, and how.
+public struct TransferRequest: Sendable {
+  public struct File: Sendable, Hashable {
+    /// Where it lands, relative to the folder. A name that ends in `.chk` is a checklist of files relative to its own folder.
+    public var path: String
+    /// What stands for the link's `*`.
+    public var remote: String
+    /// Whether the rest is of use without it.
+    public var isOptional: Bool
+
+    public init(path: String, remote: String, isOptional: Bool = false) {
+      self.path = path
+      self.remote = remote
+      self.isOptional = isOptional
+    }
+  }
+
+  public var files: [File]
+  /// Made if it isn't there.
+  public var folder: String
+  /// Connections at a time; nil to find out how many help.
+  public var connections: Int?
+  /// Most bytes a second over all connections.
+  public var bytesPerSecond: Int?
+  /// A PEM file of certificate authorities to trust in place of the system's.
+  public var authorities: String?
+  public var retry: RetryPolicy
+  /// Seconds without a byte after which a connection is given up.
+  public var stallSeconds: Double
+  /// Whether a file whose checksum differs is kept under another name.
+  public var keepsCorrupt: Bool
+
+  public init(
+    files: [File], folder: String, connections: Int? = nil, bytesPerSecond: Int? = nil, authorities: String? = nil, retry: RetryPolicy = RetryPolicy(),
+    stallSeconds: Double = 30, keepsCorrupt: Bool = false
+  ) {
+    self.files = files
+    self.folder = folder
+    self.connections = connections
+    self.bytesPerSecond = bytesPerSecond
+    self.authorities = authorities
+    self.retry = retry
+    self.stallSeconds = stallSeconds
+    self.keepsCorrupt = keepsCorrupt
+  }
+}
+
+/// What came of a download.
+public struct TransferReport: Sendable, Codable {
+  public enum Status: String, Sendable, Codable {
+    case downloaded, resumed, present
+  }
+
+  public struct File: Sendable, Codable {
+    public var path: String
+    public var bytes: Int
+    public var md5: String
+    public var status: Status
+  }
+
+  public var files: [File]
+  /// Bytes of all files together.
+  public var bytes: Int
+  public var seconds: Double
+}
+
+/// What happens during a download, for whoever shows it. Indices are those of the request's files.
+public enum TransferEvent: Sendable {
+  /// `before` of the `done` bytes were there before this run.
+  case progress(file: Int, done: Int, total: Int?, before: Int)
+  case finished(file: Int, TransferReport.Status)
+  case failed(file: Int, TransferError)
+  /// An optional file that the server doesn't have.
+  case skipped(file: Int)
+  /// Something that a person may want to know.
+  case note(String)
+}
+
+/// What a download is about to do.
+public struct TransferSurvey: Sendable {
+  public var files: Int
+  /// Bytes still to fetch.
+  public var bytes: Int
+  /// Bytes that are here already.
+  public var bytesPresent: Int
+  /// Bytes free in the folder.
+  public var free: Int
+  /// When the link ends, in seconds since 1970.
+  public var expiry: Int?
+}
+
+/// A download of several files over one signed link: parallel, resumable at any instant, verified while it arrives.
+///
+/// Checklists come first. Each other file is fetched into `NAME.part` with a journal beside it, hashed on the way, and gets its name when it is
+/// whole, agrees with its checklist and is synced. The network has a thread of its own; hashing and syncing have others.
+public final class Download: Sendable {
+  public let request: TransferRequest
+  let link: SignedLink
+  let observe: @Sendable (TransferEvent) -> Void
+  let confirm: (@Sendable (TransferSurvey) -> Bool)?
+  let newLink: (@Sendable (TransferError) -> SignedLink?)?
+  let mailbox = Mailbox<EngineMessage>()
+  let isCancelled = Atomic(false)
+
+  /// - Parameters:
+  ///   - observe: told what happens, on several threads.
+  ///   - confirm: asked once, when sizes are known, whether to go on.
+  ///   - newLink: asked for another link when this one is refused; nil ends the download.
+  public init(
+    _ request: TransferRequest, link: SignedLink, observe: @escaping @Sendable (TransferEvent) -> Void = { _ in },
+    confirm: (@Sendable (TransferSurvey) -> Bool)? = nil, newLink: (@Sendable (TransferError) -> SignedLink?)? = nil
+  ) {
+    self.request = request
+    self.link = link
+    self.observe = observe
+    self.confirm = confirm
+    self.newLink = newLink
+  }
+
+  /// Stops the download: what is there is synced, and `run` throws `.interrupted`. May be called from any thread, at any time.
+  public func cancel() {
+    isCancelled.store(true, ordering: .releasing)
+    mailbox.post(.wake)
+  }
+
+  /// Downloads.
+  /// - Throws: the gravest of what went wrong; the observer was told of each.
+  public func run() async throws(TransferError) -> TransferReport {
+    let result = await withCheckedContinuation { (done: CheckedContinuation<Result<TransferReport, TransferError>, Never>) in
+      let thread = WorkerThread {
+        done.resume(returning: Result { () throws(TransferError) in try Engine(self).run() })
+      }
+      if let thread { thread.detach() } else { done.resume(returning: .failure(.library("no thread could be started"))) }
+    }
+    return try result.get()
+  }
+}

@@ -1,0 +1,264 @@
+import CCurl
+import Glibc
+import Synchronization
+
+/// Making requests, and what comes of them.
+extension Engine {
+  // MARK: Starting
+
+  func schedule() {
+    guard fatal == nil, refusal == nil else { return }
+    let now = steadySeconds()
+    guard now >= quietUntil else { return }
+    while connections.count < segmentation.connections, let work = segmentation.next(files, phase: phase, now: now) {
+      if let victim = work.victim { victim.limit = work.range?.lowerBound ?? victim.limit }
+      guard start(work) else { return }
+    }
+  }
+
+  private func start(_ work: Segmentation.Work) -> Bool {
+    let file = work.file
+    if phase == .bulk, !file.isAllocated, let length = file.length {
+      file.isAllocated = true
+      do throws(TransferError) { try file.part.allocate(length) } catch {
+        fail(file, error, isFatal: true)
+        return false
+      }
+    }
+    guard let handle = idleHandles.popLast() ?? makeHandle() else {
+      fatal = .library("no more handles")
+      return false
+    }
+    let connection = Connection(self, handle: handle, file: file, asked: work.range, isProbe: work.isProbe)
+    connection.configure(address: link.address(of: file.request.remote))
+    guard curl_multi_add_handle(multi, handle) == CURLM_OK else {
+      fatal = .library("a request could not be made")
+      return false
+    }
+    connections.append(connection)
+    file.connections.append(connection)
+    return true
+  }
+
+  /// Sets what all requests have in common.
+  private func makeHandle() -> UnsafeMutableRawPointer? {
+    guard let handle = curl_easy_init() else { return nil }
+    let protocols = link.origin.hasPrefix("https:") ? "https" : "http,https"
+    ccurl_easy_setopt_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
+    // From https never down to http.
+    ccurl_easy_setopt_string(handle, CURLOPT_REDIR_PROTOCOLS_STR, protocols)
+    ccurl_easy_setopt_long(handle, CURLOPT_FOLLOWLOCATION, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_MAXREDIRS, 10)
+    ccurl_easy_setopt_long(handle, CURLOPT_SSL_VERIFYPEER, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_SSL_VERIFYHOST, 2)
+    ccurl_easy_setopt_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
+    ccurl_easy_setopt_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
+    if let authorities = request.authorities { ccurl_easy_setopt_string(handle, CURLOPT_CAINFO, authorities) }
+    ccurl_easy_setopt_long(handle, CURLOPT_NOSIGNAL, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_NOPROGRESS, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, Int(min(30, request.stallSeconds) * 1000))
+    ccurl_easy_setopt_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_BUFFERSIZE, segmentation.bufferSize(limit: request.bytesPerSecond))
+    // Says that nothing compressed is wanted, and undoes it where it comes all the same.
+    ccurl_easy_setopt_string(handle, CURLOPT_ACCEPT_ENCODING, "identity")
+    ccurl_easy_setopt_string(handle, CURLOPT_USERAGENT, "drover/0.1")
+    return handle
+  }
+
+  // MARK: Judging
+
+  /// Says what an answer means, and learns from it what the file is.
+  func judge(_ connection: Connection) -> Judgement {
+    let file = connection.file
+    let head = connection.head
+    let isAnswer = head.status == 200 || head.status == 206
+    if isAnswer, !file.isMet, file.validators.contradictAcrossRuns(head.validators) { return .changed }
+    let known = file.isMet ? file.validators : Validators()
+    let judgement = Judgement(head, asked: connection.asked, length: file.length, validators: known, allowsHTML: file.request.isOptional)
+    switch judgement {
+    case .part(let total, _):
+      guard let total else { return .rangesBroken("a part of a file without saying how long it is") }
+      learn(file, head, total)
+    case .whole(let total):
+      if let total { learn(file, head, total) } else { file.isAboveDoubt = false }
+      file.takesRanges = false
+      file.isMet = true
+      linkIsProven = true
+      for other in file.connections where other !== connection { other.ending = .superseded }
+    default: break
+    }
+    return takeOver(file, judgement)
+  }
+
+  private func learn(_ file: FileTask, _ head: ResponseHead, _ total: Int) {
+    linkIsProven = true
+    file.isMet = true
+    file.part.state.withLock { state in
+      state.length = total
+      state.validators = head.validators
+    }
+  }
+
+  /// Decides whether what another program left under the final name is a beginning of this file.
+  private func takeOver(_ file: FileTask, _ judgement: Judgement) -> Judgement {
+    guard let beginning = file.beginning else { return judgement }
+    switch judgement {
+    case .part(let total?, _) where total > beginning.size:
+      file.beginning = nil
+      do throws(TransferError) { try file.part.adopt(size: beginning.size, hash: beginning.hash) } catch {
+        fail(file, error, isFatal: true)
+        return .failed("")
+      }
+      file.before = beginning.size
+      file.isAboveDoubt = false
+      tell("\(file.request.path): \(beginning.size) bytes of another program's download are here, and are gone on from")
+      // The descriptor is another one now, and the place to go on from too.
+      return .failed("")
+    case .changed:
+      // Longer than the file: not its beginning.
+      file.beginning = nil
+      return .failed("")
+    case .whole:
+      file.beginning = nil
+      return judgement
+    default: return judgement
+    }
+  }
+
+  // MARK: Ending
+
+  /// Takes the requests that have ended out of libcurl.
+  func collect() {
+    var left: Int32 = 0
+    while let message = curl_multi_info_read(multi, &left) {
+      guard message.pointee.msg == CURLMSG_DONE, let handle = message.pointee.easy_handle else { continue }
+      let code = ccurl_message_result(message)
+      if let connection = connections.first(where: { $0.handle == handle }) { ended(connection, code) }
+    }
+  }
+
+  func ended(_ connection: Connection, _ code: CURLcode) {
+    if code == CURLE_OK { connection.judge() }
+    connection.end()
+    let file = connection.file
+    let certificate = code == CURLE_PEER_FAILED_VERIFICATION ? verification(connection.handle) : ""
+    curl_multi_remove_handle(multi, connection.handle)
+    idleHandles.append(connection.handle)
+    connections.removeAll { $0 === connection }
+    file.connections.removeAll { $0 === connection }
+    segmentation.received += connection.received
+    guard !file.stage.isOver else { return }
+    if connection.gained > 0 { file.failures = 0 }
+
+    switch connection.ending {
+    case .disk(let code): fail(file, .disk(path: file.request.path, errno: code), isFatal: true)
+    case .stalled: retry(file, "no byte came for \(Int(request.stallSeconds)) seconds", progressed: connection.gained > 0)
+    case .superseded, .reachedLimit: settle(file)
+    case .judged(let judgement): act(on: judgement, connection)
+    case nil where code == CURLE_OK:
+      if connection.limit == .max { file.part.state.withLock { $0.length = connection.position } }
+      if connection.position >= connection.limit || connection.limit == .max { settle(file) } else { retry(file, "the answer ended early", progressed: connection.gained > 0) }
+    case nil: failed(connection, code, certificate)
+    }
+  }
+
+  private func act(on judgement: Judgement, _ connection: Connection) {
+    let file = connection.file
+    let status = connection.head.status
+    switch judgement {
+    case .part, .whole: break
+    case .complete(let total):
+      learn(file, connection.head, total)
+      if let beginning = file.beginning {
+        file.beginning = nil
+        guard file.expected == nil else { return tell("\(file.request.path): the file that is here doesn't agree with its checklist; it is fetched afresh") }
+        file.digest = beginning.hash.digest
+        _ = file.part.discard(keeping: false)
+        finish(file, .present)
+      } else { settle(file) }
+    case .changed: startAfresh(file, "the file changed on the server")
+    case .refused:
+      if file.request.isOptional, linkIsProven { return skip(file) }
+      linkRefused(.refused(path: file.request.path, status: status, why: refusalReason()))
+    case .missing:
+      if file.request.isOptional { return skip(file) }
+      fail(file, .missing(path: file.request.path, status: status))
+    case .busy:
+      segmentation.halve()
+      let wait = connection.head.retryAfter
+      if let wait, wait > request.retry.longestRetryAfter {
+        return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: "the server asks to come back in \(Moment.ago(Int(min(wait, 1e9))))"))
+      }
+      retry(file, "HTTP status \(status)", progressed: false, after: wait)
+    case .failed(let why):
+      if why.isEmpty { return }
+      retry(file, why, progressed: false)
+    case .rangesBroken(let why):
+      if file.failures < 2 { return retry(file, why, progressed: false) }
+      file.takesRanges = false
+      tell("\(file.request.path): the server can't give parts of it (\(why)); it is fetched in one piece")
+      retry(file, why, progressed: false)
+    case .html: fail(file, .html(path: file.request.path, origin: link.origin), isFatal: true)
+    }
+  }
+
+  private func refusalReason() -> String {
+    let next = "ask for a new link and run the same command: what is here stays"
+    if !link.isSigned { return "there is no signature in it: it was cut off behind the *; copy it again up to its end, and put it in single quotes" }
+    guard let expiry = link.expiry else { return "it has expired, was used too often, or was copied incompletely; \(next)" }
+    let left = expiry - secondsSinceEpoch()
+    if left <= 0 { return "it expired \(Moment.ago(-left)) ago, at \(Moment.utc(expiry)); \(next)" }
+    return "it is valid until \(Moment.utc(expiry)), but was used too often, is for other models, or was copied incompletely; \(next)"
+  }
+
+  private func failed(_ connection: Connection, _ code: CURLcode, _ certificate: String) {
+    let file = connection.file
+    func end(_ why: String) { fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why), isFatal: true) }
+    switch code {
+    case CURLE_PEER_FAILED_VERIFICATION: end("its certificate can't be trusted (\(certificate)); --cacert names other authorities")
+    case CURLE_SSL_CACERT_BADFILE: fail(file, .authorities(request.authorities ?? "the system's certificates"), isFatal: true)
+    case CURLE_TOO_MANY_REDIRECTS: end("it redirects in a circle")
+    case CURLE_UNSUPPORTED_PROTOCOL: end("it redirects to an address that is neither http nor https, or from https down to http, which is refused")
+    case CURLE_URL_MALFORMAT: end("the link is malformed")
+    case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING: retry(file, "the connection ended before the file did", progressed: connection.gained > 0)
+    case CURLE_BAD_CONTENT_ENCODING:
+      file.takesRanges = false
+      retry(file, "the answer was compressed, and damaged", progressed: false)
+    // These words are libcurl's constants; they hold nothing of the request.
+    default: retry(file, String(cString: curl_easy_strerror(code)).lowercasedFirst, progressed: connection.gained > 0)
+    }
+  }
+
+  /// Why a certificate was refused, in OpenSSL's numbers (`X509_V_ERR_…`).
+  private func verification(_ handle: UnsafeMutableRawPointer) -> String {
+    var result = 0
+    ccurl_easy_getinfo_long(handle, CURLINFO_SSL_VERIFYRESULT, &result)
+    return switch result {
+    case 0, 62: "it is for another name"
+    case 10: "it has expired"
+    case 9: "it isn't valid yet"
+    case 2, 18, 19, 20, 21: "its authority is unknown"
+    default: "OpenSSL's reason \(result)"
+    }
+  }
+
+  private func retry(_ file: FileTask, _ why: String, progressed: Bool, after: Double? = nil) {
+    let now = steadySeconds()
+    if progressed { file.failures = 0 }
+    // Several requests that fail together count once.
+    if !progressed, file.notBefore > now, after == nil { return settle(file) }
+    file.failures += 1
+    guard file.failures <= request.retry.limit else {
+      if file.request.isOptional { return skip(file) }
+      return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why + (request.retry.limit > 0 ? ", after \(request.retry.limit) retries" : "")))
+    }
+    let delay = after ?? request.retry.delay(after: file.failures, random: jitter())
+    file.notBefore = now + delay
+    if let after { quietUntil = max(quietUntil, now + after) }
+    settle(file)
+  }
+}
+
+extension String {
+  fileprivate var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
+}

@@ -1,0 +1,277 @@
+import CLinux
+import Glibc
+import Integrity
+import Synchronization
+
+/// A file on its way: `NAME.part`, its journal `NAME.part.journal`, and what is known of both.
+///
+/// The network's thread writes, a hashing thread follows the prefix, the keeper's thread syncs and journals; each takes the lock for a moment only.
+final class PartialFile: Sendable {
+  /// Where the finished file goes.
+  let path: String
+  /// What errors and journals call it.
+  let name: String
+  let remote: String
+
+  var partPath: String { path + ".part" }
+  var journalPath: String { path + ".part.journal" }
+
+  struct State {
+    var descriptor: Int32 = -1
+    /// Counts the fresh starts: what was read before one is not hashed after it.
+    var generation = 0
+    var length: Int?
+    var validators = Validators()
+    var expected: Digest?
+    /// What was written and may be read.
+    var written = RangeSet<Int>()
+    var hash = PrefixHash()
+    var isHashing = false
+    /// Whether something changed since the last journal.
+    var isDirty = false
+    /// When the journal was last written, on the steady clock.
+    var journaled = 0.0
+  }
+
+  let state = Mutex(State())
+
+  init(path: String, name: String, remote: String) {
+    self.path = path
+    self.name = name
+    self.remote = remote
+  }
+
+  deinit {
+    let descriptor = state.withLock { $0.descriptor }
+    if descriptor >= 0 { close(descriptor) }
+  }
+
+  /// Opens the partial file, made if it isn't there, and locks it.
+  func open() throws(TransferError) {
+    let descriptor = Glibc.open(partPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    guard descriptor >= 0 else { throw .disk(path: name, errno: errno) }
+    // File systems without locks must do without.
+    if flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+      close(descriptor)
+      throw .busyFolder(name)
+    }
+    state.withLock { $0.descriptor = descriptor }
+  }
+
+  /// Forgets all content.
+  func startAfresh() throws(TransferError) {
+    unlink(journalPath)
+    let failure = state.withLock { state -> Int32 in
+      state.generation += 1
+      state.written = RangeSet()
+      state.hash = PrefixHash()
+      state.length = nil
+      state.validators = Validators()
+      return ftruncate(state.descriptor, 0) == 0 ? 0 : errno
+    }
+    if failure != 0 { throw .disk(path: name, errno: failure) }
+  }
+
+  /// Gives the file its length on disk, so that it can't run out of room on the way, where the file system can promise that.
+  func allocate(_ length: Int) throws(TransferError) {
+    let descriptor = state.withLock { $0.descriptor }
+    guard length > 0, fallocate(descriptor, 0, 0, off_t(length)) != 0 else { return }
+    if errno == ENOSPC || errno == EFBIG || errno == EDQUOT { throw .disk(path: name, errno: errno) }
+  }
+
+  /// Writes all of `bytes` at `offset`, without saying yet that they are there.
+  /// - Returns: 0, or `errno`.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, to descriptor: Int32) -> Int32 {
+    var rest = bytes
+    var offset = offset
+    while !rest.isEmpty {
+      let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset))
+      if count < 0 {
+        if errno == EINTR { continue }
+        return errno
+      }
+      rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+      offset += count
+    }
+    return 0
+  }
+
+  /// Says that a range was written.
+  func publish(_ range: Range<Int>) {
+    guard !range.isEmpty else { return }
+    state.withLock { state in
+      state.written.insert(contentsOf: range)
+      state.isDirty = true
+    }
+  }
+
+  // MARK: Hashing
+
+  /// Hashes a little of what is there and isn't hashed yet.
+  /// - Returns: whether there was something to do.
+  func hashSome(_ buffer: UnsafeMutableRawBufferPointer) -> Bool {
+    struct Job { var generation: Int, descriptor: Int32, hash: PrefixHash, end: Int }
+    let job = state.withLock { state -> Job? in
+      let end = state.written.prefixEnd
+      guard !state.isHashing, end > state.hash.position else { return nil }
+      state.isHashing = true
+      return Job(generation: state.generation, descriptor: state.descriptor, hash: state.hash, end: end)
+    }
+    guard var job else { return false }
+    let stop = min(job.end, job.hash.position + 8 * buffer.count)
+    while job.hash.position < stop {
+      let room = min(buffer.count, stop - job.hash.position, job.hash.room)
+      let count = pread(job.descriptor, buffer.baseAddress, room, off_t(job.hash.position))
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { break }
+      job.hash.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+    }
+    let moved = state.withLock { state in
+      state.isHashing = false
+      guard state.generation == job.generation, job.hash.position > state.hash.position else { return false }
+      state.hash = job.hash
+      return true
+    }
+    return moved
+  }
+
+  /// Whether every byte is here and hashed.
+  var isWhole: Bool {
+    state.withLock { state in
+      guard let length = state.length else { return false }
+      return state.hash.position == length && state.written.prefixEnd == length
+    }
+  }
+
+  // MARK: Keeping
+
+  /// Syncs what was written so far and then says so in the journal.
+  /// - Parameter closing: that nothing will be written after this.
+  func keep(closing: Bool) {
+    let snapshot = state.withLock { state -> State? in
+      guard state.isDirty || closing, state.descriptor >= 0, state.length != nil, !state.written.isEmpty else { return nil }
+      state.isDirty = false
+      return state
+    }
+    guard let snapshot, let length = snapshot.length, fdatasync(snapshot.descriptor) == 0, let identity = identity(of: snapshot.descriptor) else { return }
+    // A hash that is being taken back by a fresh start must not outlive it.
+    guard state.withLock({ $0.generation == snapshot.generation }) else { return }
+    let journal = Journal(
+      remote: remote, length: length, validators: snapshot.validators, expected: snapshot.expected, safe: snapshot.written, hash: snapshot.hash,
+      identity: identity, isClosed: closing)
+    guard let bytes = try? journal.encoded() else { return }
+    _ = AtomicFile.replace(journalPath, with: bytes)
+    state.withLock { $0.journaled = steadySeconds() }
+  }
+
+  func identity(of descriptor: Int32) -> Journal.Identity? {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return nil }
+    return Journal.Identity(inode: UInt64(status.st_ino), size: Int(status.st_size), modified: Int(status.st_mtim.tv_sec) * 1_000_000_000 + Int(status.st_mtim.tv_nsec))
+  }
+
+  /// Gives the whole, verified file its final name, after a sync.
+  func commit() throws(TransferError) {
+    let (descriptor, length) = state.withLock { ($0.descriptor, $0.length ?? 0) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, Int(status.st_size) == length || ftruncate(descriptor, off_t(length)) == 0, fsync(descriptor) == 0,
+      rename(partPath, path) == 0
+    else { throw .disk(path: name, errno: errno) }
+    unlink(journalPath)
+    guard AtomicFile.syncFolder(of: path) else { throw .disk(path: name, errno: errno) }
+    closeDescriptor()
+  }
+
+  /// Removes what is here, or moves it aside.
+  /// - Returns: where it was moved.
+  func discard(keeping: Bool) -> String? {
+    unlink(journalPath)
+    defer { closeDescriptor() }
+    let aside = path + ".corrupt"
+    if keeping, rename(partPath, aside) == 0 { return aside }
+    unlink(partPath)
+    return nil
+  }
+
+  /// Bytes that the file has on disk already.
+  var bytesOnDisk: Int {
+    let descriptor = state.withLock { $0.descriptor }
+    var status = stat()
+    guard descriptor >= 0, fstat(descriptor, &status) == 0 else { return 0 }
+    return Int(status.st_blocks) * 512
+  }
+
+  /// Whether what arrived is what is there already under the final name.
+  var isSameAsFinished: Bool {
+    guard let new = AtomicFile.read(partPath, limit: 16 << 20), let old = AtomicFile.read(path, limit: 16 << 20) else { return false }
+    return new == old
+  }
+
+  /// Leaves no empty partial file behind.
+  func removeIfEmpty() {
+    let isEmpty = state.withLock { $0.descriptor >= 0 && $0.written.isEmpty }
+    if isEmpty { unlink(partPath) }
+  }
+
+  func closeDescriptor() {
+    state.withLock { state in
+      if state.descriptor >= 0 { close(state.descriptor) }
+      state.descriptor = -1
+    }
+  }
+}
+
+/// Files that are there whole or not at all.
+enum AtomicFile {
+  /// - Returns: whether it was done; if not, what was there before is there still.
+  static func replace(_ path: String, with bytes: [UInt8]) -> Bool {
+    let temporary = path + ".new"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666)
+    guard descriptor >= 0 else { return false }
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { break }
+      rest = rest.dropFirst(count)
+    }
+    let synced = rest.isEmpty && fdatasync(descriptor) == 0
+    close(descriptor)
+    guard synced, rename(temporary, path) == 0 else {
+      unlink(temporary)
+      return false
+    }
+    return true
+  }
+
+  /// Makes the names in a file's folder last.
+  static func syncFolder(of path: String) -> Bool {
+    let folder = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    // Some network file systems can't, and need not.
+    return fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP
+  }
+
+  /// The content of a file of at most `limit` bytes.
+  static func read(_ path: String, limit: Int) -> [UInt8]? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size <= limit else { return nil }
+    let size = Int(status.st_size)
+    var done = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+      while done < size {
+        let got = Glibc.read(descriptor, buffer.baseAddress.map { $0 + done }, size - done)
+        if got < 0, errno == EINTR { continue }
+        guard got > 0 else { break }
+        done += got
+      }
+      count = done
+    }
+    return done == size ? bytes : nil
+  }
+}

@@ -1,0 +1,95 @@
+import CCurl
+import Glibc
+
+/// The status and the header fields of one answer that a download looks at.
+struct ResponseHead: Equatable {
+  var status = 0
+  var contentLength: Int?
+  /// First and last byte of a 206's body.
+  var contentRange: ClosedRange<Int>?
+  /// The file's whole length, as `Content-Range` tells it.
+  var totalLength: Int?
+  var validators = Validators()
+  var contentType = ""
+  /// The body is compressed, asked for or not.
+  var isEncoded = false
+  /// Seconds that the server asks to wait.
+  var retryAfter: Double?
+  private var date: Int?
+  private var retryDate: Int?
+
+  /// Takes one line of the head. A new status line starts over: redirects and interim answers have heads of their own.
+  mutating func take(_ line: String) {
+    if line.hasPrefix("HTTP/") {
+      self = ResponseHead()
+      let fields = line.split(separator: " ", maxSplits: 2)
+      status = fields.count > 1 ? Int(fields[1].prefix(3)) ?? 0 : 0
+      return
+    }
+    guard let colon = line.firstIndex(of: ":") else { return }
+    let value = Self.trimmed(line[line.index(after: colon)...])
+    switch line[..<colon].lowercased() {
+    case "content-length": contentLength = Int(value).flatMap { $0 >= 0 ? $0 : nil }
+    case "content-range": takeRange(value)
+    case "content-type": contentType = value.lowercased()
+    case "content-encoding": isEncoded = !["", "identity"].contains(value.lowercased())
+    case "etag": validators.etag = value.utf8.count <= 256 ? value : nil
+    case "last-modified": validators.lastModified = value.utf8.count <= 64 ? value : nil
+    case "date": date = Self.seconds(value)
+    case "retry-after":
+      if let seconds = Int(value) { retryAfter = Double(max(0, seconds)) } else { retryDate = Self.seconds(value) }
+    default: break
+    }
+    // The server's own clock is the one its date is meant by.
+    if let retryDate { retryAfter = Double(max(0, retryDate - (date ?? secondsSinceEpoch()))) }
+  }
+
+  /// `bytes 0-99/1000`, `bytes 0-99/*`, `bytes */1000`.
+  private mutating func takeRange(_ value: String) {
+    guard value.lowercased().hasPrefix("bytes ") else { return }
+    let parts = value.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 2 else { return }
+    totalLength = Int(parts[1]).flatMap { $0 >= 0 ? $0 : nil }
+    let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+    if ends.count == 2, let first = ends[0], let last = ends[1], first >= 0, last >= first, last < Int.max, last < totalLength ?? .max {
+      contentRange = first...last
+    }
+  }
+
+  private static func trimmed(_ text: Substring) -> String {
+    var text = text
+    while let first = text.first, first == " " || first == "\t" { text.removeFirst() }
+    while let last = text.last, last.isWhitespace { text.removeLast() }
+    return String(text)
+  }
+
+  /// An HTTP date in seconds since 1970.
+  private static func seconds(_ text: String) -> Int? {
+    let value = curl_getdate(text, nil)
+    return value < 0 ? nil : value
+  }
+}
+
+/// What a server says about the identity of a file's content.
+struct Validators: Equatable, Sendable, Codable {
+  var etag: String?
+  var lastModified: String?
+
+  /// Whether `later`, from the same server in the same run, is another content.
+  func contradict(_ later: Validators) -> Bool {
+    if let etag, let other = later.etag { return Self.opaque(etag) != Self.opaque(other) }
+    if let lastModified, let other = later.lastModified { return lastModified != other }
+    return false
+  }
+
+  /// Whether `later`, perhaps from another server with the same files, is another content. Servers make up tags of their own, so one that differs
+  /// says nothing while the date agrees.
+  func contradictAcrossRuns(_ later: Validators) -> Bool {
+    if let etag, let other = later.etag, Self.opaque(etag) == Self.opaque(other) { return false }
+    if let lastModified, let other = later.lastModified { return lastModified != other }
+    return contradict(later)
+  }
+
+  /// A tag without the mark that says "weak": nginx adds it to a file's tag when it compresses, and CDNs take it away.
+  private static func opaque(_ tag: String) -> Substring { tag.hasPrefix("W/") ? tag.dropFirst(2) : tag[...] }
+}

@@ -1,0 +1,48 @@
+import Glibc
+import Integrity
+
+/// Why a download, or one file of it, didn't come to its end. Never says anything of the link but its host.
+public enum TransferError: Error, Sendable, CustomStringConvertible {
+  case link(LinkError)
+  /// 401 or 403.
+  case refused(path: String, status: Int, why: String)
+  case missing(path: String, status: Int)
+  /// The network or the server would not, after all retries.
+  case unavailable(path: String, origin: String, why: String)
+  case html(path: String, origin: String)
+  case mismatch(path: String, expected: Digest, actual: Digest, kept: String?)
+  /// A checklist that can't be one, or that doesn't name what it should.
+  case checklist(path: String, why: String)
+  case disk(path: String, errno: Int32)
+  case noRoom(needed: Int, free: Int, folder: String)
+  case busyFolder(String)
+  /// A file name that must not be written to.
+  case unsafePath(String)
+  /// A file of certificates that can't be used.
+  case authorities(String)
+  case declined
+  case interrupted
+  case library(String)
+
+  public var description: String {
+    switch self {
+    case .link(let error): error.description
+    case .refused(let path, let status, let why): "\(path): the server refused the link (HTTP status \(status)); \(why)"
+    case .missing(let path, let status): "\(path): the server has no such file (HTTP status \(status)); the link may be for other models than the one asked for"
+    case .unavailable(let path, let origin, let why): "\(path): \(origin): \(why); what is here stays, run the same command again to go on"
+    case .html(let path, let origin):
+      "\(path): \(origin) answered with a page of HTML in place of the file; the link is not the signed one: copy its text from the mail"
+    case .mismatch(let path, let expected, let actual, let kept):
+      "\(path): what arrived has MD5 \(actual), the checklist says \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
+    case .checklist(let path, let why): "\(path): \(why); nothing it should vouch for was fetched"
+    case .disk(let path, let code): "\(path): \(String(cString: strerror(code))); what is here stays"
+    case .noRoom(let needed, let free, let folder): "\(folder): \(needed) bytes are needed, and \(free) are free; make room or choose another folder with --output"
+    case .busyFolder(let folder): "\(folder): another drover is downloading into it; let it finish, or choose another folder"
+    case .unsafePath(let path): "\"\(path.prefix(100))\" can't be the name of a downloaded file: it must be relative and stay below the folder"
+    case .authorities(let path): "\(path): these certificates can't be read"
+    case .declined: "nothing was downloaded"
+    case .interrupted: "interrupted; what is here stays, run the same command again to go on"
+    case .library(let why): "libcurl: \(why)"
+    }
+  }
+}

@@ -1,0 +1,196 @@
+import ArgumentParser
+import Catalog
+import Synchronization
+import Terminal
+import Transfer
+
+struct DownloadCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "download",
+    abstract: "Downloads and verifies releases over a signed link; goes on where an earlier run ended.",
+    discussion: """
+      The link comes from --url, else from DROVER_URL, else it is asked for without echo. The last two are better: until drover has hidden it, a link on \
+      the command line can be seen by other users, and it stays in the shell's history. It is never stored, logged or shown.
+
+      EXAMPLES
+        drover download 7B
+        drover download 7B,70B-chat --output models
+        DROVER_URL=$(cat link) drover download llama-3.1-8b --limit-rate 50M --yes
+        drover download my-model --manifest my-model.json
+      """)
+
+  @Argument(help: ArgumentHelp("Releases, separated by commas, as `drover catalog` lists them. With --manifest: all that the file has.", valueName: "models"))
+  var models: String?
+
+  @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
+  var url: String?
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("The folder to download into.", valueName: "dir"))
+  var output = "."
+
+  @Option(help: ArgumentHelp("Releases from this file in place of the catalog.", valueName: "file"))
+  var manifest: String?
+
+  @Option(help: ArgumentHelp("Connections at a time. Otherwise as many as help.", valueName: "n"))
+  var connections: Int?
+
+  @Option(help: ArgumentHelp("Most bytes a second, such as 50M.", valueName: "rate"))
+  var limitRate: ByteCount?
+
+  @Option(help: ArgumentHelp("Certificate authorities to trust (PEM), in place of the system's.", valueName: "file"))
+  var cacert: String?
+
+  @Option(help: ArgumentHelp("Retries in a row, without a byte between them, before a file is given up.", valueName: "n"))
+  var retries = 10
+
+  @Flag(name: .shortAndLong, help: "Don't ask before starting.")
+  var yes = false
+
+  @Flag(help: "Keep a file whose checksum differs, as NAME.corrupt.")
+  var keepCorrupt = false
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @OptionGroup var global: GlobalOptions
+
+  func validate() throws {
+    if models == nil, manifest == nil { throw ValidationError("Name the releases to download; `drover catalog` lists them.") }
+    if let connections, !(1...64).contains(connections) { throw ValidationError("--connections takes 1 to 64.") }
+    if retries < 0 { throw ValidationError("--retries takes 0 or more.") }
+    if let limitRate, limitRate.bytes < 1 { throw ValidationError("--limit-rate takes at least 1 byte a second.") }
+  }
+
+  func run() async throws {
+    let catalog = try manifest.map { path throws(CatalogError) in try Catalog(manifest: path) } ?? Catalog.builtIn()
+    let matches = try models.map { names throws(CatalogError) in try catalog.matches(names) }
+    for match in matches ?? [] where !match.alternatives.isEmpty {
+      note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
+    }
+    let releases = matches?.map(\.release) ?? catalog.releases
+    let link = try obtainLink()
+    var files: [TransferRequest.File] = []
+    for file in releases.flatMap(\.files) where !files.contains(where: { $0.path == file.path }) {
+      files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional))
+    }
+    let request = TransferRequest(
+      files: files, folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: cacert, retry: RetryPolicy(limit: retries),
+      keepsCorrupt: keepCorrupt)
+    let report = try await DownloadSession(request, link: link, global: global, asks: !yes && !json).run()
+    if json { return try outputJSON(report) }
+    let fetched = report.files.count { $0.status != .present }
+    Console.outputLine("\(report.files.count) files, \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; all verified in \(Format.duration(report.seconds))")
+  }
+
+  private func obtainLink() throws -> SignedLink {
+    guard let text = url ?? ProcessSecrets.environmentLink ?? Console.askSecret("The signed link (it is not shown): ") else {
+      throw UsageError("no link: give it in DROVER_URL or with --url, or run drover on a terminal to be asked")
+    }
+    let (link, notes) = try SignedLink.examine(text)
+    for sentence in notes { note(sentence) }
+    return link
+  }
+
+  private func note(_ text: String) { if !global.quiet { Console.note("note: " + text) } }
+}
+
+/// A download with bars, questions and a way to interrupt it.
+struct DownloadSession: Sendable {
+  private let request: TransferRequest
+  private let link: SignedLink
+  private let global: GlobalOptions
+  private let asks: Bool
+
+  init(_ request: TransferRequest, link: SignedLink, global: GlobalOptions, asks: Bool) {
+    self.request = request
+    self.link = link
+    self.global = global
+    self.asks = asks
+  }
+
+  func run() async throws(TransferError) -> TransferReport {
+    let display = ProgressDisplay("download", mode: global.progressMode)
+    defer { display.close() }
+    let items = request.files.map { display.add($0.path, total: nil) }
+    let quiet = global.quiet
+    let failures = FailureCount()
+    let count = request.files.count
+    let observe: @Sendable (TransferEvent) -> Void = { event in
+      switch event {
+      case .progress(let file, let done, let total, let before): display.update(items[file], done: done, total: total, before: before)
+      case .finished(let file, let status): display.finish(items[file], status == .present ? "here already, verified" : "verified")
+      case .failed(let file, let error):
+        display.finish(items[file], "failed", failed: true)
+        // The first is what the program ends with; the others would go unheard.
+        if !failures.isFirst() { Console.error(error.description) }
+      case .skipped(let file):
+        display.update(items[file], done: 0, total: 0)
+        display.finish(items[file], "not on the server, and not needed")
+      case .note(let text): if !quiet { Console.note("note: " + text) }
+      }
+    }
+    var confirm: (@Sendable (TransferSurvey) -> Bool)?
+    var newLink: (@Sendable (TransferError) -> SignedLink?)?
+    if asks {
+      confirm = { survey in Self.confirm(survey, count) }
+      newLink = { error in Self.askForLink(error) }
+    }
+    let download = Download(request, link: link, observe: observe, confirm: confirm, newLink: newLink)
+    Interruption.onSignal { download.cancel() }
+    return try await download.run()
+  }
+
+  private static func confirm(_ survey: TransferSurvey, _ files: Int) -> Bool {
+    guard survey.bytes > 0 else { return true }
+    var text = "\(Format.bytes(survey.bytes)) to fetch in \(survey.files) of \(files) files, \(Format.bytes(survey.free)) free"
+    if let expiry = survey.expiry { text += "; the link ends in \(Format.duration(Double(max(0, expiry - secondsSinceEpoch()))))" }
+    // Without a terminal nobody is asked: the command was the answer.
+    return Console.confirm(text + ". Go on?") ?? true
+  }
+
+  private static func askForLink(_ error: TransferError) -> SignedLink? {
+    Console.note(error.description)
+    while let text = Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
+      do throws(LinkError) {
+        let (link, notes) = try SignedLink.examine(text)
+        for sentence in notes { Console.note("note: " + sentence) }
+        return link
+      } catch { Console.note(error.description) }
+    }
+    return nil
+  }
+}
+
+private final class FailureCount: Sendable {
+  private let count = Atomic(0)
+  func isFirst() -> Bool { count.add(1, ordering: .relaxed).oldValue == 0 }
+}
+
+/// A number of bytes on the command line.
+struct ByteCount: ExpressibleByArgument {
+  let bytes: Int
+
+  init?(argument: String) {
+    guard let bytes = Format.parseBytes(argument) else { return nil }
+    self.bytes = bytes
+  }
+}
+
+extension LinkError: ExitCoded {
+  var exit: DroverExit { if case .expired = self { .linkRefused } else { .usage } }
+}
+
+extension TransferError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .link(let error): error.exit
+    case .refused: .linkRefused
+    case .missing, .unavailable: .unavailable
+    case .html, .mismatch, .checklist, .unsafePath: .badData
+    case .disk, .noRoom, .busyFolder: .cannotCreate
+    case .authorities: .noInput
+    case .declined, .interrupted: .interrupted
+    case .library: .failure
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import Glibc
+
+/// Keeps links out of what other programs can read of this process: `/proc/PID/cmdline`, which is what `ps` shows, and `/proc/PID/environ`.
+enum ProcessSecrets {
+  /// The link in `DROVER_URL`, as it was when the program started.
+  static let environmentLink: String? = getenv(variable).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+
+  private static let variable = "DROVER_URL"
+
+  /// Copies what the program needs, and overwrites the originals. The first thing to do.
+  static func hide() {
+    // Both are kept from here on.
+    _ = CommandLine.arguments
+    _ = environmentLink
+    guard let (arguments, environment) = memory() else { return }
+    var previous = ""
+    for argument in strings(in: arguments) {
+      let text = String(decoding: argument, as: UTF8.self)
+      let isValue = previous == "--url"
+      let start = isValue ? 0 : text.hasPrefix("--url=") ? 6 : ["://", "Policy=", "Signature="].contains { text.contains($0) } ? 0 : nil
+      if let start { overwrite(argument, from: start) }
+      previous = text
+    }
+    for entry in strings(in: environment) where String(decoding: entry, as: UTF8.self).hasPrefix(variable + "=") {
+      overwrite(entry, from: variable.utf8.count + 1)
+    }
+    unsetenv(variable)
+  }
+
+  private static func overwrite(_ bytes: UnsafeMutableRawBufferPointer, from start: Int) {
+    for index in start..<max(start, bytes.count) { bytes[index] = UInt8(ascii: "x") }
+  }
+
+  /// Where the kernel put the arguments and the environment: fields 48 to 51 of `/proc/self/stat` (proc(5)).
+  private static func memory() -> (arguments: UnsafeMutableRawBufferPointer, environment: UnsafeMutableRawBufferPointer)? {
+    let descriptor = open("/proc/self/stat", O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    let count = read(descriptor, &buffer, buffer.count)
+    // The program's name, field 2, is in parentheses and may hold anything.
+    guard count > 0, let end = buffer[..<count].lastIndex(of: UInt8(ascii: ")")) else { return nil }
+    let fields = buffer[(end + 1)..<count].split(separator: UInt8(ascii: " ")).map { UInt(String(decoding: $0, as: UTF8.self)) ?? 0 }
+    func range(_ field: Int) -> UnsafeMutableRawBufferPointer? {
+      let first = field - 3
+      guard fields.count > first + 1, fields[first] > 0, fields[first + 1] >= fields[first] else { return nil }
+      return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: fields[first]), count: Int(fields[first + 1] - fields[first]))
+    }
+    guard let arguments = range(48), let environment = range(50) else { return nil }
+    return (arguments, environment)
+  }
+
+  private static func strings(in memory: UnsafeMutableRawBufferPointer) -> [UnsafeMutableRawBufferPointer] {
+    var strings: [UnsafeMutableRawBufferPointer] = []
+    var start = 0
+    for index in memory.indices where memory[index] == 0 {
+      strings.append(UnsafeMutableRawBufferPointer(rebasing: memory[start..<index]))
+      start = index + 1
+    }
+    return strings
+  }
+}
