@@ -20,6 +20,13 @@ enum Folder {
     }
   }
 
+  /// Bytes of the regular file at `path`; nil when there is none.
+  static func size(of path: FilePath) -> Int? {
+    var status = stat()
+    guard path.withPlatformString({ stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    return Int(status.st_size)
+  }
+
   /// All regular files in and under `path`, in the order of their names. Hidden ones are left out, and links to folders aren't followed.
   /// - Throws: `Errno` of the first folder that can't be read.
   static func files(under path: FilePath) throws(Errno) -> [FilePath] {

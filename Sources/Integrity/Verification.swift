@@ -90,7 +90,7 @@ public struct Verification: Sendable {
         jobs.append(.init(path: claim.path, algorithms: [claim.digest.algorithm]))
       }
     }
-    observer.willRead(jobs.map { ($0.path, (try? OpenFile($0.path))?.size) })
+    observer.willRead(jobs.map { ($0.path, Folder.size(of: $0.path)) })
     let results = hasher.hash(jobs) { observer.didRead(file: $0, bytes: $1) }
     return claims.map { claim in
       guard let job = jobOf[claim.path] else { return Finding(claim: claim, actual: nil, bytes: 0, status: .missing) }

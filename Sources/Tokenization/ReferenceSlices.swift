@@ -16,7 +16,7 @@ enum ReferenceSlices {
     var inSpace = false
     while at < range.upperBound {
       let scalar = UTF8Scan.scalar(text, at: at, end: range.upperBound)
-      let isSpace = scalar.map { isPythonSpace($0.value) } ?? false
+      let isSpace = scalar.flatMap { Unicode.Scalar($0.value) }?.isPythonSpace ?? false
       if characters == maxCharacters {
         slices.append(start..<at)
         (start, characters, run, inSpace) = (at, 0, 0, isSpace)
@@ -34,10 +34,12 @@ enum ReferenceSlices {
     slices.append(start..<range.upperBound)
     return slices
   }
+}
 
+extension Unicode.Scalar {
   /// Python's `str.isspace`: Unicode's White_Space and the four information separators.
-  private static func isPythonSpace(_ value: UInt32) -> Bool {
+  package var isPythonSpace: Bool {
     if value < 0x80 { return value == 0x20 || 0x09...0x0D ~= value || 0x1C...0x1F ~= value }
-    return Unicode.Scalar(value)?.properties.isWhitespace ?? false
+    return properties.isWhitespace
   }
 }

@@ -12,6 +12,7 @@ struct Drover: AsyncParsableCommand {
       CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self, DownloadCommand.self]),
       CommandGroup(name: "Proving", subcommands: [VerifyCommand.self]),
       CommandGroup(name: "Checkpoints", subcommands: [InspectCommand.self]),
+      CommandGroup(name: "Running", subcommands: [CompleteCommand.self, BenchCommand.self]),
     ])
 
   static func main() async {

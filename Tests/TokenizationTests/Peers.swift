@@ -4,21 +4,6 @@ import TestSupport
 import Testing
 import Tokenization
 
-/// Hands `value` to a Python script as `given`, and takes what the script leaves in `answer`.
-func ask<Given: Encodable, Answer: Decodable>(_ script: String, _ value: Given, as answer: Answer.Type = Answer.self) throws -> Answer {
-  try withTemporaryFolder { folder in
-    try JSONEncoder().encode(value).write(to: URL(filePath: folder + "/given.json"))
-    try python(
-      """
-      import json, sys
-      given = json.load(open(sys.argv[1] + '/given.json', encoding='utf-8'))
-      \(script)
-      json.dump(answer, open(sys.argv[1] + '/answer.json', 'w'))
-      """, folder)
-    return try JSONDecoder().decode(Answer.self, from: Data(contentsOf: URL(filePath: folder + "/answer.json")))
-  }
-}
-
 /// SentencePiece models that are at hand: a path for each.
 enum SentencePieceFiles {
   static let demo = Peer.packageRoot + "/Sources/CDemoModel/model/tokenizer.model"
@@ -102,7 +87,7 @@ extension Tokenizer {
 
 /// Lists of ids that no encoder would make: halves of characters, control tokens, bytes.
 func randomIDs(_ count: Int, below limit: Int, seed: UInt64) -> [[Int]] {
-  var generator = SplitMix(state: seed)
+  var generator = Splitmix(seed: seed)
   return (0..<count).map { _ in
     (0..<generator.next(upTo: 12)).map { _ in generator.next(upTo: generator.next(upTo: 2) == 0 ? min(300, limit) : limit) }
   }

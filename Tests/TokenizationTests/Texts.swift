@@ -27,7 +27,7 @@ enum Texts {
 
   /// `count` strings made of pieces that meet in unlucky ways; the same every time.
   static func random(_ count: Int, seed: UInt64) -> [String] {
-    var generator = SplitMix(state: seed)
+    var generator = Splitmix(seed: seed)
     let pieces: [String] = [
       " ", " ", " ", "  ", "   ", "\n", "\n\n", "\r\n", "\t", "\u{A0}", "\u{3000}", "\u{85}", "\u{2003}", "'", "'s", "'T", "'re", "'LL", "’s", "1", "23", "456", "7890", "٣", "½", "Ⅷ",
       "a", "the", "The", "ing", "er", "Hello", "world", "X", "é", "ß", "ſ", "ñ", "ö", "я", "Ж", "λ", "ش", "ה", "अ", "ि", "ก", "字", "の", "한", "\u{301}", "\u{200D}", "\u{FE0F}", "🙂", "🏽", "🇩", "👩",
@@ -49,7 +49,7 @@ enum Texts {
 
   /// `count` byte strings, most of them malformed UTF-8.
   static func malformed(_ count: Int, seed: UInt64) -> [[UInt8]] {
-    var generator = SplitMix(state: seed)
+    var generator = Splitmix(seed: seed)
     let pieces: [[UInt8]] = [
       [0x80], [0xBF], [0xC0, 0x80], [0xC2], [0xE2, 0x96], [0xE2, 0x96, 0x81], [0xED, 0xA0, 0x80], [0xF0, 0x9F, 0x99], [0xF4, 0x90, 0x80, 0x80], [0xF8], [0xFF], [0xFE], [0xE0, 0x80, 0x80],
       Array(" a".utf8), Array("b ".utf8), Array("é".utf8), Array("🙂".utf8), Array("字".utf8), [0],
@@ -60,17 +60,6 @@ enum Texts {
   static var all: [String] { chosen + random(4000, seed: 1) }
 }
 
-/// SplitMix64: the same numbers on every machine.
-struct SplitMix {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
-  }
-
-  mutating func next(upTo limit: Int) -> Int { Int(next() % UInt64(limit)) }
+extension Splitmix {
+  mutating func next(upTo limit: Int) -> Int { Int.random(in: 0..<limit, using: &self) }
 }

@@ -1,0 +1,17 @@
+#include "inference_blocks.h"
+#include "inference_tables.h"
+
+#if defined(__aarch64__)
+
+#define KERNELS drover_kernels_neon
+#define KERNELS_NAME "neon"
+// 32 registers, four to a vector: six sums would take 24; four leave room for the operands.
+#define TILE_M 2
+#define TILE_N 2
+#define OUTER_M 2
+#define OUTER_V 2
+#define GEMV_ROWS 4
+#define PREFETCH_BYTES 512
+#include "inference_vector.h"
+
+#endif

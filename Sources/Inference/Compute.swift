@@ -1,0 +1,89 @@
+import CKernels
+
+/// The operations that the transformer is written in: kernels, spread over threads.
+///
+/// No result depends on how work is divided: each output element is one task's, and its sum has one order.
+final class Compute {
+  let kernels: Kernels
+  let pool: ThreadPool
+  /// For each thread, room for the rows of a weight matrix in float32.
+  private let scratch: [FloatMemory]
+
+  /// Unpacked weights that stay in a core's second-level cache while all tokens pass by.
+  private static let panelFloats = 64 * 1024
+  /// Weight bytes of a task when one token is multiplied: enough to hide the claiming, few enough to divide evenly.
+  private static let bytesPerTask = 32 * 1024
+
+  /// - Parameter columns: the widest matrix that will be multiplied.
+  init(kernels: Kernels, threads: Int, columns: Int) throws(InferenceError) {
+    self.kernels = kernels
+    pool = ThreadPool(threads: threads)
+    var scratch: [FloatMemory] = []
+    for _ in 0..<pool.threads {
+      scratch.append(try FloatMemory(count: max(Self.panelFloats, 4 * padded(columns)), for: "a thread's scratch"))
+    }
+    self.scratch = scratch
+  }
+
+  /// `outputs[i] = x · Wᵢᵀ` for the first `count` rows of x.
+  func multiply(_ x: Rows, _ count: Int, _ outputs: (weights: Matrix, y: Rows)...) {
+    let columns = padded(x.width)
+    let rowsPerTask = outputs.map { weights, _ in
+      count == 1
+        ? max(4, Self.bytesPerTask / max(1, weights.rowBytes) & ~3)
+        : max(4, min(Self.panelFloats / columns, weights.rows / (2 * pool.threads)) & ~3)
+    }
+    var firstTask = [0]
+    for (output, rows) in zip(outputs, rowsPerTask) { firstTask.append((firstTask.last ?? 0) + (output.weights.rows + rows - 1) / rows) }
+
+    pool.run(firstTask.last ?? 0) { task, worker in
+      var index = 0
+      while firstTask[index + 1] <= task { index += 1 }
+      let (weights, y) = outputs[index]
+      let first = (task - firstTask[index]) * rowsPerTask[index]
+      let rows = first..<min(first + rowsPerTask[index], weights.rows)
+      let scratch = scratch[worker].base
+      if count == 1 {
+        weights.multiply(rows: rows, by: x[0], into: y[0] + first, scratch: scratch, kernels)
+      } else {
+        weights.unpack(rows: rows, into: scratch, kernels)
+        kernels.table.gemm_nt(x[0], x.stride, count, scratch, columns, rows.count, columns, y[0] + first, y.stride)
+      }
+    }
+  }
+
+  /// Row i of `y` = the weights' row `indices[i]`, in float32.
+  func gather(_ weights: Matrix, _ indices: [Int], into y: Rows) {
+    forEachRow(indices.count) { row in weights.unpack(rows: indices[row]..<indices[row] + 1, into: y[row], kernels) }
+  }
+
+  /// RMSNorm of each row.
+  func rmsNorm(_ x: Rows, _ count: Int, _ weight: [Float], epsilon: Float, into y: Rows) {
+    weight.withUnsafeBufferPointer { weight in
+      guard let weight = weight.baseAddress else { return }
+      forEachRow(count) { row in kernels.table.rms_norm(x[row], weight, epsilon, x.width, y[row]) }
+    }
+  }
+
+  /// `gate = silu(gate) · up`.
+  func swiglu(_ gate: Rows, _ up: Rows, _ count: Int) {
+    forEachRow(count) { row in kernels.table.swiglu(gate[row], up[row], gate.width) }
+  }
+
+  /// `x += y`.
+  func add(_ y: Rows, to x: Rows, _ count: Int) {
+    forEachRow(count) { row in kernels.table.add(x[row], y[row], x.width) }
+  }
+
+  /// Calls `body` for each row; on all threads if there are rows enough to be worth it.
+  func forEachRow(_ count: Int, _ body: (_ row: Int) -> Void) {
+    let run = 16
+    guard count >= 2 * run else {
+      for row in 0..<count { body(row) }
+      return
+    }
+    pool.run((count + run - 1) / run) { task, _ in
+      for row in task * run..<min((task + 1) * run, count) { body(row) }
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/// The keys and values of every position seen, for `maxBatchSize` sequences of up to `maxSequenceLength` positions, in float32.
+///
+/// Values lie as rows, `[position][headDim]`. Keys lie in blocks of 64 positions, `[headDim][64]`, so that one query meets sixteen
+/// keys in a vector and scores need no sums across lanes. Untouched positions take no memory.
+final class KVCache {
+  static let block = 64
+
+  private let memory: FloatMemory
+  private let headDim: Int
+  private let kvHeads: Int
+  private let slots: Int
+  /// Elements of one head's keys, and of its values.
+  private let keysPlane: Int
+  private let valuesPlane: Int
+
+  init(layers: Int, kvHeads: Int, headDim: Int, maxBatchSize: Int, maxSequenceLength: Int) throws(InferenceError) {
+    self.headDim = headDim
+    self.kvHeads = kvHeads
+    slots = maxBatchSize
+    let positions = (maxSequenceLength + Self.block - 1) / Self.block * Self.block
+    var size = 1
+    for factor in [layers, maxBatchSize, kvHeads, positions, headDim + padded(headDim)] {
+      let (product, overflow) = size.multipliedReportingOverflow(by: factor)
+      size = overflow ? .max : product
+      if overflow { break }
+    }
+    keysPlane = positions &* headDim
+    valuesPlane = positions &* padded(headDim)
+    memory = try FloatMemory(count: size, for: "a KV cache of \(maxBatchSize) × \(maxSequenceLength) positions")
+  }
+
+  /// Blocks of keys of one head of one sequence.
+  func keys(layer: Int, slot: Int, head: Int) -> UnsafeMutablePointer<Float> {
+    memory.base + ((layer * slots + slot) * kvHeads + head) * (keysPlane + valuesPlane)
+  }
+
+  /// Rows of values of one head of one sequence, padded to whole vectors.
+  func values(layer: Int, slot: Int, head: Int) -> UnsafeMutablePointer<Float> {
+    keys(layer: layer, slot: slot, head: head) + keysPlane
+  }
+
+  /// Puts one position's key and value of one head in.
+  func store(
+    key: UnsafePointer<Float>, value: UnsafePointer<Float>, layer: Int, slot: Int, head: Int, position: Int
+  ) {
+    var place = keys(layer: layer, slot: slot, head: head) + position / Self.block * Self.block * headDim + position % Self.block
+    for i in 0..<headDim {
+      place.pointee = key[i]
+      place += Self.block
+    }
+    (values(layer: layer, slot: slot, head: head) + position * padded(headDim)).update(from: value, count: headDim)
+  }
+}

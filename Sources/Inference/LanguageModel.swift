@@ -1,0 +1,37 @@
+import Checkpoint
+import SystemPackage
+import Tokenization
+
+/// A checkpoint ready to run: weights, tokenizer, transformer.
+public struct LanguageModel {
+  public let checkpoint: Checkpoint
+  public let tokenizer: any Tokenizer
+  public let transformer: Transformer
+
+  /// Opens the checkpoint at `path`, whatever its format and layout.
+  ///
+  /// - Parameters:
+  ///   - tokenizer: a tokenizer file; nil for the one that came with the weights.
+  ///   - threads: nil for one a processor.
+  /// - Throws: `CheckpointError`, `VocabularyError` or `InferenceError`.
+  public init(at path: FilePath, tokenizer: FilePath? = nil, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil) throws {
+    checkpoint = try Checkpoint.open(at: path)
+    guard let vocabulary = try tokenizer.map(Vocabulary.load) ?? checkpoint.vocabulary() else {
+      throw InferenceError.missingTokenizer(path: path.string)
+    }
+    self.tokenizer = vocabulary.makeTokenizer()
+    transformer = try Transformer(checkpoint, maxBatchSize: maxBatchSize, maxSequenceLength: maxSequenceLength, threads: threads)
+  }
+
+  /// What ends a text: end of sequence, and the ends of a turn and of a message where the vocabulary has them.
+  public var stopTokens: Set<Int> {
+    let vocabulary = tokenizer.vocabulary
+    let named = ["<|end_of_text|>", "<|eot_id|>", "<|eom_id|>"].compactMap { vocabulary.specials[$0] }
+    return Set([vocabulary.eos, vocabulary.eot].compactMap { $0 } + named)
+  }
+
+  /// The tokens of a prompt, BOS first where the model was trained with it. The text of a control token stays text.
+  public func encode(prompt: String) -> [Int] {
+    tokenizer.encode(prompt, bos: tokenizer.vocabulary.addsBOS)
+  }
+}

@@ -1,0 +1,153 @@
+import CKernels
+import Checkpoint
+
+/// A weight matrix, read where it lies in the mapped files: in row blocks, in column blocks, or in one piece.
+final class Matrix {
+  let name: String
+  let rows: Int
+  let columns: Int
+  /// In which order the rows lie, and products come out.
+  let rowOrder: LogicalTensor.RowOrder
+  /// Bytes that a row takes, for dividing work.
+  let rowBytes: Int
+  private let type: drover_dtype
+  /// Row blocks in order.
+  private let bands: [Band]
+  /// Whether `gemv` can run on the rows as they lie. Otherwise they are put together first; the sums are the same.
+  private let isVectorAligned: Bool
+  private let files: [MappedFile]
+  /// Only for a matrix whose elements lie apart, which no kernel reads.
+  private let gathered: FloatMemory?
+
+  /// A run of rows, and where their columns lie from left to right.
+  private struct Band {
+    let rows: Range<Int>
+    let segments: [drover_segment]
+  }
+
+  /// - Throws: `InferenceError.unreadableTensor` when the parts leave a hole or reach outside their file.
+  init(_ tensor: LogicalTensor, in files: [MappedFile]) throws(InferenceError) {
+    name = tensor.name
+    rows = tensor.rows
+    columns = tensor.columns
+    rowOrder = tensor.rowOrder
+    let blockBytes = tensor.dtype.blockBytes
+    if tensor.parts.contains(where: { $0.columnStride != blockBytes && $0.columns.count > tensor.dtype.blockElements }) {
+      let memory = try Self.gather(tensor, from: files)
+      gathered = memory
+      type = drover_f32
+      rowBytes = columns * 4
+      bands = [Band(rows: 0..<rows, segments: [drover_segment(first: memory.base, row_stride: columns * 4, columns: columns)])]
+    } else {
+      gathered = nil
+      type = tensor.dtype.kernelType
+      rowBytes = columns / tensor.dtype.blockElements * blockBytes
+      bands = try Self.bands(of: tensor, in: files)
+    }
+    isVectorAligned = bands.allSatisfy { $0.segments.allSatisfy { $0.columns % 16 == 0 } }
+    self.files = files
+  }
+
+  /// `y[i] = dot(row rows.lowerBound + i, x)`; x is padded with zeros to whole vectors. `scratch` holds a padded row.
+  func multiply(
+    rows: Range<Int>, by x: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>,
+    _ kernels: Kernels
+  ) {
+    guard isVectorAligned else {
+      for row in rows {
+        unpack(rows: row..<row + 1, into: scratch, kernels)
+        kernels.table.gemm_nt(x, 0, 1, scratch, 0, 1, padded(columns), y + (row - rows.lowerBound), 0)
+      }
+      return
+    }
+    for band in bands where band.rows.overlaps(rows) {
+      let run = band.rows.clamped(to: rows)
+      band.segments.withUnsafeBufferPointer { segments in
+        guard let first = segments.baseAddress else { return }
+        kernels.table.gemv(
+          type, first, segments.count, run.lowerBound - band.rows.lowerBound, run.count, x, y + (run.lowerBound - rows.lowerBound))
+      }
+    }
+  }
+
+  /// The values of some rows, each padded with zeros to whole vectors.
+  func unpack(rows: Range<Int>, into out: UnsafeMutablePointer<Float>, _ kernels: Kernels) {
+    let stride = padded(columns)
+    for band in bands where band.rows.overlaps(rows) {
+      for row in band.rows.clamped(to: rows) {
+        let start = out + (row - rows.lowerBound) * stride
+        var at = start
+        for segment in band.segments {
+          kernels.table.unpack(type, segment.first + (row - band.rows.lowerBound) * segment.row_stride, segment.columns, at)
+          at += segment.columns
+        }
+        while at < start + stride {
+          at.pointee = 0
+          at += 1
+        }
+      }
+    }
+  }
+
+  private static func bands(of tensor: LogicalTensor, in files: [MappedFile]) throws(InferenceError) -> [Band] {
+    func unreadable(_ reason: String) -> InferenceError { .unreadableTensor(name: tensor.name, reason: reason) }
+    let blockElements = tensor.dtype.blockElements
+    let bounds = Set(tensor.parts.flatMap { [$0.rows.lowerBound, $0.rows.upperBound] }).sorted()
+    guard bounds.first == 0, bounds.last == tensor.rows else { throw unreadable("its parts don't cover its rows") }
+    var bands: [Band] = []
+    for (lower, upper) in zip(bounds, bounds.dropFirst()) {
+      var segments: [drover_segment] = []
+      var covered = 0
+      let parts = tensor.parts.filter { $0.rows.lowerBound <= lower && upper <= $0.rows.upperBound }
+      for part in parts.sorted(by: { $0.columns.lowerBound < $1.columns.lowerBound }) where part.columns.upperBound > covered {
+        // Replicated parts cover the same columns: the first is taken.
+        let skipped = covered - part.columns.lowerBound
+        guard skipped >= 0, part.columns.lowerBound % blockElements == 0, part.columns.upperBound % blockElements == 0,
+          covered % blockElements == 0
+        else { throw unreadable("its parts don't fit together along the columns") }
+        let bytes = try checkedBytes(of: part, tensor: tensor, in: files)
+        let start = (lower - part.rows.lowerBound) * part.rowStride + skipped / blockElements * tensor.dtype.blockBytes
+        segments.append(drover_segment(first: bytes + start, row_stride: part.rowStride, columns: part.columns.upperBound - covered))
+        covered = part.columns.upperBound
+      }
+      guard covered == tensor.columns else { throw unreadable("its parts don't cover its columns") }
+      bands.append(Band(rows: lower..<upper, segments: segments))
+    }
+    return bands
+  }
+
+  /// The first byte of `part`, once all of it is known to lie in its file.
+  private static func checkedBytes(
+    of part: LogicalTensor.Part, tensor: LogicalTensor, in files: [MappedFile]
+  ) throws(InferenceError) -> UnsafeRawPointer {
+    let outside = InferenceError.unreadableTensor(name: tensor.name, reason: "a part of it lies outside its file")
+    guard files.indices.contains(part.file), part.offset >= 0, part.rowStride >= 0, part.columnStride >= 0, !part.rows.isEmpty,
+      !part.columns.isEmpty
+    else { throw outside }
+    let (rowBytes, rowOverflow) = (part.rows.count - 1).multipliedReportingOverflow(by: part.rowStride)
+    let blocks = part.columns.count / tensor.dtype.blockElements
+    let (columnBytes, columnOverflow) = max(blocks - 1, 0).multipliedReportingOverflow(by: part.columnStride)
+    guard !rowOverflow, !columnOverflow else { throw outside }
+    let (span, spanOverflow) = rowBytes.addingReportingOverflow(columnBytes)
+    let (end, endOverflow) = (part.offset + tensor.dtype.blockBytes).addingReportingOverflow(span)
+    let bytes = files[part.file].bytes
+    guard !spanOverflow, !endOverflow, end <= bytes.count, let base = bytes.baseAddress else { throw outside }
+    return base + part.offset
+  }
+
+  /// The whole of a tensor whose elements lie apart (a transposed view, say), in float32.
+  private static func gather(_ tensor: LogicalTensor, from files: [MappedFile]) throws(InferenceError) -> FloatMemory {
+    guard !tensor.dtype.isQuantized else { throw .unreadableTensor(name: tensor.name, reason: "its quantized blocks lie apart") }
+    let memory = try FloatMemory(count: tensor.rows * tensor.columns, for: "tensor \(tensor.name)")
+    for part in tensor.parts {
+      let bytes = try checkedBytes(of: part, tensor: tensor, in: files)
+      for (i, row) in part.rows.enumerated() {
+        for (j, column) in part.columns.enumerated() {
+          drover_kernels_plain.unpack(
+            tensor.dtype.kernelType, bytes + i * part.rowStride + j * part.columnStride, 1, memory.base + row * tensor.columns + column)
+        }
+      }
+    }
+    return memory
+  }
+}

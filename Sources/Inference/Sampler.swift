@@ -1,0 +1,86 @@
+import CKernels
+
+/// Chooses the next token as the reference does: the argmax at temperature 0, else nucleus sampling (top-p, arXiv:1904.09751) of
+/// softmax(logits / temperature).
+public struct Sampler: Sendable {
+  public let temperature: Float
+  /// Tokens are kept, the likeliest first, while those before them have no more than this share.
+  public let topP: Float
+  private let kernels: Kernels
+
+  public init(temperature: Float, topP: Float, kernels: Kernels) {
+    self.temperature = temperature
+    self.topP = topP
+    self.kernels = kernels
+  }
+
+  /// A token. `logits` are overwritten.
+  public func sample(_ logits: UnsafeMutableBufferPointer<Float>, using random: inout RandomSource) -> Int {
+    guard temperature > 0, let base = logits.baseAddress else { return Self.argmax(logits) }
+    kernels.table.softmax(base, logits.count, 1 / temperature)
+    var nucleus = nucleus(UnsafeBufferPointer(logits))
+    // Where in the nucleus' own mass the draw falls.
+    let mass = nucleus.reduce(0) { $0 + Double($1.probability) }
+    let draw = random.nextUnit() * mass
+    var sum = 0.0
+    let last = nucleus.removeLast()
+    for candidate in nucleus {
+      sum += Double(candidate.probability)
+      if draw < sum { return candidate.token }
+    }
+    return last.token
+  }
+
+  /// The index of the greatest logit, the first of equals.
+  public static func argmax(_ logits: UnsafeMutableBufferPointer<Float>) -> Int {
+    var best = 0
+    for index in logits.indices where logits[index] > logits[best] { best = index }
+    return best
+  }
+
+  package struct Candidate: Sendable {
+    package let token: Int
+    package let probability: Float
+  }
+
+  /// The tokens that top-p keeps, the likeliest first. Never empty.
+  package func nucleus(_ probabilities: UnsafeBufferPointer<Float>) -> [Candidate] {
+    // Everything below the cutoff together has less than 1 - p, so none of it is ever kept, and little is left to sort.
+    let cutoff = (1 - topP) / Float(max(1, probabilities.count - 1))
+    var candidates: [Candidate] = []
+    for (token, probability) in probabilities.enumerated() where probability >= cutoff {
+      candidates.append(Candidate(token: token, probability: probability))
+    }
+    candidates.sort { $0.probability != $1.probability ? $0.probability > $1.probability : $0.token < $1.token }
+    var before: Float = 0
+    var kept = 0
+    while kept < candidates.count, before <= topP {
+      before += candidates[kept].probability
+      kept += 1
+    }
+    return kept > 0 ? Array(candidates[..<kept]) : [Candidate(token: 0, probability: 1)]
+  }
+}
+
+/// Random numbers that a seed determines, the same on every machine: SplitMix64 (Steele, Lea, Flood 2014).
+public struct RandomSource: Sendable {
+  private var state: UInt64
+
+  /// - Parameter stream: tells apart sequences with the same seed.
+  public init(seed: UInt64, stream: UInt64) {
+    state = seed
+    // Streams start far apart: each seed's first numbers choose its starting points.
+    state = next() ^ (stream &* 0xD1B5_4A32_D192_ED03)
+  }
+
+  public mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// Uniform in 0..<1.
+  public mutating func nextUnit() -> Double { Double(next() >> 11) * 0x1p-53 }
+}

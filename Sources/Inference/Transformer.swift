@@ -1,0 +1,140 @@
+import Checkpoint
+
+/// The Llama transformer (arXiv:2302.13971, 2307.09288, 2407.21783), in float32, on weights where they are mapped.
+///
+/// All memory is taken when it is made. One thread at a time may use it; the work itself is spread over its own threads. What it
+/// computes depends neither on the checkpoint's layout nor on which rows are computed together.
+public final class Transformer {
+  /// One token of a forward pass.
+  public struct Row: Sendable, Equatable {
+    public var token: Int
+    /// Which of the `maxBatchSize` sequences it belongs to.
+    public var slot: Int
+    /// Its place in the sequence. Every earlier position must have been computed, in this pass or before.
+    public var position: Int
+
+    public init(token: Int, slot: Int, position: Int) {
+      self.token = token
+      self.slot = slot
+      self.position = position
+    }
+  }
+
+  public let params: ModelParams
+  public let maxBatchSize: Int
+  public let maxSequenceLength: Int
+  /// The most rows that one pass takes.
+  public let maxRows: Int
+  public var threads: Int { compute.pool.threads }
+  public var kernels: Kernels { compute.kernels }
+
+  private let weights: Weights
+  private let compute: Compute
+  private let attention: Attention
+
+  // The state, with the paper's letters.
+  /// The residual stream.
+  private let x: Rows
+  /// What a block reads: the residual stream, normalised.
+  private let h: Rows
+  private let q: Rows
+  private let k: Rows
+  private let v: Rows
+  /// Attention's heads side by side.
+  private let heads: Rows
+  /// The feed-forward layer.
+  private let gate: Rows
+  private let up: Rows
+  /// The rows whose logits are asked for.
+  private let last: Rows
+  private let logits: Rows
+
+  /// Rows whose logits are computed at once; at least the batch.
+  private let logitRows: Int
+
+  /// - Parameters:
+  ///   - checkpoint: stays mapped as long as the transformer lives.
+  ///   - threads: nil for one a processor.
+  ///   - kernels: nil for the fastest this processor runs, or what `DROVER_KERNEL` names.
+  /// - Throws: `InferenceError` when tensors are missing, contradict the parameters, or don't fit into memory.
+  public init(
+    _ checkpoint: Checkpoint, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil, kernels: Kernels? = nil
+  ) throws(InferenceError) {
+    guard maxBatchSize > 0, maxSequenceLength > 0, maxSequenceLength < 1 << 28, maxBatchSize < 1 << 20 else {
+      throw .badParameters("a batch of \(maxBatchSize) sequences of \(maxSequenceLength) positions")
+    }
+    params = checkpoint.params
+    weights = try Weights(checkpoint)
+    self.maxBatchSize = maxBatchSize
+    self.maxSequenceLength = maxSequenceLength
+    maxRows = max(maxBatchSize, min(512, maxBatchSize * maxSequenceLength))
+    logitRows = max(maxBatchSize, 16)
+    let chosen: Kernels
+    if let kernels { chosen = kernels } else { chosen = try .preferred() }
+    compute = try Compute(
+      kernels: chosen, threads: threads ?? ThreadPool.processors,
+      columns: max(params.dim, params.hiddenDim, params.heads * params.headDim))
+    attention = try Attention(
+      params, compute: compute, maxRows: maxRows, maxBatchSize: maxBatchSize, maxSequenceLength: maxSequenceLength)
+    x = try Rows(count: maxRows, width: params.dim)
+    h = try Rows(count: maxRows, width: params.dim)
+    q = try Rows(count: maxRows, width: params.heads * params.headDim)
+    k = try Rows(count: maxRows, width: params.kvHeads * params.headDim)
+    v = try Rows(count: maxRows, width: params.kvHeads * params.headDim)
+    heads = try Rows(count: maxRows, width: params.heads * params.headDim)
+    gate = try Rows(count: maxRows, width: params.hiddenDim)
+    up = try Rows(count: maxRows, width: params.hiddenDim)
+    last = try Rows(count: logitRows, width: params.dim)
+    logits = try Rows(count: logitRows, width: params.vocabularySize)
+  }
+
+  /// Runs up to `maxRows` tokens through all layers and extends the KV cache by them.
+  ///
+  /// Rows of one sequence stand in the order of their positions. Tokens, slots and positions must be in range.
+  public func forward(_ rows: [Row]) {
+    let n = rows.count
+    precondition(n <= maxRows)
+    attention.prepare(rows)
+    compute.gather(weights.embeddings, rows.map(\.token), into: x)
+
+    for (index, layer) in weights.layers.enumerated() {
+      // x = x + attention(norm(x))
+      compute.rmsNorm(x, n, layer.attentionNorm, epsilon: params.normEpsilon, into: h)
+      compute.multiply(h, n, (layer.wq, q), (layer.wk, k), (layer.wv, v))
+      attention.append(layer: index, rows: rows, q: q, k: k, v: v, qOrder: layer.wq.rowOrder, kOrder: layer.wk.rowOrder)
+      attention.attend(layer: index, rows: rows, into: heads)
+      compute.multiply(heads, n, (layer.wo, h))
+      compute.add(h, to: x, n)
+
+      // x = x + w2(silu(w1(norm(x))) · w3(norm(x)))
+      compute.rmsNorm(x, n, layer.feedForwardNorm, epsilon: params.normEpsilon, into: h)
+      compute.multiply(h, n, (layer.w1, gate), (layer.w3, up))
+      compute.swiglu(gate, up, n)
+      compute.multiply(gate, n, (layer.w2, h))
+      compute.add(h, to: x, n)
+    }
+  }
+
+  /// The logits after row `indices[i]` of the last pass, `body(i, logits)` for each, in order.
+  ///
+  /// The buffer is valid during the call, and may be written to.
+  public func withLogits(of indices: [Int], _ body: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Void) rethrows {
+    for start in stride(from: 0, to: indices.count, by: logitRows) {
+      let run = indices[start..<min(start + logitRows, indices.count)]
+      for (row, index) in run.enumerated() { last[row].update(from: x[index], count: params.dim) }
+      compute.rmsNorm(last, run.count, weights.norm, epsilon: params.normEpsilon, into: last)
+      compute.multiply(last, run.count, (weights.output, logits))
+      for row in 0..<run.count {
+        try body(start + row, UnsafeMutableBufferPointer(start: logits[row], count: params.vocabularySize))
+      }
+    }
+  }
+
+  /// The log of the sum of the exponentials of `logits`: `logits[i] - logSumExp` is token i's log-probability.
+  public func logSumExp(_ logits: UnsafeMutableBufferPointer<Float>) -> Float {
+    compute.kernels.logSumExp(logits)
+  }
+
+  /// Weight bytes that are read for every decoded token.
+  public var weightBytes: Int { weights.bytesRead }
+}

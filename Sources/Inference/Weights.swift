@@ -1,0 +1,100 @@
+import Checkpoint
+
+/// A Llama model's weights by their place in the architecture. Matrices stay where they are mapped; the norms, a few kilobytes,
+/// are float32 copies.
+struct Weights {
+  struct Layer {
+    let attentionNorm: [Float]
+    let wq: Matrix
+    let wk: Matrix
+    let wv: Matrix
+    let wo: Matrix
+    let feedForwardNorm: [Float]
+    let w1: Matrix
+    let w2: Matrix
+    let w3: Matrix
+  }
+
+  let embeddings: Matrix
+  let layers: [Layer]
+  let norm: [Float]
+  /// The embeddings themselves where they are tied.
+  let output: Matrix
+
+  /// - Throws: `InferenceError` when a tensor is missing, can't be read, or has another shape than `params` calls for.
+  init(_ checkpoint: Checkpoint) throws(InferenceError) {
+    let params = checkpoint.params
+    let byName = Dictionary(checkpoint.tensors.map { ($0.name, $0) }) { first, _ in first }
+
+    func tensor(_ name: String, _ shape: Int...) throws(InferenceError) -> LogicalTensor {
+      guard let tensor = byName[name] else { throw .missingTensor(name: name) }
+      guard tensor.shape == shape else { throw .wrongShape(name: name, shape: tensor.shape, expected: shape) }
+      return tensor
+    }
+    func matrix(_ name: String, _ rows: Int, _ columns: Int) throws(InferenceError) -> Matrix {
+      let matrix = try Matrix(try tensor(name, rows, columns), in: checkpoint.files)
+      switch matrix.rowOrder {
+      case .pairs: return matrix
+      case .halves(let headDim):
+        guard headDim == params.headDim, name.hasSuffix("wq.weight") || name.hasSuffix("wk.weight") else {
+          throw .unreadableTensor(
+            name: name, reason: "its rows are reordered for heads of \(headDim), where \(params.headDim) was expected")
+        }
+        return matrix
+      }
+    }
+    func vector(_ name: String) throws(InferenceError) -> [Float] {
+      let row = try Matrix(try tensor(name, params.dim), in: checkpoint.files)
+      return [Float](unsafeUninitializedCapacity: padded(params.dim)) { buffer, count in
+        guard let base = buffer.baseAddress else { return }
+        row.unpack(rows: 0..<1, into: base, Kernels.reference)
+        count = params.dim
+      }
+    }
+
+    try Self.check(params)
+    let queries = params.heads * params.headDim
+    let keys = params.kvHeads * params.headDim
+    embeddings = try matrix("tok_embeddings.weight", params.vocabularySize, params.dim)
+    var layers: [Layer] = []
+    for index in 0..<params.layers {
+      let prefix = "layers.\(index)."
+      layers.append(
+        Layer(
+          attentionNorm: try vector(prefix + "attention_norm.weight"),
+          wq: try matrix(prefix + "attention.wq.weight", queries, params.dim),
+          wk: try matrix(prefix + "attention.wk.weight", keys, params.dim),
+          wv: try matrix(prefix + "attention.wv.weight", keys, params.dim),
+          wo: try matrix(prefix + "attention.wo.weight", params.dim, queries),
+          feedForwardNorm: try vector(prefix + "ffn_norm.weight"),
+          w1: try matrix(prefix + "feed_forward.w1.weight", params.hiddenDim, params.dim),
+          w2: try matrix(prefix + "feed_forward.w2.weight", params.dim, params.hiddenDim),
+          w3: try matrix(prefix + "feed_forward.w3.weight", params.hiddenDim, params.dim)))
+    }
+    self.layers = layers
+    norm = try vector("norm.weight")
+    output =
+      params.tiedEmbeddings && byName["output.weight"] == nil
+      ? embeddings : try matrix("output.weight", params.vocabularySize, params.dim)
+  }
+
+  /// The bytes that every decoded token reads.
+  var bytesRead: Int {
+    layers.reduce(output.rows * output.rowBytes) { sum, layer in
+      sum + [layer.wq, layer.wk, layer.wv, layer.wo, layer.w1, layer.w2, layer.w3].reduce(0) { $0 + $1.rows * $1.rowBytes }
+    }
+  }
+
+  private static func check(_ params: ModelParams) throws(InferenceError) {
+    let sizes = [params.dim, params.layers, params.heads, params.kvHeads, params.headDim, params.hiddenDim, params.vocabularySize]
+    // Far above any model, and small enough that no product of two of them overflows.
+    guard sizes.allSatisfy({ (1..<1 << 28).contains($0) }) else { throw .badParameters("a size is not positive, or is absurd: \(params)") }
+    guard params.heads % params.kvHeads == 0 else {
+      throw .badParameters("\(params.heads) heads can't share \(params.kvHeads) key and value heads evenly")
+    }
+    guard params.headDim % 2 == 0 else { throw .badParameters("RoPE needs heads of even width, not \(params.headDim)") }
+    guard params.ropeTheta > 0, params.ropeTheta.isFinite, params.normEpsilon >= 0 else {
+      throw .badParameters("RoPE's theta is \(params.ropeTheta) and the norm's epsilon \(params.normEpsilon)")
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import ArgumentParser
+import Checkpoint
+import FoundationEssentials
+import Inference
+import SystemPackage
+import Terminal
+import Tokenization
+
+/// `drover complete`: text that goes on from prompts.
+struct CompleteCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "complete",
+    abstract: "Complete prompts with a model.",
+    discussion: """
+      The model runs from where it lies: any format, any number of shards, nothing is converted. Text goes to standard output as it \
+      is made; with several prompts, one after the other under its prompt.
+
+      EXAMPLES
+        drover complete llama-2-7b --prompt "I believe the meaning of life is"
+        drover complete model.gguf --prompt "The capital of France is" --temperature 0
+        drover complete llama-2-7b --prompts prompts.txt --max-gen-len 128 --json
+        drover complete llama-2-7b --prompt "Once upon a time" --logprobs --echo --json
+      """)
+
+  @Argument(help: "A folder with a checkpoint, or a GGUF file.")
+  var model: String
+
+  @Option(name: .customLong("prompt"), help: ArgumentHelp("A text to go on from; may be given several times.", valueName: "text"))
+  var prompt: [String] = []
+
+  @Option(help: ArgumentHelp("A file with a prompt on each line, or with a JSON array of prompts.", valueName: "file"))
+  var prompts: String?
+
+  @Option(help: "The most tokens to make for each prompt.")
+  var maxGenLen: Int = 64
+
+  @Flag(help: "Give each token's log-probability.")
+  var logprobs = false
+
+  @Flag(help: "Give the prompt too.")
+  var echo = false
+
+  @Flag(help: "Print one JSON document.")
+  var json = false
+
+  @OptionGroup var options: InferenceOptions
+  @OptionGroup var global: GlobalOptions
+
+  func validate() throws {
+    guard !prompt.isEmpty || prompts != nil else { throw ValidationError("Give a --prompt, or --prompts with a file of them.") }
+    guard maxGenLen >= 0 else { throw ValidationError("--max-gen-len is not negative.") }
+    guard !logprobs || json else { throw ValidationError("--logprobs goes with --json.") }
+  }
+
+  func run() async throws {
+    exitOnInterrupt()
+    let texts = try prompt + (prompts.map(readPrompts) ?? [])
+    let clock = ContinuousClock()
+    let started = clock.now
+    let model = try options.load(model)
+    let load = clock.now - started
+    for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
+
+    let generator = Generator(model.transformer, stopTokens: model.stopTokens)
+    let stream = json ? nil : PromptStream(texts, tokenizer: model.tokenizer, echo: echo)
+    let (completions, timings) = try generator.generate(
+      texts.map(model.encode), options.generation(maxGenLen: maxGenLen, logprobs: logprobs, echo: echo)
+    ) { index, event in
+      stream?.show(index, event)
+    }
+    if json {
+      try outputJSON(Report(texts, completions, timings, load: load, tokenizer: model.tokenizer, echo: echo, logprobs: logprobs))
+    } else if global.verbose {
+      Console.note(
+        "loaded in \(Format.duration(load / .seconds(1))); prompts at \(Format.fixed(timings.prefillTokensPerSecond, 1)), "
+          + "text at \(Format.fixed(timings.decodeTokensPerSecond, 1)) tokens/s with \(model.transformer.kernels.name) on \(model.transformer.threads) threads"
+      )
+    }
+  }
+
+  private func readPrompts(_ path: String) throws -> [String] {
+    let bytes = try readInput(path)
+    if bytes.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "[") {
+      do {
+        return try JSONDecoder().decode([String].self, from: bytes)
+      } catch {
+        throw BadInput("\(path): begins like JSON, but is not an array of strings")
+      }
+    }
+    let lines = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
+    guard !lines.isEmpty else { throw BadInput("\(path): has no prompts") }
+    return lines
+  }
+
+  /// The JSON document; its keys are a promise.
+  private struct Report: Encodable {
+    struct Item: Encodable {
+      let prompt: String
+      let generation: String
+      let tokens: [Int]
+      let logprobs: [Float?]?
+      let finish: Completion.Finish
+
+      enum CodingKeys: CodingKey { case prompt, generation, tokens, logprobs, finish }
+
+      func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(prompt, forKey: .prompt)
+        try container.encode(generation, forKey: .generation)
+        try container.encode(tokens, forKey: .tokens)
+        // Present as null rather than left out.
+        try container.encode(logprobs, forKey: .logprobs)
+        try container.encode(finish, forKey: .finish)
+      }
+    }
+
+    struct Timings: Encodable {
+      let loadSeconds: Double
+      let prefillTokensPerSecond: Double
+      let decodeTokensPerSecond: Double
+    }
+
+    let completions: [Item]
+    let timings: Timings
+
+    init(
+      _ prompts: [String], _ completions: [Completion], _ timings: GenerationTimings, load: Duration, tokenizer: any Tokenizer, echo: Bool,
+      logprobs: Bool
+    ) {
+      self.completions = zip(prompts, completions).map { prompt, completion in
+        var decoder = StreamingDecoder(tokenizer, continuing: !echo)
+        let text = completion.tokens.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
+        return Item(
+          prompt: prompt, generation: text, tokens: completion.tokens, logprobs: logprobs ? completion.logprobs : nil,
+          finish: completion.finish)
+      }
+      self.timings = Timings(
+        loadSeconds: load / .seconds(1), prefillTokensPerSecond: timings.prefillTokensPerSecond,
+        decodeTokensPerSecond: timings.decodeTokensPerSecond)
+    }
+  }
+}
+
+/// Shows completions on standard output as they are made: the first that isn't finished live, the others when their turn comes.
+private final class PromptStream {
+  private let prompts: [String]
+  private let echo: Bool
+  private var decoders: [StreamingDecoder]
+  private var waiting: [String]
+  private var isFinished: [Bool]
+  private var current = 0
+
+  init(_ prompts: [String], tokenizer: any Tokenizer, echo: Bool) {
+    self.prompts = prompts
+    self.echo = echo
+    decoders = prompts.map { _ in StreamingDecoder(tokenizer, continuing: true) }
+    waiting = prompts.map { _ in "" }
+    isFinished = prompts.map { _ in false }
+    begin()
+  }
+
+  func show(_ index: Int, _ event: GenerationEvent) {
+    switch event {
+    case .token(let id): waiting[index] += decoders[index].append(id)
+    case .end:
+      waiting[index] += decoders[index].finish()
+      isFinished[index] = true
+    }
+    while current < prompts.count {
+      if !waiting[current].isEmpty { Console.output(waiting[current]) }
+      waiting[current] = ""
+      guard isFinished[current] else { return }
+      Console.outputLine()
+      current += 1
+      begin()
+    }
+  }
+
+  private func begin() {
+    guard current < prompts.count else { return }
+    if prompts.count > 1, !echo { Console.outputLine(Style.standardOutput("\(current > 0 ? "\n" : "")> \(prompts[current])", .bold)) }
+    if echo { Console.output(prompts[current]) }
+  }
+}

@@ -1,0 +1,72 @@
+import ArgumentParser
+import Glibc
+import Inference
+import SystemPackage
+import Tokenization
+
+/// The options of commands that run a model.
+struct InferenceOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The tokenizer, where it isn't with the weights.", valueName: "file"))
+  var tokenizer: String?
+
+  @Option(help: "0 for the likeliest token each time; higher is more varied.")
+  var temperature: Float = 0.6
+
+  @Option(help: "Sample from the likeliest tokens that together have this probability.")
+  var topP: Float = 0.9
+
+  @Option(help: "The same seed gives the same text.")
+  var seed: UInt64 = 1
+
+  @Option(help: "The longest sequence, prompt included, in tokens.")
+  var maxSeqLen: Int = 512
+
+  @Option(help: "The most prompts at once.")
+  var maxBatchSize: Int = 4
+
+  @Option(help: "Threads that compute (default: one a processor).")
+  var threads: Int?
+
+  func validate() throws {
+    guard temperature >= 0, temperature.isFinite else { throw ValidationError("--temperature is 0 or more.") }
+    guard topP >= 0, topP <= 1 else { throw ValidationError("--top-p is between 0 and 1.") }
+    guard maxSeqLen > 0 else { throw ValidationError("--max-seq-len is at least 1.") }
+    guard maxBatchSize > 0 else { throw ValidationError("--max-batch-size is at least 1.") }
+    guard threads.map({ (1...1024).contains($0) }) ?? true else { throw ValidationError("--threads is between 1 and 1024.") }
+  }
+
+  func load(_ path: String) throws -> LanguageModel {
+    try LanguageModel(
+      at: FilePath(path), tokenizer: tokenizer.map { FilePath($0) }, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
+      threads: threads)
+  }
+
+  func generation(maxGenLen: Int, logprobs: Bool = false, echo: Bool = false) -> GenerationOptions {
+    GenerationOptions(maxGenLen: maxGenLen, temperature: temperature, topP: topP, seed: seed, logprobs: logprobs, echo: echo)
+  }
+}
+
+/// Ends the program at Ctrl-C at once, with the promised exit code. There is nothing to save.
+func exitOnInterrupt() {
+  signal(SIGINT) { _ in _exit(DroverExit.interrupted.rawValue) }
+}
+
+extension InferenceError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .missingTensor, .wrongShape, .unreadableTensor, .badParameters, .unknownToken, .notFinite: .badData
+    case .missingTokenizer: .noInput
+    case .unknownKernel, .batchTooLarge, .promptTooLong, .emptyPrompt: .usage
+    }
+  }
+}
+
+extension VocabularyError: ExitCoded {
+  var exit: DroverExit {
+    switch reason {
+    case .missing: .noInput
+    case .unreadable: .failure
+    case .corrupt, .unsupported: .badData
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import Integrity
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Many MD5s side by side, against OpenSSL one by one.
+@Suite struct LaneTests {
+  static let kernels = MD5Kernel.allCases.filter(\.isAvailable)
+
+  /// Lengths around the edges of a word, of the padding, of a block and of several.
+  static let edges = [0, 1, 3, 4, 55, 56, 57, 63, 64, 65, 119, 120, 127, 128, 129, 191, 192, 193, 1023, 1024, 1025, 4096]
+
+  /// Streams of random lengths, fed in random pieces, so that lanes begin in the middle of a block and end at different times.
+  @Test(arguments: kernels, [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33])
+  func agreesWithOpenSSL(kernel: MD5Kernel, streams: Int) {
+    var random = SplitMix64(state: UInt64(streams))
+    for round in 0..<40 {
+      let data = (0..<streams).map { _ in
+        let length = round % 2 == 0 ? Self.edges.randomElement(using: &random) ?? 0 : Int.random(in: 0...3000, using: &random)
+        return [UInt8](unsafeUninitializedCapacity: length) { bytes, count in
+          for index in 0..<length { bytes.initializeElement(at: index, to: UInt8.random(in: 0...255, using: &random)) }
+          count = length
+        }
+      }
+      var hashes = [MD5](repeating: MD5(), count: streams)
+      var fed = [Int](repeating: 0, count: streams)
+      while zip(fed, data).contains(where: { $0 < $1.count }) {
+        let pieces = data.indices.map { data[$0][fed[$0]..<min(data[$0].count, fed[$0] + Int.random(in: 0...700, using: &random))] }
+        for index in pieces.indices { fed[index] += pieces[index].count }
+        update(&hashes, with: pieces, kernel)
+      }
+      #expect(hashes.map { $0.finalize() } == data.map { MD5.hash($0) })
+      #expect(hashes.map(\.byteCount) == data.map { UInt64($0.count) })
+    }
+  }
+
+  /// A hash that lanes worked on can be saved and restored like any other.
+  @Test(arguments: kernels) func savesItsState(kernel: MD5Kernel) {
+    let data = (0..<5).map { [UInt8](repeating: UInt8($0), count: 1000 + $0) }
+    var hashes = [MD5](repeating: MD5(), count: 5)
+    update(&hashes, with: data.map { $0[..<777] }, kernel)
+    var restored = hashes.compactMap { MD5(state: $0.state) }
+    update(&restored, with: data.map { $0[777...] }, kernel)
+    #expect(restored.map { $0.finalize() } == data.map { MD5.hash($0) })
+  }
+
+  private func update(_ hashes: inout [MD5], with pieces: [ArraySlice<UInt8>], _ kernel: MD5Kernel) {
+    // One allocation each, at whatever alignment it gets.
+    let copies = pieces.map { piece in
+      let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: piece.count, alignment: 1)
+      copy.copyBytes(from: piece)
+      return copy
+    }
+    MD5.update(&hashes, with: copies.map { UnsafeRawBufferPointer($0) }, kernel: kernel)
+    for copy in copies { copy.deallocate() }
+  }
+
+  /// Files of all sizes, some larger than a chunk, on any number of threads, against md5sum and sha256sum.
+  @Test(arguments: kernels, [1, 2, 5]) func hashesFiles(kernel: MD5Kernel, threads: Int) throws {
+    try withTemporaryFolder { folder in
+      var random = SplitMix64(state: 7)
+      let sizes = LaneTests.edges + [262_143, 262_144, 262_145, 524_288, 700_001, 3_000_000, 9_000_000]
+      for (index, size) in sizes.enumerated() {
+        var bytes = [UInt8](repeating: 0, count: size)
+        for at in bytes.indices { bytes[at] = UInt8(truncatingIfNeeded: random.next()) }
+        try Data(bytes).write(to: URL(filePath: "\(folder)/\(index)"))
+      }
+      let names = sizes.indices.map(String.init)
+      func sums(_ tool: String) throws -> [String] {
+        try run("/usr/bin/env", [tool] + names, in: folder).output.split(separator: "\n").map { String($0.prefix { $0 != " " }) }
+      }
+      let (md5, sha256) = (try sums("md5sum"), try sums("sha256sum"))
+      // Every third is wanted in one way, in the other, in both.
+      let wanted: [Set<HashAlgorithm>] = [[.md5], [.sha256], [.md5, .sha256]]
+      let jobs = sizes.indices.map { FileHasher.Job(path: FilePath("\(folder)/\($0)"), algorithms: wanted[$0 % 3]) }
+      let outcomes = FileHasher(threads: threads, kernel: kernel).hash(jobs + [.init(path: FilePath(folder + "/absent"), algorithms: [.md5])])
+      #expect(outcomes.last == .failure(.noSuchFileOrDirectory))
+      for index in sizes.indices {
+        let outcome = try outcomes[index].get()
+        #expect(outcome.bytes == sizes[index])
+        #expect(Set(outcome.digests.keys) == wanted[index % 3])
+        if let digest = outcome.digests[.md5] { #expect(digest.hex == md5[index]) }
+        if let digest = outcome.digests[.sha256] { #expect(digest.hex == sha256[index]) }
+      }
+    }
+  }
+
+  @Test func aProcessorHasWhatItsFamilyHas() {
+    #expect(MD5Kernel.plain.isAvailable)
+    #if arch(x86_64)
+      #expect(MD5Kernel.sse2.isAvailable)
+    #elseif arch(arm64)
+      #expect(MD5Kernel.neon.isAvailable)
+    #endif
+  }
+}
+
+/// Sebastiano Vigna's generator: the same numbers in every run.
+struct SplitMix64: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
