@@ -5,12 +5,12 @@ import CKernels
 #endif
 
 /// Threads that block on disks and count in tight loops, which Swift's own pool is not for.
-enum Workers {
+package enum Workers {
   /// Processors that this process may run on.
-  static var available: Int { Int(drover_cpu_count()) }
+  package static var available: Int { Int(drover_cpu_count()) }
 
   /// Calls `body` on `count` threads, one of them the caller's, and returns when all have.
-  static func run(_ count: Int, _ body: @escaping @Sendable () -> Void) {
+  package static func run(_ count: Int, _ body: @escaping @Sendable () -> Void) {
     var threads: [pthread_t] = []
     for _ in 1..<max(1, count) {
       let box = Unmanaged.passRetained(Box(body))

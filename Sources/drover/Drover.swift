@@ -10,7 +10,7 @@ struct Drover: AsyncParsableCommand {
     version: "drover 0.1.0",
     groupedSubcommands: [
       CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self, DownloadCommand.self]),
-      CommandGroup(name: "Proving", subcommands: [VerifyCommand.self]),
+      CommandGroup(name: "Proving", subcommands: [VerifyCommand.self, FingerprintCommand.self]),
       CommandGroup(name: "Checkpoints", subcommands: [InspectCommand.self]),
       CommandGroup(name: "Running", subcommands: [CompleteCommand.self, BenchCommand.self]),
     ])
