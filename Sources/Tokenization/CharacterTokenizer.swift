@@ -31,23 +31,32 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
     userDefined = TextMatcher(vocabulary.tokens, ids: defined)
     specials = TextMatcher(vocabulary.tokens, ids: vocabulary.specials.values)
     hasUnused = kinds.contains(.unused)
-    cutsAtSpaces = kinds.indices.allSatisfy { id in
+    // Which halves an unused piece falls into may depend on the whole text.
+    cutsAtSpaces = !hasUnused && kinds.indices.allSatisfy { id in
       switch kinds[id] {
-      case .normal, .userDefined, .unused: !Self.hasInnerSpace(vocabulary.tokens[id])
+      case .normal, .userDefined, .unused: !vocabulary.tokens.withBytes(id, Self.hasInnerSpace)
       case .unknown, .control, .byte: true
       }
     }
   }
 
   /// Whether a U+2581 follows anything but another one.
-  private static func hasInnerSpace(_ piece: ArraySlice<UInt8>) -> Bool {
-    var rest = piece
-    while rest.starts(with: space) { rest = rest.dropFirst(3) }
-    return rest.indices.contains { rest[$0...].starts(with: space) }
+  private static func hasInnerSpace(_ piece: UnsafeBufferPointer<UInt8>) -> Bool {
+    var at = 0
+    while isSpace(piece, at) { at += 3 }
+    while at < piece.count {
+      if isSpace(piece, at) { return true }
+      at += 1
+    }
+    return false
+  }
+
+  private static func isSpace(_ text: UnsafeBufferPointer<UInt8>, _ at: Int) -> Bool {
+    at + 2 < text.count && text[at] == 0xE2 && text[at + 1] == 0x96 && text[at + 2] == 0x81
   }
 
   func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, into ids: inout [Int]) {
-    var state = State()
+    var state = State(merger: MergeBuffer(keepsHalves: hasUnused))
     func encode(_ range: Range<Int>) {
       let normalized = normalize(UnsafeBufferPointer(rebasing: utf8[range]), isFirst: range.lowerBound == 0)
       normalized.withUnsafeBufferPointer { text in
@@ -62,7 +71,7 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
   }
 
   private struct State {
-    var merger = MergeBuffer()
+    var merger: MergeBuffer
     var endsWithUnknown = false
 
     mutating func emit(_ id: Int, into ids: inout [Int]) {
@@ -99,14 +108,11 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
 
   private func encodeWords(_ range: Range<Int>, of text: UnsafeBufferPointer<UInt8>, _ state: inout State, into ids: inout [Int]) {
     guard cutsAtSpaces else { return encode(range, of: text, &state, into: &ids) }
-    func isSpace(_ at: Int) -> Bool {
-      text[at] == 0xE2 && range.upperBound - at >= 3 && text[at + 1] == 0x96 && text[at + 2] == 0x81
-    }
     var start = range.lowerBound
     while start < range.upperBound {
       var end = start
-      while end < range.upperBound, isSpace(end) { end += 3 }
-      while end < range.upperBound, !isSpace(end) { end += 1 }
+      while end < range.upperBound, Self.isSpace(text, end) { end += 3 }
+      while end < range.upperBound, !Self.isSpace(text, end) { end += 1 }
       encode(start..<end, of: text, &state, into: &ids)
       start = end
     }
@@ -122,16 +128,26 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
       at += length
     }
     state.merger.merge(in: base, by: rule)
-    for symbol in state.merger.symbols {
-      if symbol.id >= 0 {
+    for symbol in state.merger.symbols { emit(symbol, of: text, &state, into: &ids) }
+  }
+
+  private func emit(_ symbol: Symbol, of text: UnsafeBufferPointer<UInt8>, _ state: inout State, into ids: inout [Int]) {
+    if symbol.id >= 0 {
+      // SentencePiece merges through unused pieces, and takes those apart again that are left.
+      if hasUnused, vocabulary.kinds[Int(symbol.id)] == .unused, let left = state.merger.halves[symbol.id] {
+        for half in [symbol.start..<symbol.start + left, symbol.start + left..<symbol.start + symbol.length] {
+          let id = vocabulary.index.find(UnsafeBufferPointer(rebasing: text[half])) ?? -1
+          emit(Symbol(start: half.lowerBound, length: half.count, id: Int32(id)), of: text, &state, into: &ids)
+        }
+      } else {
         state.emit(Int(symbol.id), into: &ids)
-      } else if let byteIDs {
-        for byte in text[symbol.start..<symbol.start + symbol.length] { state.emit(byteIDs[Int(byte)], into: &ids) }
-      } else if let unknown = vocabulary.unknown, !state.endsWithUnknown {
-        // SentencePiece makes one token of a run of unknown characters.
-        ids.append(unknown)
-        state.endsWithUnknown = true
       }
+    } else if let byteIDs {
+      for byte in text[symbol.start..<symbol.start + symbol.length] { state.emit(byteIDs[Int(byte)], into: &ids) }
+    } else if let unknown = vocabulary.unknown, !state.endsWithUnknown {
+      // SentencePiece makes one token of a run of unknown characters.
+      ids.append(unknown)
+      state.endsWithUnknown = true
     }
   }
 

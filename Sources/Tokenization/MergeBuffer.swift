@@ -25,9 +25,14 @@ struct Candidate {
 struct MergeBuffer {
   private(set) var symbols: [Symbol] = []
   private var ranks: [Candidate] = []
+  /// For each token that a pair was looked at for, the bytes of the pair's left half; kept only when `keepsHalves`.
+  private(set) var halves: [Int32: Int] = [:]
+  private let keepsHalves: Bool
   private static let none = Candidate(rank: .max, id: -1)
   /// Where the scan's quadratic cost meets the heap's constant.
   private static let scanLimit = 64
+
+  init(keepsHalves: Bool = false) { self.keepsHalves = keepsHalves }
 
   mutating func removeAll() { symbols.removeAll(keepingCapacity: true) }
   mutating func append(_ symbol: Symbol) { symbols.append(symbol) }
@@ -37,9 +42,15 @@ struct MergeBuffer {
     if symbols.count <= Self.scanLimit { scan(text, rule) } else { drain(text, rule) }
   }
 
+  private mutating func candidate(_ left: Int, _ right: Int, _ text: UnsafePointer<UInt8>, _ rule: some MergeRule) -> Candidate {
+    guard let candidate = rule.merge(symbols[left], symbols[right], in: text) else { return Self.none }
+    if keepsHalves { halves[candidate.id] = symbols[left].length }
+    return candidate
+  }
+
   private mutating func scan(_ text: UnsafePointer<UInt8>, _ rule: some MergeRule) {
     ranks.removeAll(keepingCapacity: true)
-    for at in 0..<symbols.count - 1 { ranks.append(rule.merge(symbols[at], symbols[at + 1], in: text) ?? Self.none) }
+    for at in 0..<symbols.count - 1 { ranks.append(candidate(at, at + 1, text, rule)) }
     var count = symbols.count
     while count > 1 {
       var best = 0
@@ -52,8 +63,8 @@ struct MergeBuffer {
         symbols[at] = symbols[at + 1]
         ranks[at - 1] = ranks[at]
       }
-      if best > 0 { ranks[best - 1] = rule.merge(symbols[best - 1], symbols[best], in: text) ?? Self.none }
-      if best < count - 1 { ranks[best] = rule.merge(symbols[best], symbols[best + 1], in: text) ?? Self.none }
+      if best > 0 { ranks[best - 1] = candidate(best - 1, best, text, rule) }
+      if best < count - 1 { ranks[best] = candidate(best, best + 1, text, rule) }
     }
     symbols.removeLast(symbols.count - count)
   }
@@ -72,14 +83,14 @@ struct MergeBuffer {
     let count = symbols.count
     var next = (0..<count).map { $0 + 1 }
     var previous = (0..<count).map { $0 - 1 }
-    var entries: [Entry] = []
-    func entry(_ left: Int, _ right: Int) -> Entry? {
-      rule.merge(symbols[left], symbols[right], in: text).map {
-        Entry(rank: $0.rank, id: $0.id, left: left, length: symbols[left].length + symbols[right].length)
-      }
+    var heap = Heap<Entry>()
+    func add(_ left: Int, _ right: Int, to buffer: inout MergeBuffer) {
+      let candidate = buffer.candidate(left, right, text, rule)
+      guard candidate.id >= 0 else { return }
+      let length = buffer.symbols[left].length + buffer.symbols[right].length
+      heap.insert(Entry(rank: candidate.rank, id: candidate.id, left: left, length: length))
     }
-    for left in 0..<count - 1 { entry(left, left + 1).map { entries.append($0) } }
-    var heap = Heap(entries)
+    for left in 0..<count - 1 { add(left, left + 1, to: &self) }
     while let top = heap.popMin() {
       let left = top.left
       let right = next[left]
@@ -89,11 +100,9 @@ struct MergeBuffer {
       symbols[left].id = top.id
       symbols[right].length = 0
       next[left] = next[right]
-      if next[left] < count {
-        previous[next[left]] = left
-        entry(left, next[left]).map { heap.insert($0) }
-      }
-      if previous[left] >= 0 { entry(previous[left], left).map { heap.insert($0) } }
+      if next[left] < count { previous[next[left]] = left }
+      if previous[left] >= 0 { add(previous[left], left, to: &self) }
+      if next[left] < count { add(left, next[left], to: &self) }
     }
     symbols.removeAll { $0.length == 0 }
   }

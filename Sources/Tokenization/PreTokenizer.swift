@@ -120,8 +120,9 @@ struct PreTokenizer {
   @inline(__always)
   private func character(_ at: Int, _ end: Int) -> (kind: CharacterKind, length: Int) {
     if text[at] < 0x80 { return (CharacterKind.ascii[Int(text[at])], 1) }
-    guard let (value, length) = UTF8Scan.scalar(text, at: at, end: end), let scalar = Unicode.Scalar(value) else { return (.symbol, 1) }
-    return (CharacterKind(scalar), length)
+    guard let (value, length) = UTF8Scan.scalar(text, at: at, end: end) else { return (.symbol, 1) }
+    if value < 0x10000 { return (CharacterKind.basic[Int(value)], length) }
+    return (Unicode.Scalar(value).map { CharacterKind($0) } ?? .symbol, length)
   }
 }
 
@@ -141,14 +142,22 @@ enum CharacterKind: UInt8 {
   /// The kind that Unicode 16 gives `scalar`, which is what the regex engines under tiktoken and `tokenizers` know: what a later version added
   /// is a symbol to them.
   init(_ scalar: Unicode.Scalar) {
+    // Hangul and the ideographs: half of the plane, and letters since long ago.
+    if 0x4E00...0x9FFF ~= scalar.value || 0xAC00...0xD7A3 ~= scalar.value {
+      self = .letter
+      return
+    }
     switch scalar.properties.generalCategory {
-    case _ where scalar.value > 0x7F && scalar.properties.age.map({ $0.major > 16 }) ?? false: self = .symbol
     case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter: self = .letter
     case .decimalNumber, .letterNumber, .otherNumber: self = .number
     default:
       if scalar == "\r" || scalar == "\n" { self = .newline } else { self = scalar.properties.isWhitespace ? .space : .symbol }
+      return
     }
+    if let age = scalar.properties.age, age.major > 16 { self = .symbol }
   }
 
   static let ascii: [CharacterKind] = (0..<128).map { CharacterKind(Unicode.Scalar(UInt8($0))) }
+  /// The Basic Multilingual Plane, looked up once: the standard library's tables take a search for each character.
+  static let basic: [CharacterKind] = (0..<0x10000).map { Unicode.Scalar(UInt16($0)).map { CharacterKind($0) } ?? .symbol }
 }

@@ -43,6 +43,10 @@ extension Vocabulary {
     }
     var vocabulary = try sentencePiece(
       tokens: tokens, scores: scores, kinds: kinds, spacePrefix: normalizer.addDummyPrefix ? .always : .never, file: file)
+    for id in 0..<vocabulary.count {
+      guard let first = vocabulary.index.find(tokens[id]), first < id, kinds[id] != .control, kinds[id] != .unknown, kinds[id] != .byte else { continue }
+      throw VocabularyError(.corrupt, in: file, "“\(tokens.string(id))” is both piece \(first) and piece \(id)")
+    }
     if trainer.byteFallback, !vocabulary.hasAllBytes {
       throw VocabularyError(.corrupt, in: file, "falls back to bytes, but has not all 256 byte pieces")
     }

@@ -89,4 +89,23 @@ struct SentencePieceTests {
       expectEqual(texts.map { tokenizer.encode($0) }, theirs, texts)
     }
   }
+
+  /// Pieces that are switched off are merged through, and taken apart where they would come out.
+  @Test(.needs(.sentencePieceModel)) func encodesWithUnusedPieces() throws {
+    let full = try Vocabulary.load(FilePath(Peer.sentencePieceModel.path))
+    var metadata = Vocabulary.GGUFMetadata(model: "llama")
+    metadata.tokens = full.tokens
+    metadata.scores = full.scores
+    metadata.tokenTypes = full.kinds.enumerated().map { id, kind in
+      let isOff = kind == .normal && id % 3 != 0 && full.tokens.string(id).unicodeScalars.count > 1
+      return Int((isOff ? Vocabulary.TokenKind.unused : kind).rawValue)
+    }
+    let vocabulary = try Vocabulary(gguf: metadata, file: "gguf")
+    let tokenizer = vocabulary.makeTokenizer()
+    let theirs = try withTemporaryFolder { folder in
+      try Data(vocabulary.sentencePieceFile()).write(to: URL(filePath: folder + "/m.model"))
+      return try ask(Self.load + "\nanswer = model.encode(given['values'])", Given(model: folder + "/m.model", values: Texts.all), as: [[Int]].self)
+    }
+    expectEqual(Texts.all.map { tokenizer.encode($0) }, theirs, Texts.all)
+  }
 }

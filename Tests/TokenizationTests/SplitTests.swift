@@ -3,15 +3,22 @@ import TestSupport
 import Testing
 import Tokenization
 
-/// What counts as a letter, a digit or a space, for every scalar there is.
+/// What counts as a letter, a digit or a space, all over Unicode.
 ///
 /// In a vocabulary where `a`, `1`, `!` and the first byte of a character make a token, the ids show which of the three it stays together with.
 struct SplitTests {
   static let probes: [UInt8] = Array("a1!".utf8)
-  /// Every scalar of the planes that have characters, and the ends of the others.
+  /// The scalars of the planes that have characters, and the ends of the others; of the long runs of ideographs, syllables and unassigned ones
+  /// every 16th and those at the ends.
   static let scalars: [Unicode.Scalar] = {
     let ranges: [Range<UInt32>] = [0..<0x40000, 0x4FFF0..<0x50000, 0xE0000..<0xE1000, 0xF0000..<0xF0010, 0x10FFF0..<0x110000]
-    return ranges.joined().compactMap { Unicode.Scalar($0) }
+    let long: [Range<UInt32>] = [0x3400..<0xA000, 0xAC00..<0xF900, 0x12000..<0x1B000, 0x20000..<0x40000]
+    return ranges.joined().compactMap { Unicode.Scalar($0) }.filter { scalar in
+      let value = scalar.value
+      let category = scalar.properties.generalCategory
+      return value % 16 == 0 || !long.contains { $0.contains(value) }
+        || [value - 1, value + 1].contains { Unicode.Scalar($0)?.properties.generalCategory != category }
+    }
   }()
   /// Without the digits that came after Unicode 16: the `Digits` pre-tokenizer asks another, newer table than the patterns do.
   static let settledScalars = scalars.filter { $0.properties.numericType == nil || $0.properties.age.map { $0.major <= 16 } ?? true }
