@@ -45,7 +45,7 @@ let package = Package(
 
     // The libraries. Arrows point down this list, never up.
     library("Inference", ["Checkpoint", "Tokenization", "CKernels", system]),
-    library("Checkpoint", ["Integrity", "Tokenization", system]),
+    library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Tokenization", system]),
     library("Tokenization", [protobuf, heap, system], exclude: ["sentencepiece.proto"]),
     library("Transfer", ["CCurl", "CLinux", "Integrity", system]),
     library("Integrity", ["COpenSSL", "CKernels", system]),

@@ -3,3 +3,4 @@
 #include <sys/types.h>
 
 int fallocate(int descriptor, int mode, off_t offset, off_t length);
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags);

@@ -1,9 +1,5 @@
 import SystemPackage
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// Puts the tensors of all ranks' shards together to a checkpoint, and checks that they belong together.
 struct Assembly {
   let format: Checkpoint.Format
@@ -116,28 +112,12 @@ struct Assembly {
         return [TensorName.Role.key, .value].allSatisfy { role in
           let name = TensorName(role, layer: 0)
           guard rank != owner, let a = shards[owner][name], let b = shards[rank][name] else { return rank == owner }
-          return Self.areEqual(a, files[a.file], b, files[b.file])
+          return a.part.isEqual(in: files[a.file], to: b.part, in: files[b.file], a.dtype)
         }
       }
       if alike { return repeats }
     }
     return 1
-  }
-
-  private static func areEqual(_ a: StoredTensor, _ fileA: MappedFile, _ b: StoredTensor, _ fileB: MappedFile) -> Bool {
-    let element = a.dtype.blockBytes
-    let isContiguous = a.strides.last == element && b.strides.last == element
-    guard let baseA = fileA.bytes.baseAddress, let baseB = fileB.bytes.baseAddress else { return false }
-    for row in 0..<a.rows {
-      let startA = baseA + a.offset + (a.shape.count > 1 ? row * a.strides[0] : 0)
-      let startB = baseB + b.offset + (b.shape.count > 1 ? row * b.strides[0] : 0)
-      if isContiguous {
-        if memcmp(startA, startB, a.columns / a.dtype.blockElements * element) != 0 { return false }
-      } else {
-        for column in 0..<a.columns where memcmp(startA + column * a.strides[1], startB + column * b.strides[1], element) != 0 { return false }
-      }
-    }
-    return true
   }
 
   private func tensor(
@@ -148,15 +128,13 @@ struct Assembly {
     var parts: [LogicalTensor.Part] = []
     for (rank, shard) in shards.enumerated() {
       guard let stored = shard[name] else { throw corrupt("lacks \(name.text) in shard \(rank)") }
-      let isMatrix = stored.shape.count == 2
       let rowStart = split == .axis(0) ? rank / copies * stored.rows : 0
       let columnStart = split == .axis(1) ? rank * stored.columns : 0
-      parts.append(
-        LogicalTensor.Part(
-          file: stored.file, offset: stored.offset, rank: rank, rows: rowStart..<rowStart + stored.rows,
-          columns: columnStart..<columnStart + stored.columns,
-          rowStride: isMatrix ? stored.strides[0] : stored.columns / stored.dtype.blockElements * stored.dtype.blockBytes,
-          columnStride: stored.strides[isMatrix ? 1 : 0]))
+      var part = stored.part
+      part.rank = rank
+      part.rows = rowStart..<rowStart + stored.rows
+      part.columns = columnStart..<columnStart + stored.columns
+      parts.append(part)
     }
     let first = shards[0][name]
     let rows = parts.map(\.rows.upperBound).max() ?? 0

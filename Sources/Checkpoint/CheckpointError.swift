@@ -17,6 +17,8 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible {
     case output
     /// The system would not read.
     case io
+    /// The caller said to stop.
+    case cancelled
   }
 
   public let reason: Reason

@@ -14,12 +14,20 @@ public struct Companions: Sendable {
   public var tokenizer: TokenizerSource?
   /// A Jinja template, as Hugging Face and GGUF have it.
   public var chatTemplate: String?
+  /// Meta's `params.json`, where the checkpoint has one.
+  public var params: FilePath?
+  /// Licences and policies, which must go where the weights go.
+  public var legal: [FilePath]
   /// What a person should know about the checkpoint, in sentences: where description and shapes differ, what was left out.
   public var notes: [String]
 
-  public init(tokenizer: TokenizerSource? = nil, chatTemplate: String? = nil, notes: [String] = []) {
+  public init(
+    tokenizer: TokenizerSource? = nil, chatTemplate: String? = nil, params: FilePath? = nil, legal: [FilePath] = [], notes: [String] = []
+  ) {
     self.tokenizer = tokenizer
     self.chatTemplate = chatTemplate
+    self.params = params
+    self.legal = legal
     self.notes = notes
   }
 
@@ -27,7 +35,8 @@ public struct Companions: Sendable {
   init(besides folder: FilePath) throws(CheckpointError) {
     let parent = folder.lexicallyNormalized().components.isEmpty ? folder.appending("..") : folder.appending("..").lexicallyNormalized()
     let places = [folder, parent].flatMap { place in ["tokenizer.model", "tokenizer.json"].map { place.appending($0) } }
-    self.init(tokenizer: places.first(where: fileExists).map { .file($0) })
+    let legal = ["LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice"].map { folder.appending($0) }.filter(fileExists)
+    self.init(tokenizer: places.first(where: fileExists).map { .file($0) }, legal: legal)
     if fileExists(folder.appending("chat_template.jinja")) {
       chatTemplate = String(decoding: try MappedFile.contents(of: folder.appending("chat_template.jinja")), as: UTF8.self)
     } else if fileExists(folder.appending("tokenizer_config.json")) {

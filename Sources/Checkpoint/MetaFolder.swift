@@ -22,8 +22,8 @@ enum MetaFolder {
       }
       ranks.append(tensors)
     }
-    return try Assembly(
-      format: format, path: folder, shards: ranks, files: files, stated: stated, companions: try Companions(besides: folder)
-    ).checkpoint()
+    var companions = try Companions(besides: folder)
+    companions.params = folder.appending("params.json")
+    return try Assembly(format: format, path: folder, shards: ranks, files: files, stated: stated, companions: companions).checkpoint()
   }
 }

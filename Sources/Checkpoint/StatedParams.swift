@@ -81,11 +81,17 @@ struct MetaParams: Decodable {
     return stated
   }
 
-  /// The reference's width of the feed-forward layer: two thirds of 4·dim, times a multiplier, rounded up to a multiple.
   private var computedHiddenDim: Int? {
-    guard let dim, let multipleOf, multipleOf > 0, (1...1 << 30).contains(dim), multipleOf <= 1 << 30 else { return nil }
+    guard let dim, let multipleOf else { return nil }
+    return Self.hiddenDim(dim: dim, multipleOf: multipleOf, multiplier: ffnDimMultiplier)
+  }
+
+  /// The reference's width of the feed-forward layer: two thirds of 4·dim, times a multiplier, rounded up to a multiple.
+  /// - Returns: nil for numbers that no model has.
+  static func hiddenDim(dim: Int, multipleOf: Int, multiplier: Double?) -> Int? {
+    guard (1...1 << 30).contains(dim), (1...1 << 30).contains(multipleOf) else { return nil }
     var hidden = Double(2 * 4 * dim / 3)
-    if let ffnDimMultiplier { hidden = (ffnDimMultiplier * hidden).rounded(.towardZero) }
+    if let multiplier { hidden = (multiplier * hidden).rounded(.towardZero) }
     guard hidden >= 0, hidden < 0x1p40 else { return nil }
     return (Int(hidden) + multipleOf - 1) / multipleOf * multipleOf
   }

@@ -34,6 +34,13 @@ struct StoredTensor {
     self.offset = offset
   }
 
+  /// The tensor as the only part of a whole.
+  var part: LogicalTensor.Part {
+    LogicalTensor.Part(
+      file: file, offset: offset, rank: 0, rows: 0..<rows, columns: 0..<columns,
+      rowStride: shape.count > 1 ? strides[0] : columns / dtype.blockElements * dtype.blockBytes, columnStride: strides[strides.count - 1])
+  }
+
   /// Bytes of a tensor without gaps; nil on overflow, or when its rows don't fill whole blocks.
   static func byteCount(_ dtype: DType, _ shape: [Int]) -> Int? {
     guard (shape.last ?? 1) % dtype.blockElements == 0 else { return nil }

@@ -3,14 +3,14 @@
 #endif
 
 /// A value that several threads change one at a time, and whose changes they can wait for.
-final class Monitor<State>: @unchecked Sendable {
+package final class Monitor<State>: @unchecked Sendable {
   // Unchecked: `state` is only touched with the lock held.
   private var state: State
   private var waiting = 0
   private let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let change = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-  init(_ state: sending State) {
+  package init(_ state: sending State) {
     self.state = state
     pthread_mutex_init(lock, nil)
     pthread_cond_init(change, nil)
@@ -24,7 +24,7 @@ final class Monitor<State>: @unchecked Sendable {
   }
 
   /// Changes the value, and wakes those who wait.
-  func update<R>(_ body: (inout State) -> R) -> R {
+  package func update<R>(_ body: (inout State) -> R) -> R {
     pthread_mutex_lock(lock)
     defer { pthread_mutex_unlock(lock) }
     let result = body(&state)
@@ -33,7 +33,7 @@ final class Monitor<State>: @unchecked Sendable {
   }
 
   /// Waits until `body` returns something else than nil; it is asked again after every change.
-  func wait<R>(_ body: (inout State) -> R?) -> R {
+  package func wait<R>(_ body: (inout State) -> R?) -> R {
     pthread_mutex_lock(lock)
     defer { pthread_mutex_unlock(lock) }
     while true {

@@ -11,7 +11,7 @@ struct Drover: AsyncParsableCommand {
     groupedSubcommands: [
       CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self, DownloadCommand.self]),
       CommandGroup(name: "Proving", subcommands: [VerifyCommand.self, FingerprintCommand.self]),
-      CommandGroup(name: "Checkpoints", subcommands: [InspectCommand.self]),
+      CommandGroup(name: "Checkpoints", subcommands: [InspectCommand.self, ReshardCommand.self]),
       CommandGroup(name: "Running", subcommands: [CompleteCommand.self, BenchCommand.self]),
     ])
 

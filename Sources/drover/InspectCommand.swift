@@ -114,6 +114,7 @@ extension CheckpointError: ExitCoded {
     case .refused: .usage
     case .output: .cannotCreate
     case .io: .failure
+    case .cancelled: .interrupted
     }
   }
 }

@@ -1,5 +1,6 @@
 // The only C of our own: inner loops that need an instruction set chosen at run time. One header a subject.
 #pragma once
 #include "cpu.h"
+#include "crc32.h"
 #include "inference.h"
 #include "md5_lanes.h"

@@ -1,0 +1,353 @@
+import CKernels
+import Integrity
+import Synchronization
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+extension ReshardPlan {
+  public struct WriteOptions: Sendable {
+    /// Whether a checkpoint that already lies under the destination's name may be replaced.
+    public var replacing: Bool
+    /// What is computed of each file on the way. MD5 also makes a `checklist.chk`.
+    public var digests: Set<HashAlgorithm>
+    public var threads: Int
+
+    public init(replacing: Bool = false, digests: Set<HashAlgorithm> = [.md5], threads: Int? = nil) {
+      self.replacing = replacing
+      self.digests = digests
+      self.threads = threads ?? Workers.available
+    }
+  }
+
+  /// A file that was written.
+  public struct WrittenFile: Sendable {
+    /// Relative to the destination.
+    public let name: String
+    public let bytes: Int
+    public let digests: [HashAlgorithm: Digest]
+  }
+
+  /// Bytes of memory that writing takes at most beside the program itself, whatever the size of the model.
+  public func peakMemory(_ options: WriteOptions = WriteOptions()) -> Int {
+    let largest = files.reduce(0) { max($0, $1.pieces.reduce(0) { if case .bytes(let bytes, _) = $1.content { max($0, bytes.count) } else { $0 } }) }
+    return ReshardWriter.blocks(options.threads) * ReshardWriter.chunkBytes + options.threads * RegionReader.scratchBytes
+      + ResidentPages.limit * 2 + 2 * largest
+  }
+
+  /// Carries the plan out. The folder appears under `destination` complete and synced, or not at all.
+  ///
+  /// - Parameters:
+  ///   - progress: called on any thread with the index of a file and how many of its bytes are done.
+  ///   - isCancelled: asked now and then; when it says so, nothing is left behind.
+  /// - Returns: the files, `checklist.chk` last.
+  public func write(
+    to destination: FilePath, _ options: WriteOptions = WriteOptions(),
+    progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) throws(CheckpointError) -> [WrittenFile] {
+    let resident = ResidentPages(files: source.files)
+    let folder = try OutputFolder(
+      destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount)
+    try checkReplicas(options.threads, resident)
+    var descriptors: [Int32] = []
+    for file in files { descriptors.append(try folder.create(file.name, bytes: file.byteCount)) }
+    let writer = ReshardWriter(self, options, folder, descriptors, resident, progress, isCancelled)
+    var written = try writer.run()
+    if options.digests.contains(.md5) {
+      let list = written.map { "\($0.digests[.md5]?.hex ?? "")  \($0.name)\n" }.joined()
+      let descriptor = try folder.create("checklist.chk", bytes: list.utf8.count)
+      let block = Block(count: list.utf8.count)
+      block.memory.copyBytes(from: list.utf8)
+      try folder.write(UnsafeRawBufferPointer(block.memory), to: descriptor, at: 0, name: "checklist.chk")
+      try folder.sync(descriptor, name: "checklist.chk")
+      written.append(WrittenFile(name: "checklist.chk", bytes: list.utf8.count, digests: [:]))
+    }
+    try folder.publish()
+    return written
+  }
+
+  /// Of a tensor that several shards have, one is read. They must be the same, or something would be lost.
+  private func checkReplicas(_ threads: Int, _ resident: ResidentPages) throws(CheckpointError) {
+    let replicas = replicas
+    let next = Atomic(0)
+    let difference = Mutex<CheckpointError?>(nil)
+    Workers.run(min(threads, max(1, replicas.count))) {
+      while difference.withLock({ $0 == nil }) {
+        let turn = next.add(1, ordering: .relaxed).oldValue
+        guard turn < replicas.count else { return }
+        let (tensor, a, b) = replicas[turn]
+        let (fileA, fileB) = (source.files[a.file], source.files[b.file])
+        if !a.isEqual(in: fileA, to: b, in: fileB, tensor.dtype) {
+          let error = CheckpointError(
+            .corrupt, in: fileB.path, byte: b.offset, "\(tensor.name) should be the same in shards \(a.rank) and \(b.rank), and isn't")
+          difference.withLock { $0 = error }
+        }
+        resident.didTouch(2 * a.rows.count * a.columns.count * tensor.dtype.blockBytes / tensor.dtype.blockElements, of: fileA)
+      }
+    }
+    if let error = difference.withLock({ $0 }) { throw error }
+  }
+}
+
+/// Writes the files of a plan on several threads, with a fixed number of buffers.
+///
+/// Chunks of the output are handed out in the order of the files; a thread gathers one and writes it where it belongs. Checksums need the bytes
+/// in order, so a chunk stays in memory until the lanes of its file have passed it: the first lane seals (CRC-32, and the pieces that
+/// contain it), one more for each digest hashes. A chunk is handed out only with a buffer, so the earliest always has one, and nothing waits in a
+/// circle.
+private final class ReshardWriter: Sendable {
+  static let chunkBytes = 1 << 20
+
+  static func blocks(_ threads: Int) -> Int { 2 * threads + 12 }
+
+  /// A stretch of a file.
+  private struct Chunk {
+    let file: Int
+    /// Its number in the file.
+    let ordinal: Int
+    let piece: Int
+    let offset: Int
+    let count: Int
+    /// nil for pieces of known bytes.
+    var window: (rows: Range<Int>, columns: Range<Int>)?
+    /// Filled, once it is parked.
+    var block: Block?
+    var checksum: UInt32 = 0
+    /// Lanes that haven't passed it.
+    var lanes = 0
+  }
+
+  /// Something that takes the chunks of a file in order.
+  private final class Lane: @unchecked Sendable {
+    // Unchecked: `next` and `isBusy` are touched with the lock held, the rest by the thread that made it busy.
+    var next = 0
+    var isBusy = false
+    var hash: (any StreamingHash)?
+    /// By piece.
+    var checksums: [Int: UInt32] = [:]
+
+    init(_ hash: (any StreamingHash)?) { self.hash = hash }
+  }
+
+  private struct State {
+    var free: [Block]
+    /// By file.
+    var chunksDone: [Int]
+    var parked: [[Int: Chunk]]
+    /// The place of the next chunk: pieces, then chunks of them, then files, so that all shards grow together.
+    var piece = 0
+    var index = 0
+    var file = 0
+    var hadChunk = false
+    var isAllHandedOut = false
+    /// Chunks handed out, and not yet through all lanes.
+    var open = 0
+    var failure: CheckpointError?
+  }
+
+  private let plan: ReshardPlan
+  private let options: ReshardPlan.WriteOptions
+  private let folder: OutputFolder
+  private let descriptors: [Int32]
+  private let resident: ResidentPages
+  private let lanes: [[Lane]]
+  private let state: Monitor<State>
+  private let progress: @Sendable (Int, Int) -> Void
+  private let isCancelled: @Sendable () -> Bool
+
+  init(
+    _ plan: ReshardPlan, _ options: ReshardPlan.WriteOptions, _ folder: OutputFolder, _ descriptors: [Int32], _ resident: ResidentPages,
+    _ progress: @escaping @Sendable (Int, Int) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
+  ) {
+    self.plan = plan
+    self.options = options
+    self.folder = folder
+    self.descriptors = descriptors
+    self.resident = resident
+    self.progress = progress
+    self.isCancelled = isCancelled
+    lanes = plan.files.map { _ in [Lane(nil)] + options.digests.sorted { $0.rawValue < $1.rawValue }.map { Lane($0.newHash) } }
+    state = Monitor(
+      State(
+        free: (0..<Self.blocks(options.threads)).map { _ in Block(count: Self.chunkBytes) },
+        chunksDone: [Int](repeating: 0, count: plan.files.count), parked: [[Int: Chunk]](repeating: [:], count: plan.files.count)))
+  }
+
+  func run() throws(CheckpointError) -> [ReshardPlan.WrittenFile] {
+    Workers.run(options.threads) { self.work() }
+    if let failure = state.update({ $0.failure }) { throw failure }
+    // Every file is synced before the folder gets its name.
+    let next = Atomic(0)
+    Workers.run(min(options.threads, descriptors.count)) {
+      while true {
+        let file = next.add(1, ordering: .relaxed).oldValue
+        guard file < self.descriptors.count else { return }
+        do throws(CheckpointError) {
+          try self.folder.sync(self.descriptors[file], name: self.plan.files[file].name)
+        } catch {
+          self.fail(error)
+        }
+      }
+    }
+    if let failure = state.update({ $0.failure }) { throw failure }
+    return zip(plan.files, lanes).map { file, lanes in
+      let digests = lanes.compactMap(\.hash).map { (type(of: $0).algorithm, $0.finalize()) }
+      return ReshardPlan.WrittenFile(name: file.name, bytes: file.byteCount, digests: .init(uniqueKeysWithValues: digests))
+    }
+  }
+
+  private enum Job {
+    case produce(Chunk)
+    case pass(Chunk, Lane)
+    case stop
+  }
+
+  private func work() {
+    var reader = RegionReader(files: plan.source.files, resident: resident)
+    while true {
+      if isCancelled() { fail(CheckpointError(.cancelled, "stopped; nothing was left behind")) }
+      let job = state.wait { self.nextJob(&$0) }
+      do throws(CheckpointError) {
+        switch job {
+        case .produce(let chunk): try produce(chunk, &reader)
+        case .pass(let chunk, let lane): try pass(chunk, lane)
+        case .stop: return
+        }
+      } catch {
+        fail(error)
+      }
+    }
+  }
+
+  private func fail(_ error: CheckpointError) { state.update { if $0.failure == nil { $0.failure = error } } }
+
+  /// What to do next; nil when there is nothing right now.
+  private func nextJob(_ state: inout State) -> Job? {
+    if state.failure != nil { return .stop }
+    for (file, lanes) in lanes.enumerated() {
+      for (index, lane) in lanes.enumerated() where !lane.isBusy {
+        // Digests see only sealed bytes.
+        guard let chunk = state.parked[file][lane.next], index == 0 || lane.next < lanes[0].next else { continue }
+        lane.isBusy = true
+        return .pass(chunk, lane)
+      }
+    }
+    if !state.isAllHandedOut, !state.free.isEmpty, var chunk = nextChunk(&state) {
+      state.open += 1
+      if chunk.window != nil { chunk.block = state.free.removeLast() }
+      return .produce(chunk)
+    }
+    return state.isAllHandedOut && state.open == 0 ? .stop : nil
+  }
+
+  /// Cuts the next chunk off the files.
+  private func nextChunk(_ state: inout State) -> Chunk? {
+    while true {
+      if state.file == plan.files.count {
+        state.file = 0
+        if state.hadChunk {
+          state.index += 1
+        } else {
+          state.piece += 1
+          state.index = 0
+          if plan.files.allSatisfy({ state.piece >= $0.pieces.count }) {
+            state.isAllHandedOut = true
+            return nil
+          }
+        }
+        state.hadChunk = false
+      }
+      let file = state.file
+      state.file += 1
+      let pieces = plan.files[file].pieces
+      guard state.piece < pieces.count, let chunk = chunk(file, state.piece, state.index, ordinal: state.chunksDone[file]) else { continue }
+      state.hadChunk = true
+      state.chunksDone[file] += 1
+      return chunk
+    }
+  }
+
+  /// Chunk `index` of a piece: whole rows where they fit into a buffer; nil beyond the last.
+  private func chunk(_ file: Int, _ piece: Int, _ index: Int, ordinal: Int) -> Chunk? {
+    let place = plan.files[file].pieces[piece]
+    guard case .tensor(let region) = place.content else {
+      return index > 0 ? nil : Chunk(file: file, ordinal: ordinal, piece: piece, offset: place.offset, count: place.byteCount)
+    }
+    let element = region.dtype.blockBytes
+    let rows: Range<Int>
+    let columns: Range<Int>
+    if region.rowBytes <= Self.chunkBytes {
+      let step = Self.chunkBytes / region.rowBytes
+      guard index * step < region.rows else { return nil }
+      rows = index * step..<min(region.rows, (index + 1) * step)
+      columns = 0..<region.columns
+    } else {
+      let step = Self.chunkBytes / element
+      let perRow = (region.columns + step - 1) / step
+      guard index < region.rows * perRow else { return nil }
+      rows = index / perRow..<index / perRow + 1
+      columns = index % perRow * step..<min(region.columns, (index % perRow + 1) * step)
+    }
+    return Chunk(
+      file: file, ordinal: ordinal, piece: piece, offset: place.offset + rows.lowerBound * region.rowBytes + columns.lowerBound * element,
+      count: rows.count * columns.count * element, window: (rows, columns))
+  }
+
+  /// Gathers a chunk, writes it, and parks it for the lanes.
+  private func produce(_ chunk: Chunk, _ reader: inout RegionReader) throws(CheckpointError) {
+    var chunk = chunk
+    let file = plan.files[chunk.file]
+    switch file.pieces[chunk.piece].content {
+    case .tensor(let region):
+      guard let window = chunk.window, let block = chunk.block else { break }
+      try reader.read(region, rows: window.rows, columns: window.columns, into: block.baseAddress)
+      let bytes = UnsafeRawBufferPointer(rebasing: block.memory[..<chunk.count])
+      if file.needsChecksums { chunk.checksum = drover_crc32(0, bytes.baseAddress, bytes.count) }
+      try folder.write(bytes, to: descriptors[chunk.file], at: chunk.offset, name: file.name)
+    case .bytes(let bytes, _):
+      let block = Block(count: bytes.count)
+      block.memory.copyBytes(from: bytes)
+      chunk.block = block
+    }
+    chunk.lanes = lanes[chunk.file].count
+    state.update { $0.parked[chunk.file][chunk.ordinal] = chunk }
+  }
+
+  /// Takes a chunk through one lane of its file.
+  private func pass(_ chunk: Chunk, _ lane: Lane) throws(CheckpointError) {
+    guard let block = chunk.block else { return }
+    let bytes = UnsafeRawBufferPointer(rebasing: block.memory[..<chunk.count])
+    if lane.hash != nil {
+      lane.hash?.update(bytes)
+    } else {
+      try seal(chunk, block, lane)
+      progress(chunk.file, chunk.offset + chunk.count)
+    }
+    state.update { state in
+      lane.next += 1
+      lane.isBusy = false
+      state.parked[chunk.file][chunk.ordinal]?.lanes -= 1
+      guard state.parked[chunk.file][chunk.ordinal]?.lanes == 0 else { return }
+      state.parked[chunk.file][chunk.ordinal] = nil
+      state.open -= 1
+      if chunk.window != nil { state.free.append(block) }
+    }
+  }
+
+  /// Carries the CRC-32 of tensors on, and writes the pieces that contain it.
+  private func seal(_ chunk: Chunk, _ block: Block, _ lane: Lane) throws(CheckpointError) {
+    let file = plan.files[chunk.file]
+    switch file.pieces[chunk.piece].content {
+    case .tensor:
+      guard file.needsChecksums else { return }
+      lane.checksums[chunk.piece] = lane.checksums[chunk.piece].map { drover_crc32_combine($0, chunk.checksum, UInt64(chunk.count)) } ?? chunk.checksum
+    case .bytes(_, let checksums):
+      for checksum in checksums {
+        block.memory.storeBytes(of: (lane.checksums[checksum.piece] ?? 0).littleEndian, toByteOffset: checksum.at, as: UInt32.self)
+      }
+      try folder.write(UnsafeRawBufferPointer(block.memory), to: descriptors[chunk.file], at: chunk.offset, name: file.name)
+    }
+  }
+}

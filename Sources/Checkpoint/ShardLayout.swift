@@ -1,0 +1,56 @@
+/// What each rank of a model-parallel group holds of a model: whole heads, and equal runs of everything else.
+///
+/// Source: fairscale's `ColumnParallelLinear`, `RowParallelLinear` and `ParallelEmbedding`, as Meta's reference uses them.
+struct ShardLayout {
+  let params: ModelParams
+  let modelParallel: Int
+  /// 1 as Llama 1 and 2 split their embedding, 0 as Llama 3 and later.
+  let embeddingAxis: Int
+
+  /// - Throws: when the heads or widths don't divide; the message says which sizes work.
+  init(params: ModelParams, modelParallel: Int, embeddingAxis: Int) throws(CheckpointError) {
+    self.params = params
+    self.modelParallel = modelParallel
+    self.embeddingAxis = embeddingAxis
+    if let obstacle = Self.obstacle(params, modelParallel, embeddingAxis) {
+      let sizes = (1...max(1, params.heads)).filter { Self.obstacle(params, $0, embeddingAxis) == nil }.map(String.init)
+      throw CheckpointError(.refused, "the model can't be split among \(modelParallel) ranks: \(obstacle). Sizes that work: \(sizes.joined(separator: ", "))")
+    }
+  }
+
+  /// Why the model can't be split so; nil when it can.
+  private static func obstacle(_ params: ModelParams, _ ranks: Int, _ embeddingAxis: Int) -> String? {
+    guard ranks > 0 else { return "there must be one at least" }
+    func indivisible(_ what: String, _ count: Int) -> String? { count % ranks == 0 ? nil : "its \(count) \(what) don't divide" }
+    if let obstacle = indivisible("heads", params.heads) { return obstacle }
+    // More ranks than key and value heads: each head is repeated.
+    if params.kvHeads % ranks != 0, ranks % params.kvHeads != 0 { return "its \(params.kvHeads) key and value heads neither divide nor repeat evenly" }
+    if let obstacle = indivisible("feed-forward columns", params.hiddenDim) { return obstacle }
+    if embeddingAxis == 0 || !params.tiedEmbeddings, let obstacle = indivisible("vocabulary rows", params.vocabularySize) { return obstacle }
+    return embeddingAxis == 1 ? indivisible("embedding columns", params.dim) : nil
+  }
+
+  /// On how many ranks each key and value head lies.
+  var keyValueCopies: Int { max(1, modelParallel / params.kvHeads) }
+
+  /// Key and value heads over all ranks, copies counted, as Meta's `params.json` does.
+  var keyValueHeads: Int { params.kvHeads * keyValueCopies }
+
+  /// The rows and columns of a whole tensor that `rank` holds.
+  func region(_ role: TensorName.Role, rank: Int) -> (rows: Range<Int>, columns: Range<Int>) {
+    let shape = params.shape(of: role)
+    let rows = shape.count > 1 ? shape[0] : 1
+    let columns = shape[shape.count - 1]
+    switch role.split(embeddingAxis: embeddingAxis) {
+    case .replicated: return (0..<rows, 0..<columns)
+    case .axis(0):
+      let copies = role == .key || role == .value ? keyValueCopies : 1
+      let count = rows * copies / modelParallel
+      let start = rank / copies * count
+      return (start..<start + count, 0..<columns)
+    case .axis:
+      let count = columns / modelParallel
+      return (0..<rows, rank * count..<(rank + 1) * count)
+    }
+  }
+}

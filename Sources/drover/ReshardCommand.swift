@@ -1,0 +1,165 @@
+import ArgumentParser
+import Checkpoint
+import Glibc
+import Integrity
+import Synchronization
+import SystemPackage
+import Terminal
+
+/// `drover reshard`: the same weights, cut, named or wrapped otherwise.
+struct ReshardCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reshard",
+    abstract: "Write a checkpoint with another number of shards, or in another format.",
+    discussion: """
+      Weights are copied bit for bit in constant memory; params.json, the tokenizer and a fresh checklist.chk come along. DST appears when it is complete and
+      synced, or not at all. A dtype other than "keep" rounds where it must, and says so; quantized weights, which .pth and safetensors can't
+      hold, are kept as float32, exactly.
+
+      Examples:
+        drover reshard llama-2-70b llama-2-70b-mp1 --mp 1
+        drover reshard llama-2-13b out --mp 1 --format safetensors
+        drover reshard SmolLM2.gguf smol-mp3 --mp 3 --dtype bf16
+        drover reshard Meta-Llama-3-70B out --mp 4 --dry-run
+      """,
+    aliases: ["convert"])
+
+  @Argument(help: "The checkpoint: a folder in any format, or a GGUF file.", completion: .file())
+  var source: String
+
+  @Argument(help: "The folder to make.", completion: .directory)
+  var destination: String
+
+  @Option(name: [.customLong("mp"), .customLong("model-parallel")], help: "Shards to write: any number that the model's heads allow.")
+  var modelParallel: Int
+
+  @Option(help: "pth, safetensors, hf or gguf.")
+  var format: Checkpoint.Format = .pth
+
+  @Option(help: "keep, f32, f16 or bf16.")
+  var dtype: DTypeChoice = .keep
+
+  @Flag(help: "Show the plan, and write nothing.")
+  var dryRun = false
+
+  @Flag(help: "Replace a checkpoint that DST already holds.")
+  var force = false
+
+  @Flag(help: "Print one JSON document.")
+  var json = false
+
+  @OptionGroup var global: GlobalOptions
+
+  func run() throws {
+    let start = monotonicSeconds()
+    let checkpoint = try Checkpoint.open(at: FilePath(source))
+    let plan = try ReshardPlan(checkpoint, ReshardPlan.Options(modelParallel: modelParallel, format: format, dtype: dtype.dtype))
+    for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
+    let options = ReshardPlan.WriteOptions(replacing: force, digests: json ? [.md5, .sha256] : [.md5])
+    if dryRun {
+      if json { try outputJSON(Report(plan, options)) } else { show(plan, options) }
+      return
+    }
+    let display = ProgressDisplay("reshard", mode: global.progressMode)
+    let items = plan.files.map { display.add($0.name, total: $0.byteCount) }
+    let sizes = plan.files.map(\.byteCount)
+    let isStopped = StopFlag()
+    Interruption.onSignal { isStopped.raise() }
+    let written: [ReshardPlan.WrittenFile]
+    do {
+      written = try plan.write(
+        to: FilePath(destination), options,
+        progress: { file, bytes in
+          display.update(items[file], done: bytes)
+          if bytes == sizes[file] { display.finish(items[file], "written") }
+        }, isCancelled: { isStopped.isRaised })
+    } catch {
+      display.close()
+      throw error
+    }
+    display.close()
+    let seconds = monotonicSeconds() - start
+    if json {
+      try outputJSON(Report(plan, options, written: written, seconds: seconds, peakMemory: peakResidentBytes()))
+    } else if !global.quiet {
+      let bytes = written.reduce(0) { $0 + $1.bytes }
+      Console.outputLine("\(destination): \(plan.summary), \(Format.bytes(bytes)) in \(Format.duration(seconds)) (\(Format.rate(Double(bytes) / seconds)))")
+    }
+  }
+
+  private func show(_ plan: ReshardPlan, _ options: ReshardPlan.WriteOptions) {
+    for file in plan.files { Console.outputLine("\(destination)/\(file.name)  \(Format.bytes(file.byteCount))") }
+    Console.outputLine("\(plan.summary): \(Format.bytes(plan.byteCount)) in all, with at most \(Format.bytes(plan.peakMemory(options))) of memory")
+  }
+
+  /// The JSON document; its keys are a promise.
+  private struct Report: Encodable {
+    struct Plan: Encodable {
+      struct File: Encodable {
+        let path: String
+        let bytes: Int
+      }
+
+      let sourceFormat, format: String
+      let sourceModelParallel, modelParallel: Int
+      let bytes, peakMemory: Int
+      let files: [File]
+      let notes: [String]
+    }
+
+    struct File: Encodable {
+      let path: String
+      let bytes: Int
+      let sha256: String?
+    }
+
+    let plan: Plan
+    let files: [File]?
+    let seconds: Double?
+    let peakMemory: Int?
+
+    init(
+      _ plan: ReshardPlan, _ options: ReshardPlan.WriteOptions, written: [ReshardPlan.WrittenFile]? = nil, seconds: Double? = nil,
+      peakMemory: Int? = nil
+    ) {
+      self.plan = Plan(
+        sourceFormat: plan.source.format.rawValue, format: plan.options.format.rawValue, sourceModelParallel: plan.source.modelParallel,
+        modelParallel: plan.options.modelParallel, bytes: plan.byteCount, peakMemory: plan.peakMemory(options),
+        files: plan.files.map { .init(path: $0.name, bytes: $0.byteCount) }, notes: plan.notes)
+      files = written?.map { File(path: $0.name, bytes: $0.bytes, sha256: $0.digests[.sha256]?.hex) }
+      self.seconds = seconds
+      self.peakMemory = peakMemory
+    }
+  }
+}
+
+/// Raised on one thread, seen on others.
+private final class StopFlag: Sendable {
+  private let value = Atomic(false)
+  func raise() { value.store(true, ordering: .relaxed) }
+  var isRaised: Bool { value.load(ordering: .relaxed) }
+}
+
+/// Most bytes of memory that this process has had resident (`getrusage`).
+private func peakResidentBytes() -> Int? {
+  var usage = rusage()
+  guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return nil }
+  return usage.ru_maxrss * 1024
+}
+
+/// `--dtype`.
+enum DTypeChoice: String, ExpressibleByArgument, CaseIterable {
+  case keep, f32, f16, bf16
+  case q8_0, q4_0
+
+  /// nil for `keep`.
+  var dtype: DType? { DType(rawValue: rawValue) }
+}
+
+extension Checkpoint.Format: ExpressibleByArgument {}
+
+extension ReshardPlan {
+  fileprivate var summary: String {
+    "\(source.format.rawValue) of \(source.modelParallel) \(source.modelParallel == 1 ? "shard" : "shards") to \(options.format.rawValue) of \(options.modelParallel)"
+  }
+}
