@@ -67,7 +67,7 @@ let package = Package(
     tests("TransferTests", ["Transfer", http]),
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Checkpoint"]),
-    tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", system]),
+    tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
   ],
   swiftLanguageModes: [.v6],

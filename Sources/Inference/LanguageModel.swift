@@ -34,4 +34,10 @@ public struct LanguageModel {
   public func encode(prompt: String) -> [Int] {
     tokenizer.encode(prompt, bos: tokenizer.vocabulary.addsBOS)
   }
+
+  /// The chat format that came with the weights: told by the chat template, else by the tokens that the vocabulary has.
+  public var chatFormat: ChatFormat? {
+    (checkpoint.companions.chatTemplate ?? tokenizer.vocabulary.chatTemplate).flatMap(ChatFormat.init(template:))
+      ?? ChatFormat(vocabulary: tokenizer.vocabulary)
+  }
 }

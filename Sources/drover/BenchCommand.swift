@@ -46,7 +46,7 @@ struct BenchCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    exitOnInterrupt()
+    exitOnInterruption()
     let clock = ContinuousClock()
     let started = clock.now
     let transformer = try Transformer(

@@ -53,7 +53,7 @@ struct CompleteCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    exitOnInterrupt()
+    exitOnInterruption()
     let texts = try prompt + (prompts.map(readPrompts) ?? [])
     let clock = ContinuousClock()
     let started = clock.now
@@ -114,14 +114,8 @@ struct CompleteCommand: AsyncParsableCommand {
       }
     }
 
-    struct Timings: Encodable {
-      let loadSeconds: Double
-      let prefillTokensPerSecond: Double
-      let decodeTokensPerSecond: Double
-    }
-
     let completions: [Item]
-    let timings: Timings
+    let timings: TimingsReport
 
     init(
       _ prompts: [String], _ completions: [Completion], _ timings: GenerationTimings, load: Duration, tokenizer: any Tokenizer, echo: Bool,
@@ -134,9 +128,7 @@ struct CompleteCommand: AsyncParsableCommand {
           prompt: prompt, generation: text, tokens: completion.tokens, logprobs: logprobs ? completion.logprobs : nil,
           finish: completion.finish)
       }
-      self.timings = Timings(
-        loadSeconds: load / .seconds(1), prefillTokensPerSecond: timings.prefillTokensPerSecond,
-        decodeTokensPerSecond: timings.decodeTokensPerSecond)
+      self.timings = TimingsReport(timings, load: load)
     }
   }
 }

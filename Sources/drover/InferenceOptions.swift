@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import Inference
 import SystemPackage
+import Terminal
 import Tokenization
 
 /// The options of commands that run a model.
@@ -46,9 +47,22 @@ struct InferenceOptions: ParsableArguments {
   }
 }
 
-/// Ends the program at Ctrl-C at once, with the promised exit code. There is nothing to save.
-func exitOnInterrupt() {
-  signal(SIGINT) { _ in _exit(DroverExit.interrupted.rawValue) }
+/// Ends the program at Ctrl-C at once, with the promised exit code: there is nothing to save.
+func exitOnInterruption() {
+  Interruption.onSignal { _exit(DroverExit.interrupted.rawValue) }
+}
+
+/// What generation took, as JSON documents have it.
+struct TimingsReport: Encodable {
+  let loadSeconds: Double
+  let prefillTokensPerSecond: Double
+  let decodeTokensPerSecond: Double
+
+  init(_ timings: GenerationTimings, load: Duration) {
+    loadSeconds = load / .seconds(1)
+    prefillTokensPerSecond = timings.prefillTokensPerSecond
+    decodeTokensPerSecond = timings.decodeTokensPerSecond
+  }
 }
 
 extension InferenceError: ExitCoded {
@@ -67,6 +81,15 @@ extension VocabularyError: ExitCoded {
     case .missing: .noInput
     case .unreadable: .failure
     case .corrupt, .unsupported: .badData
+    }
+  }
+}
+
+extension ChatError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .missingToken: .usage
+    case .empty, .unexpectedRole, .reservedTag, .malformed: .badData
     }
   }
 }

@@ -1,0 +1,135 @@
+import ArgumentParser
+import Checkpoint
+import Inference
+import SystemPackage
+import Terminal
+import Tokenization
+
+/// `drover chat`: a conversation, or a file of dialogs to answer.
+struct ChatCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "chat",
+    abstract: "Talk with a chat model.",
+    discussion: """
+      On a terminal, type a message a line; Ctrl-D ends. With --dialogs, every dialog of the file gets one answer.
+
+      EXAMPLES
+        drover chat llama-2-7b-chat
+        drover chat model.gguf --system "Answer in one sentence." --temperature 0
+        drover chat llama-2-7b-chat --dialogs dialogs.json --json
+        echo "What is a mountain pass?" | drover chat model.gguf
+      """)
+
+  @Argument(help: "A folder with a checkpoint, or a GGUF file.")
+  var model: String
+
+  @Option(help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
+  var system: String?
+
+  @Option(help: ArgumentHelp("A JSON file of dialogs: [[{\"role\": \"user\", \"content\": \"…\"}]].", valueName: "file"))
+  var dialogs: String?
+
+  @Option(help: "How messages are put to the model: auto, llama2, llama3 or chatml.")
+  var format: String = "auto"
+
+  @Option(help: "The most tokens of an answer (default: what --max-seq-len leaves).")
+  var maxGenLen: Int?
+
+  @Flag(help: "Print one JSON document, with --dialogs.")
+  var json = false
+
+  @OptionGroup var options: InferenceOptions
+  @OptionGroup var global: GlobalOptions
+
+  func validate() throws {
+    guard format == "auto" || ChatFormat(named: format) != nil else { throw ValidationError("--format is auto, llama2, llama3 or chatml.") }
+    guard maxGenLen.map({ $0 >= 0 }) ?? true else { throw ValidationError("--max-gen-len is not negative.") }
+    guard !json || dialogs != nil else { throw ValidationError("--json goes with --dialogs.") }
+    guard system == nil || dialogs == nil else { throw ValidationError("--system is for conversations; put system messages into the file of dialogs.") }
+  }
+
+  func run() async throws {
+    exitOnInterruption()
+    let given = try dialogs.map { try ChatMessage.dialogs(json: readInput($0), file: $0) }
+    let clock = ContinuousClock()
+    let started = clock.now
+    let model = try options.load(model)
+    let load = clock.now - started
+    for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
+    guard let format = ChatFormat(named: format) ?? model.chatFormat else {
+      throw UsageError("\(self.model): nothing tells which chat format this model knows; is it a chat model? If so, name it with --format")
+    }
+    if global.verbose { Console.note("chat format \(format.name)") }
+    let generator = Generator(model.transformer, stopTokens: format.stopTokens(model.tokenizer.vocabulary))
+    if let given {
+      try answer(given, model, format, generator, load: load)
+    } else {
+      try converse(model, format, generator)
+    }
+  }
+
+  private var generation: GenerationOptions { options.generation(maxGenLen: maxGenLen ?? options.maxSeqLen) }
+
+  private func answer(_ dialogs: [[ChatMessage]], _ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, load: Duration) throws {
+    let prompts = try dialogs.map { try format.encode($0, with: model.tokenizer) }
+    let (completions, timings) = try generator.generate(prompts, generation)
+    let texts = completions.map { model.tokenizer.decode($0.tokens) }
+    if json {
+      return try outputJSON(
+        Report(
+          dialogs: zip(completions, texts).map { completion, text in
+            Report.Answer(generation: ChatMessage(.assistant, text), tokens: completion.tokens, finish: completion.finish)
+          }, timings: TimingsReport(timings, load: load)))
+    }
+    for (dialog, text) in zip(dialogs, texts) {
+      for message in dialog { Console.outputLine("\(Style.standardOutput(message.role.rawValue, .bold)): \(message.content)\n") }
+      Console.outputLine("\(Style.standardOutput("> assistant", .bold, .green)): \(text)\n")
+    }
+  }
+
+  private func converse(_ model: LanguageModel, _ format: ChatFormat, _ generator: Generator) throws {
+    let opening = system.map { [ChatMessage(.system, $0)] } ?? []
+    var turns: [ChatMessage] = []
+    let isTerminal = Console.isTerminal(0)
+    while true {
+      if isTerminal { Console.prompt(Style.standardError("> ", .bold)) }
+      guard let line = readLine() else { break }
+      guard line.contains(where: { !$0.isWhitespace }) else { continue }
+      turns.append(ChatMessage(.user, line))
+      var prompt = try format.encode(opening + turns, with: model.tokenizer)
+      // A conversation that has grown too long loses its oldest turns.
+      while prompt.count >= options.maxSeqLen, turns.count > 2 {
+        turns.removeFirst(2)
+        prompt = try format.encode(opening + turns, with: model.tokenizer)
+        Console.note("the conversation is longer than \(options.maxSeqLen) tokens (--max-seq-len); its oldest turn is forgotten")
+      }
+      var decoder = StreamingDecoder(model.tokenizer)
+      var answer = ""
+      func show(_ text: String) {
+        answer += text
+        Console.output(text)
+      }
+      _ = try generator.generate([prompt], generation) { _, event in
+        switch event {
+        case .token(let id): show(decoder.append(id))
+        case .end: show(decoder.finish())
+        }
+      }
+      Console.outputLine()
+      turns.append(ChatMessage(.assistant, answer))
+    }
+    if isTerminal { Console.note("") }
+  }
+
+  /// The JSON document; its keys are a promise.
+  private struct Report: Encodable {
+    struct Answer: Encodable {
+      let generation: ChatMessage
+      let tokens: [Int]
+      let finish: Completion.Finish
+    }
+
+    let dialogs: [Answer]
+    let timings: TimingsReport
+  }
+}

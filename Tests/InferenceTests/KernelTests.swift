@@ -1,0 +1,169 @@
+import CKernels
+import Testing
+
+/// Every fast kernel next to its plain one, on every instruction set that this processor has.
+@Suite struct KernelTests {
+  static let fast: [String] = ["avx512", "avx2", "neon"].filter { drover_kernels_named($0) != nil }
+  static let types: [drover_dtype] = [drover_f32, drover_f16, drover_bf16, drover_q8_0, drover_q4_0, drover_q4_1]
+  let plain = drover_kernels_plain
+
+  /// Bytes of `count` random elements, with scales that are ordinary numbers.
+  func weights(_ type: drover_dtype, _ count: Int, _ random: inout some RandomNumberGenerator) -> [UInt8] {
+    func half() -> [UInt8] { withUnsafeBytes(of: Float16.random(in: -0.1...0.1, using: &random).bitPattern) { Array($0) } }
+    func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) } }
+    let blocks = count / 32
+    switch type {
+    case drover_f32:
+      return (0..<count).flatMap { _ in withUnsafeBytes(of: Float.random(in: -1...1, using: &random).bitPattern) { Array($0) } }
+    case drover_f16: return (0..<count).flatMap { _ in half() }
+    case drover_bf16:
+      return (0..<count).flatMap { _ in
+        withUnsafeBytes(of: UInt16(Float.random(in: -1...1, using: &random).bitPattern >> 16)) { Array($0) }
+      }
+    case drover_q8_0: return (0..<blocks).flatMap { _ in half() + bytes(32) }
+    case drover_q4_0: return (0..<blocks).flatMap { _ in half() + bytes(16) }
+    default: return (0..<blocks).flatMap { _ in half() + half() + bytes(16) }
+    }
+  }
+
+  func floats(_ count: Int, _ random: inout some RandomNumberGenerator, in range: ClosedRange<Float> = -1...1) -> [Float] {
+    (0..<count).map { _ in Float.random(in: range, using: &random) }
+  }
+
+  func expectClose(_ a: [Float], _ b: [Float], within tolerance: Float, _ what: String) {
+    let worst = zip(a, b).map { abs($0 - $1) / max(1, abs($1)) }.max() ?? 0
+    #expect(a.count == b.count && worst <= tolerance, "\(what): off by \(worst)")
+  }
+
+  /// Reading a weight has one right answer, whatever the alignment.
+  @Test(arguments: fast, types.indices) func unpacks(name: String, type: Int) throws {
+    let table = try #require(drover_kernels_named(name)).pointee
+    var random = SystemRandomNumberGenerator()
+    let type = Self.types[type]
+    for count in type.rawValue >= drover_q8_0.rawValue ? [32, 96, 1024] : [1, 15, 16, 31, 33, 100, 1000] {
+      let source = [0xAB] + weights(type, count, &random)
+      var a = [Float](repeating: 0, count: count)
+      var b = a
+      source.withUnsafeBytes { source in
+        guard let base = source.baseAddress else { return }
+        table.unpack(type, base + 1, count, &a)
+        plain.unpack(type, base + 1, count, &b)
+      }
+      #expect(a == b, "\(name), \(count) elements")
+    }
+  }
+
+  /// Every float16, subnormal numbers and infinities included, against Swift's own conversion.
+  @Test(arguments: fast + ["plain"]) func readsEveryFloat16(name: String) throws {
+    let table = try #require(drover_kernels_named(name)).pointee
+    let halves = (0...UInt16.max).filter { !Float16(bitPattern: $0).isNaN }
+    var out = [Float](repeating: 0, count: halves.count)
+    halves.withUnsafeBytes { if let base = $0.baseAddress { table.unpack(drover_f16, base, halves.count, &out) } }
+    #expect(out == halves.map { Float(Float16(bitPattern: $0)) })
+  }
+
+  @Test(arguments: fast, types.indices) func multipliesByAVector(name: String, type: Int) throws {
+    let table = try #require(drover_kernels_named(name)).pointee
+    var random = SystemRandomNumberGenerator()
+    let type = Self.types[type]
+    let quantized = type.rawValue >= drover_q8_0.rawValue
+    for (rows, runs) in quantized
+      ? [(1, [32]), (5, [64, 32]), (13, [576])] : [(1, [16]), (3, [16, 48]), (9, [32, 16, 16]), (13, [576, 16])]
+    {
+      let columns = runs.reduce(0, +)
+      let blocks = runs.map { weights(type, rows * $0, &random) }
+      let x = floats(columns, &random)
+      var a = [Float](repeating: 0, count: rows)
+      var b = a
+      let segments = zip(blocks, runs).map { block, run in
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: block.count, alignment: 1)
+        copy.copyBytes(from: block)
+        return drover_segment(first: UnsafeRawPointer(copy.baseAddress!), row_stride: block.count / rows, columns: run)
+      }
+      defer { for segment in segments { segment.first.deallocate() } }
+      table.gemv(type, segments, segments.count, 0, rows, x, &a)
+      plain.gemv(type, segments, segments.count, 0, rows, x, &b)
+      expectClose(a, b, within: 1e-4, "\(name) \(rows) × \(runs)")
+    }
+  }
+
+  @Test(arguments: fast, [(1, 1, 16), (2, 3, 32), (3, 7, 64), (4, 4, 16), (5, 9, 576), (11, 6, 80), (16, 17, 208)])
+  func multipliesMatrices(name: String, shape: (Int, Int, Int)) throws {
+    let table = try #require(drover_kernels_named(name)).pointee
+    var random = SystemRandomNumberGenerator()
+    let (m, n, k) = shape
+    let x = floats(m * (k + 16), &random)
+    let w = floats(n * k, &random)
+    var a = [Float](repeating: 9, count: m * (n + 1))
+    var b = a
+    table.gemm_nt(x, k + 16, m, w, k, n, k, &a, n + 1)
+    plain.gemm_nt(x, k + 16, m, w, k, n, k, &b, n + 1)
+    expectClose(a, b, within: 1e-4, "\(name) gemm_nt \(shape)")
+
+    let width = (n + 15) / 16 * 16
+    let right = floats(k * width, &random)
+    a = [Float](repeating: 9, count: m * width)
+    b = a
+    table.gemm_nn(x, k + 16, m, right, width, width, k, &a, width)
+    plain.gemm_nn(x, k + 16, m, right, width, width, k, &b, width)
+    expectClose(a, b, within: 1e-4, "\(name) gemm_nn \(shape)")
+  }
+
+  /// One row or many, a matrix in one piece or in column blocks: the same sums, to the bit.
+  @Test(arguments: fast + ["plain"]) func sumsHaveOneOrder(name: String) throws {
+    let table = try #require(drover_kernels_named(name)).pointee
+    var random = SystemRandomNumberGenerator()
+    let (m, n, k) = (7, 9, 240)
+    let x = floats(m * k, &random)
+    let w = floats(n * k, &random)
+    var together = [Float](repeating: 0, count: m * n)
+    table.gemm_nt(x, k, m, w, k, n, k, &together, n)
+    for runs in [[240], [80, 160], [16, 16, 208], [48, 48, 48, 48, 48]] {
+      var apart: [Float] = []
+      w.withUnsafeBytes { bytes in
+        var at = 0
+        let segments = runs.map { run in
+          defer { at += run * 4 }
+          return drover_segment(first: bytes.baseAddress! + at, row_stride: k * 4, columns: run)
+        }
+        for row in 0..<m {
+          var y = [Float](repeating: 0, count: n)
+          x.withUnsafeBufferPointer { table.gemv(drover_f32, segments, segments.count, 0, n, $0.baseAddress! + row * k, &y) }
+          apart += y
+        }
+      }
+      #expect(apart.map(\.bitPattern) == together.map(\.bitPattern), "\(name) \(runs)")
+    }
+  }
+
+  @Test(arguments: fast, [2, 14, 16, 34, 100, 576]) func rowOperations(name: String, count: Int) throws {
+    let table = try #require(drover_kernels_named(name)).pointee
+    var random = SystemRandomNumberGenerator()
+    let x = floats(count, &random, in: -20...20)
+    let y = floats(count, &random)
+    func both(_ what: String, within tolerance: Float, _ body: (drover_kernels, inout [Float]) -> Void) {
+      var a = x
+      var b = x
+      body(table, &a)
+      body(plain, &b)
+      expectClose(a, b, within: tolerance, "\(name) \(what) of \(count)")
+    }
+    both("rms_norm", within: 1e-6) { $0.rms_norm(x, y, 1e-5, count, &$1) }
+    both("rope", within: 1e-6) { $0.rope(&$1, y, y, count) }
+    both("softmax", within: 1e-6) { $0.softmax(&$1, count, 0.3) }
+    both("swiglu", within: 1e-5) { $0.swiglu(&$1, y, count) }
+    both("add", within: 0) { $0.add(&$1, y, count) }
+    expectClose([table.sum_exp(x, count, 20)], [plain.sum_exp(x, count, 20)], within: 1e-6, "\(name) sum_exp of \(count)")
+  }
+
+  /// Softmax keeps its feet where the scores are far apart or all alike.
+  @Test(arguments: fast + ["plain"]) func softmaxAtTheEdges(name: String) throws {
+    let table = try #require(drover_kernels_named(name)).pointee
+    var apart: [Float] = [-1e30, 0, 1e30, -500, 100]
+    table.softmax(&apart, apart.count, 1)
+    #expect(apart[2] > 0.999999 && apart.reduce(0, +) < 1.000001)
+    var alike = [Float](repeating: -1e4, count: 37)
+    table.softmax(&alike, alike.count, 1)
+    #expect(alike.allSatisfy { abs($0 - 1 / 37) < 1e-7 })
+  }
+}
