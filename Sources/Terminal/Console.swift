@@ -23,6 +23,9 @@ public enum Console {
     }
   }
 
+  /// Writes the beginning of a line to standard error, for an answer to follow.
+  public static func prompt(_ text: String) { write(text, to: STDERR_FILENO) }
+
   /// Writes an error to standard error, above any bars.
   public static func error(_ text: String) {
     note(Style.standardError("drover: ", .red) + text)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Catalog
 import Checkpoint
 import Inference
 import SystemPackage
@@ -45,7 +46,9 @@ struct ChatCommand: AsyncParsableCommand {
     guard format == "auto" || ChatFormat(named: format) != nil else { throw ValidationError("--format is auto, llama2, llama3 or chatml.") }
     guard maxGenLen.map({ $0 >= 0 }) ?? true else { throw ValidationError("--max-gen-len is not negative.") }
     guard !json || dialogs != nil else { throw ValidationError("--json goes with --dialogs.") }
-    guard system == nil || dialogs == nil else { throw ValidationError("--system is for conversations; put system messages into the file of dialogs.") }
+    guard system == nil || dialogs == nil else {
+      throw ValidationError("--system is for conversations; put system messages into the file of dialogs.")
+    }
   }
 
   func run() async throws {
@@ -56,7 +59,7 @@ struct ChatCommand: AsyncParsableCommand {
     let model = try options.load(model)
     let load = clock.now - started
     for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
-    guard let format = ChatFormat(named: format) ?? model.chatFormat else {
+    guard let format = try ChatFormat(named: format) ?? model.chatFormat ?? catalogFormat() else {
       throw UsageError("\(self.model): nothing tells which chat format this model knows; is it a chat model? If so, name it with --format")
     }
     if global.verbose { Console.note("chat format \(format.name)") }
@@ -68,9 +71,17 @@ struct ChatCommand: AsyncParsableCommand {
     }
   }
 
+  /// What the catalog says of the folder's name: Llama 2's files don't show whether the model chats.
+  private func catalogFormat() throws -> ChatFormat? {
+    let folder = FilePath(model).lexicallyNormalized().lastComponent?.string
+    return try Catalog.builtIn().releases.first { $0.folder == folder }?.chatFormat.flatMap(ChatFormat.init(named:))
+  }
+
   private var generation: GenerationOptions { options.generation(maxGenLen: maxGenLen ?? options.maxSeqLen) }
 
-  private func answer(_ dialogs: [[ChatMessage]], _ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, load: Duration) throws {
+  private func answer(_ dialogs: [[ChatMessage]], _ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, load: Duration)
+    throws
+  {
     let prompts = try dialogs.map { try format.encode($0, with: model.tokenizer) }
     let (completions, timings) = try generator.generate(prompts, generation)
     let texts = completions.map { model.tokenizer.decode($0.tokens) }

@@ -141,6 +141,8 @@ private final class PromptStream {
   private var waiting: [String]
   private var isFinished: [Bool]
   private var current = 0
+  /// Nothing is shown before there is something to show: the prompts may yet be refused.
+  private var hasBegun = false
 
   init(_ prompts: [String], tokenizer: any Tokenizer, echo: Bool) {
     self.prompts = prompts
@@ -148,10 +150,10 @@ private final class PromptStream {
     decoders = prompts.map { _ in StreamingDecoder(tokenizer, continuing: true) }
     waiting = prompts.map { _ in "" }
     isFinished = prompts.map { _ in false }
-    begin()
   }
 
   func show(_ index: Int, _ event: GenerationEvent) {
+    if !hasBegun { begin() }
     switch event {
     case .token(let id): waiting[index] += decoders[index].append(id)
     case .end:
@@ -169,6 +171,7 @@ private final class PromptStream {
   }
 
   private func begin() {
+    hasBegun = true
     guard current < prompts.count else { return }
     if prompts.count > 1, !echo { Console.outputLine(Style.standardOutput("\(current > 0 ? "\n" : "")> \(prompts[current])", .bold)) }
     if echo { Console.output(prompts[current]) }
