@@ -71,8 +71,8 @@ extension Vocabulary {
       throw VocabularyError(
         .unsupported, in: file, "tokenizer.ggml.model is “\(metadata.model)”; only llama (SentencePiece BPE) and gpt2 (byte-level BPE) are supported")
     }
-    bos = metadata.bos
-    eos = metadata.eos
+    bos = metadata.bos ?? control("<s>")
+    eos = metadata.eos ?? control("</s>")
     eot = metadata.eot ?? Self.endOfTurnNames.lazy.compactMap { [specials] in specials[$0] }.first
     addsEOS = metadata.addsEOS ?? false
     chatTemplate = metadata.chatTemplate

@@ -1,9 +1,10 @@
 extension Vocabulary {
   /// This vocabulary as Hugging Face's `tokenizer.json`, from which `tokenizers` makes the same ids.
   ///
-  /// - Throws: `unsupported` for any other model than ``Model/byteLevel``.
+  /// - Throws: `unsupported` for other models than ``Model/byteLevel`` and ``Model/tiktoken``.
   public func huggingFaceFile() throws(VocabularyError) -> [UInt8] {
     let name = "tokenizer.json"
+    if model == .tiktoken { return try withMerges().huggingFaceFile() }
     guard model == .byteLevel else {
       throw VocabularyError(.unsupported, in: name, "a \(model.rawValue) vocabulary can't be written as a tokenizer.json")
     }

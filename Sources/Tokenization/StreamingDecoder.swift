@@ -3,6 +3,7 @@
 /// The pieces joined are what ``Tokenizer/decode(_:keepingSpecials:)`` gives for all ids at once.
 public struct StreamingDecoder: Sendable {
   private let tokenizer: any Tokenizer
+  private let vocabulary: Vocabulary
   private let keepsSpecials: Bool
   /// SentencePiece: malformed bytes are replaced one by one, and only inside a run of byte tokens.
   private let isSentencePiece: Bool
@@ -14,7 +15,7 @@ public struct StreamingDecoder: Sendable {
   ///   - continuing: the ids go on from earlier text, so a leading space is one and not SentencePiece's dummy prefix.
   public init(_ tokenizer: any Tokenizer, keepingSpecials: Bool = false, continuing: Bool = false) {
     self.tokenizer = tokenizer
-    let vocabulary = tokenizer.vocabulary
+    vocabulary = tokenizer.vocabulary
     isSentencePiece = vocabulary.model == .sentencePiece || vocabulary.model == .byteFallback
     keepsSpecials = keepingSpecials && !isSentencePiece
     dropsSpace = isSentencePiece && vocabulary.spacePrefix != .never && !continuing
@@ -22,7 +23,6 @@ public struct StreamingDecoder: Sendable {
 
   /// The text that `id` completes; often empty.
   public mutating func append(_ id: Int) -> String {
-    let vocabulary = tokenizer.vocabulary
     guard isSentencePiece else {
       if keepsSpecials, let kind = vocabulary.kind(of: id), kind == .control || kind == .unknown {
         pending += vocabulary.tokens[id]

@@ -23,13 +23,13 @@ extension Vocabulary {
 
     init?(_ bytes: [UInt8]) {
       let text = bytes.prefix(4096).drop { $0 == 0x20 || 0x09...0x0D ~= $0 }
-      if text.first == UInt8(ascii: "{") {
+      // Field 1 (a piece) and its length, then inside it field 1 (its text) and a length that fits.
+      if bytes.count > 3, bytes[0] == 0x0A, bytes[1] & 0x80 != 0 || bytes[2] == 0x0A && Int(bytes[3]) + 2 <= Int(bytes[1]) {
+        self = .sentencePiece
+      } else if text.first == UInt8(ascii: "{") {
         self = .json
       } else if text.first == UInt8(ascii: "<") {
         self = .html
-      } else if bytes.first == 0x0A, bytes.count > 2, bytes[2] == 0x0A || bytes[2] & 0x80 != 0 {
-        // Field 1 (a piece) with its length, and in it field 1 again. A rank file that begins with an empty line goes on with base64.
-        self = .sentencePiece
       } else if let space = text.firstIndex(of: 0x20), text[..<space].allSatisfy({ 0x2B...0x7A ~= $0 }) {
         self = .tiktoken
       } else {

@@ -49,6 +49,7 @@ struct HostileFileTests {
     Case("empty", "", .corrupt, "neither"),
     Case("text", "hello", .corrupt, "neither"),
     Case("web page", "<!DOCTYPE html><html></html>", .corrupt, "web page"),
+    Case("web page after blank lines", "\n\n\n<html></html>", .corrupt, "web page"),
     Case("zeros", [UInt8](repeating: 0, count: 100), .corrupt, "neither"),
 
     Case("rank is a word", ranks("YWI= x\n"), .corrupt, "line 257 has no rank"),

@@ -70,4 +70,22 @@ struct TiktokenTests {
     let tokenizer = try Self.tokenizer()
     for text in Texts.malformed(2000, seed: 5) { #expect(tokenizer.encode(bytes: text).flatMap { tokenizer.bytes(of: $0) } == text) }
   }
+
+  /// The same vocabulary as a list of merges, which is how Hugging Face and GGUF hold it.
+  @Test func writesATokenizerJSON() throws {
+    let tokenizer = try Self.tokenizer()
+    let json = try tokenizer.vocabulary.huggingFaceFile()
+    let theirs = try ask(
+      """
+      from tokenizers import Tokenizer
+      answer = [e.ids for e in Tokenizer.from_str(given['model']).encode_batch(given['values'])]
+      """, Given(model: String(decoding: json, as: UTF8.self), values: Texts.all), as: [[Int]].self)
+    expectEqual(Texts.all.map { tokenizer.encode($0, bos: true, parsingSpecials: true) }, theirs, Texts.all)
+    let read = try Vocabulary.huggingFace(json, file: "tokenizer.json")
+    #expect(read.tokens == tokenizer.vocabulary.tokens)
+    #expect([read.bos, read.eos, read.eot] == [128000, 128001, 128009])
+    #expect(read.splits == [.llama3] && read.ignoresMerges && read.addsBOS)
+    let ours = read.makeTokenizer()
+    expectEqual(Texts.all.map { ours.encode($0, bos: true, parsingSpecials: true) }, theirs, Texts.all)
+  }
 }
