@@ -52,7 +52,9 @@ public struct Checklist: Sendable, Equatable {
       if line.last == UInt8(ascii: "\r") { line = line.dropLast() }
       guard let first = line.first, first != UInt8(ascii: "#") else { continue }
       guard let (name, digest) = Self.parse(line: line) else { throw failure(index + 1, .malformed) }
-      let entry = Entry(path: try Self.contained(name) { reason in failure(index + 1, reason) }, digest: digest)
+      let path: FilePath
+      do { path = try Self.contained(name) } catch { throw failure(index + 1, error) }
+      let entry = Entry(path: path, digest: digest)
       if seen.insert(Key(path: entry.path, digest: digest)).inserted { entries.append(entry) }
     }
     guard !entries.isEmpty else { throw failure(nil, .empty) }
@@ -74,16 +76,16 @@ public struct Checklist: Sendable, Equatable {
   }
 
   /// The path that `name` says, if it stays inside the folder.
-  static func contained(_ name: [UInt8], _ failure: (ChecklistError.Reason) -> ChecklistError) throws(ChecklistError) -> FilePath {
-    guard !name.isEmpty, !name.contains(0) else { throw failure(.malformed) }
+  static func contained(_ name: [UInt8]) throws(ChecklistError.Reason) -> FilePath {
+    guard !name.isEmpty, !name.contains(0) else { throw .malformed }
     let path = name.withUnsafeBytes { raw in
       (Array(raw.bindMemory(to: CInterop.PlatformChar.self)) + [0]).withUnsafeBufferPointer { text in
         text.baseAddress.map(FilePath.init(platformString:)) ?? FilePath()
       }
     }
-    guard path.isRelative, !path.components.contains(where: { $0.kind == .parentDirectory }) else { throw failure(.leavesFolder(path)) }
+    guard path.isRelative, !path.components.contains(where: { $0.kind == .parentDirectory }) else { throw .leavesFolder(path) }
     let normal = path.lexicallyNormalized()
-    guard !normal.components.isEmpty, normal != "." else { throw failure(.malformed) }
+    guard !normal.components.isEmpty, normal != "." else { throw .malformed }
     return normal
   }
 
@@ -162,7 +164,7 @@ public struct Checklist: Sendable, Equatable {
 
 /// Why a checklist can't be used.
 public struct ChecklistError: Error, CustomStringConvertible, Equatable {
-  public enum Reason: Sendable, Equatable {
+  public enum Reason: Error, Equatable {
     case unreadable(Errno)
     case html
     case empty

@@ -1,14 +1,16 @@
 import SystemPackage
 
-/// Files held against what their checklists say.
+/// Files held against what their checklists and receipts say.
 ///
 /// Made in two steps: `init(of:)` finds the checklists and what they claim; `run` reads the files.
 public struct Verification: Sendable {
-  /// What one checklist says of one file.
+  /// What one checklist or receipt says of one file.
   public struct Claim: Sendable, Equatable {
     /// As the caller would open it.
     public let path: FilePath
     public let digest: Digest
+    /// Bytes of the file, where a receipt says so.
+    public let bytes: Int?
     /// Who says so.
     public let source: FilePath
   }
@@ -36,7 +38,7 @@ public struct Verification: Sendable {
   public let unlisted: [FilePath]
 
   /// Finds what there is to verify.
-  /// - Parameter paths: checklists, and folders with checklists in or under them.
+  /// - Parameter paths: checklists, receipts, and folders with some in or under them.
   public init(of paths: [FilePath]) throws(VerificationError) {
     var lists: [FilePath] = []
     var present: [FilePath] = []
@@ -46,7 +48,7 @@ public struct Verification: Sendable {
         case .file: lists.append(path)
         case .folder:
           let files = try Folder.files(under: path)
-          let found = files.filter(Self.isChecklist)
+          let found = files.filter(Self.isList)
           guard !found.isEmpty else { throw VerificationError.noChecklist(path) }
           lists += found
           present += files
@@ -63,13 +65,7 @@ public struct Verification: Sendable {
     var claims: [Claim] = []
     var seen: Set<Key> = []
     for list in lists {
-      let checklist: Checklist
-      do { checklist = try Checklist(contentsOf: list) } catch { throw .checklist(error) }
-      let folder = list.removingLastComponent()
-      for entry in checklist.entries {
-        let claim = Claim(path: folder.appending(entry.path.components), digest: entry.digest, source: list)
-        if seen.insert(Key(path: claim.path, digest: claim.digest)).inserted { claims.append(claim) }
-      }
+      for claim in try Self.claims(of: list) where seen.insert(Key(path: claim.path, digest: claim.digest)).inserted { claims.append(claim) }
     }
     self.claims = claims
     let spokenOf = Set(claims.map(\.path)).union(lists)
@@ -97,7 +93,8 @@ public struct Verification: Sendable {
       switch results[job] {
       case .success(let outcome):
         let actual = outcome.digests[claim.digest.algorithm]
-        return Finding(claim: claim, actual: actual, bytes: outcome.bytes, status: actual == claim.digest ? .ok : .mismatch)
+        let isOK = actual == claim.digest && claim.bytes ?? outcome.bytes == outcome.bytes
+        return Finding(claim: claim, actual: actual, bytes: outcome.bytes, status: isOK ? .ok : .mismatch)
       case .failure(.noSuchFileOrDirectory), .failure(.notDirectory):
         return Finding(claim: claim, actual: nil, bytes: 0, status: .missing)
       case .failure(let error): return Finding(claim: claim, actual: nil, bytes: 0, status: .unreadable(error))
@@ -105,16 +102,30 @@ public struct Verification: Sendable {
     }
   }
 
+  /// What the checklist or receipt at `list` says. Of a receipt's digests the stronger is taken.
+  private static func claims(of list: FilePath) throws(VerificationError) -> [Claim] {
+    let folder = list.removingLastComponent()
+    func claim(_ path: FilePath, _ digest: Digest, _ bytes: Int? = nil) -> Claim {
+      Claim(path: folder.appending(path.components), digest: digest, bytes: bytes, source: list)
+    }
+    if list.extension == "json" {
+      let receipt: Receipt
+      do { receipt = try Receipt(contentsOf: list) } catch { throw .receipt(error) }
+      return receipt.files.compactMap { file in (file.sha256 ?? file.md5).map { claim(file.path, $0, file.bytes) } }
+    }
+    do { return try Checklist(contentsOf: list).entries.map { claim($0.path, $0.digest) } } catch { throw .checklist(error) }
+  }
+
   private struct Key: Hashable {
     let path: FilePath
     let digest: Digest
   }
 
-  /// The names that checklists go by: Meta's `.chk`, and what people call the output of `md5sum` and `sha256sum`.
-  static func isChecklist(_ path: FilePath) -> Bool {
+  /// The names that checklists go by: Meta's `.chk`, what people call the output of `md5sum` and `sha256sum`, and receipts.
+  private static func isList(_ path: FilePath) -> Bool {
     if let ending = path.extension?.lowercased(), ["chk", "md5", "sha256"].contains(ending) { return true }
     guard let name = path.lastComponent?.string.lowercased() else { return false }
-    return ["md5sums", "md5sums.txt", "md5sum.txt", "sha256sums", "sha256sums.txt", "sha256sum.txt"].contains(name)
+    return [Receipt.fileName, "md5sums", "md5sums.txt", "md5sum.txt", "sha256sums", "sha256sums.txt", "sha256sum.txt"].contains(name)
   }
 }
 
@@ -138,13 +149,15 @@ public enum VerificationError: Error, CustomStringConvertible, Equatable {
   case unreadable(FilePath, Errno)
   case noChecklist(FilePath)
   case checklist(ChecklistError)
+  case receipt(ReceiptError)
 
   public var description: String {
     switch self {
     case .missing(let path): "\(path): no such file or folder."
     case .unreadable(let path, let error): "\(path): cannot be read: \(error)."
-    case .noChecklist(let path): "\(path): no checklist in or under it (checklist.chk, *.md5, *.sha256, …), so there is nothing to verify against."
+    case .noChecklist(let path): "\(path): no checklist or receipt in or under it (checklist.chk, *.md5, *.sha256, drover-receipt.json, …), so there is nothing to verify against."
     case .checklist(let error): error.description
+    case .receipt(let error): error.description
     }
   }
 }

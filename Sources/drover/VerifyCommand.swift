@@ -1,5 +1,4 @@
 import ArgumentParser
-import FoundationEssentials
 import Integrity
 import Synchronization
 import SystemPackage
@@ -10,7 +9,7 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Hold files against their checksums.",
     discussion: """
-      PATH is a model folder, a folder of several, or a checklist: Meta's checklist.chk, or what md5sum and sha256sum write.
+      PATH is a model folder, a folder of several, a checklist (Meta's checklist.chk, or what md5sum and sha256sum write), or a drover-receipt.json.
       Files that no list speaks of are named, but are no failure.
 
       Examples:
@@ -25,7 +24,7 @@ struct VerifyCommand: ParsableCommand {
   @Flag(help: "Report as one JSON document.")
   var json = false
 
-  @Argument(help: "Folders or checklists.", completion: .file())
+  @Argument(help: "Folders, checklists or receipts.", completion: .file())
   var paths: [String]
 
   func run() throws {
@@ -37,7 +36,7 @@ struct VerifyCommand: ParsableCommand {
     progress.close()
     let report = Report(findings: findings, unlisted: verification.unlisted)
     if json {
-      Console.outputLine(try report.json())
+      try report.outputDocument()
     } else {
       report.describe(seconds: seconds, verbose: global.verbose, quiet: global.quiet)
     }
@@ -55,6 +54,17 @@ extension VerificationError: ExitCoded {
       case .unreadable: .failure
       case .html, .empty, .malformed, .leavesFolder: .badData
       }
+    case .receipt(let error): error.exit
+    }
+  }
+}
+
+extension ReceiptError: ExitCoded {
+  var exit: DroverExit {
+    switch reason {
+    case .unreadable, .secret: .failure
+    case .unwritable: .cannotCreate
+    case .malformed: .badData
     }
   }
 }
@@ -86,7 +96,7 @@ private struct Report {
     return findings.allSatisfy { $0.status == .ok } ? nil : .failure
   }
 
-  func json() throws -> String {
+  func outputDocument() throws {
     struct Document: Encodable {
       struct File: Encodable {
         let path, algorithm, expected: String
@@ -96,16 +106,13 @@ private struct Report {
       let files: [File]
       let unlisted: [String]
     }
-    let document = Document(
+    try outputJSON(Document(
       files: findings.map { finding in
         .init(
           path: finding.claim.path.string, algorithm: finding.claim.digest.algorithm.rawValue, expected: finding.claim.digest.hex,
           actual: finding.actual?.hex, status: word(finding.status))
       },
-      unlisted: unlisted.map(\.string))
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(document), as: UTF8.self)
+      unlisted: unlisted.map(\.string)))
   }
 
   func describe(seconds: Double, verbose: Bool, quiet: Bool) {
