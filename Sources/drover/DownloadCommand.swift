@@ -1,6 +1,8 @@
 import ArgumentParser
 import Catalog
+import Integrity
 import Synchronization
+import SystemPackage
 import Terminal
 import Transfer
 
@@ -77,6 +79,7 @@ struct DownloadCommand: AsyncParsableCommand {
       files: files, folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: cacert, retry: RetryPolicy(limit: retries),
       keepsCorrupt: keepCorrupt)
     let report = try await DownloadSession(request, link: link, global: global, asks: !yes && !json).run()
+    try Receipt.write(for: releases, report, output: FilePath(output))
     if json { return try outputJSON(report) }
     let fetched = report.files.count { $0.status != .present }
     Console.outputLine("\(report.files.count) files, \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; all verified in \(Format.duration(report.seconds))")

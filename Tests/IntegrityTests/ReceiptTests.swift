@@ -93,14 +93,14 @@ import Testing
 @Suite struct MutationTests {
   private static let receipt = """
     {"receipt": 1, "tool": "t", "created": "2026-11-23T08:00:00Z", "operation": "download", "source": {"release": "r"}, "options": {"mp": "2"},
-    "files": [{"path": "a/../b", "bytes": 3, "md5": "900150983cd24fb0d6963f7d28e17f72"}, {"path": "sub/x", "bytes": 0, "sha256":
+    "files": [{"path": "a/./b", "bytes": 3, "md5": "900150983cd24fb0d6963f7d28e17f72"}, {"path": "sub/x", "bytes": 0, "sha256":
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}], "fingerprint": null}
     """
   private static let checklist = """
     d41d8cd98f00b204e9800998ecf8427e  consolidated.00.pth\r
     \\d41d8cd98f00b204e9800998ecf8427e *od\\\\d\\nname
     MD5 (./a) = b) = d41d8cd98f00b204e9800998ecf8427e
-    e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  sub/x/../y
+    e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  sub/x/./y
     # remark
     """
   /// What mutations put in, beside random bytes.
