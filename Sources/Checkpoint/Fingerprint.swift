@@ -1,10 +1,6 @@
 import Integrity
 import Synchronization
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 extension Checkpoint {
   /// Computes the fingerprint of every tensor, side by side on all cores; `TensorFingerprint` has the definition.
   ///
@@ -23,24 +19,37 @@ extension Checkpoint {
         guard index < work.count, results.withLock({ $0.failure == nil }) else { return }
         let tensor = work[index]
         do throws(CheckpointError) {
-          let digest = try WholeTensor(tensor, in: files).fingerprint(progress)
+          try checkCopies(of: tensor)
+          var walk = try TensorWalk(tensor, in: files)
+          while !walk.isDone { progress(walk.advance(4 << 20)) }
+          let digest = walk.finalize()
           results.withLock { $0.digests[tensor.name] = digest }
         } catch {
           results.withLock { $0.failure = $0.failure ?? error }
         }
       }
     }
-    var (digests, failure) = results.withLock { $0 }
+    let (digests, failure) = results.withLock { $0 }
     if let failure { throw failure }
-    let (embedding, output) = (TensorName.Role.embedding.rawValue, TensorName.Role.output.rawValue)
-    if digests[output] == nil { digests[output] = digests[embedding] }
-    return CheckpointFingerprint(tensors: digests)
+    return CheckpointFingerprint(stored: digests)
+  }
+
+  private func checkCopies(of tensor: LogicalTensor) throws(CheckpointError) {
+    for (index, copy) in tensor.parts.enumerated() {
+      guard let original = tensor.parts[..<index].first(where: { $0.rows == copy.rows && $0.columns == copy.columns }),
+        !copy.isEqual(in: files[copy.file], to: original, in: files[original.file], tensor.dtype)
+      else { continue }
+      throw CheckpointError(
+        .corrupt, in: files[copy.file].path,
+        "holds another \(tensor.name) than \(files[original.file].path), where all copies should be alike: one of the two files is damaged")
+    }
   }
 
   /// Bytes that `fingerprint` hashes.
   public var fingerprintBytes: Int { fingerprinted.reduce(0) { $0 + $1.byteCount } }
 
-  private var fingerprinted: [LogicalTensor] {
+  /// The tensors that have a fingerprint.
+  var fingerprinted: [LogicalTensor] {
     tensors.filter { tensor in
       switch TensorName(tensor.name)?.role {
       case .ropeFrequencies, .layerRoPEFrequencies: false
@@ -50,49 +59,45 @@ extension Checkpoint {
   }
 }
 
-extension LogicalTensor {
-  /// Bytes of a whole row.
-  fileprivate var rowBytes: Int { columns / dtype.blockElements * dtype.blockBytes }
-  fileprivate var byteCount: Int { rows * rowBytes }
-
-  /// The row of the whole, as it lies on disk, that is row `row` in Meta's order.
-  fileprivate func storedRow(_ row: Int) -> Int {
-    switch rowOrder {
-    case .pairs: return row
-    case .halves(let headDim):
-      let (head, within) = row.quotientAndRemainder(dividingBy: headDim)
-      return head * headDim + within % 2 * (headDim / 2) + within / 2
-    }
+extension CheckpointFingerprint {
+  /// From the digests of the tensors that a checkpoint holds: a tied output projection is the embedding table.
+  init(stored digests: [String: Digest]) {
+    var digests = digests
+    let (embedding, output) = (TensorName.Role.embedding.rawValue, TensorName.Role.output.rawValue)
+    if digests[output] == nil { digests[output] = digests[embedding] }
+    self.init(tensors: digests)
   }
 }
 
-/// Walks one tensor row by row in Meta's order, whatever pieces it lies in.
-private struct WholeTensor {
+extension LogicalTensor {
+  /// Bytes of the whole.
+  fileprivate var byteCount: Int { rows * (columns / dtype.blockElements * dtype.blockBytes) }
+}
+
+/// One tensor on its way into its fingerprint: row by row in Meta's order, whatever pieces it lies in.
+struct TensorWalk {
   /// Parts that hold the same rows, side by side.
   private struct Band {
     var rows: Range<Int>
     var parts: [LogicalTensor.Part] = []
-    /// Parts that hold what one of `parts` holds.
-    var copies: [(copy: LogicalTensor.Part, of: LogicalTensor.Part)] = []
   }
 
-  /// Bytes between two reports.
-  private static let step = 4 << 20
-
-  private let tensor: LogicalTensor
+  let tensor: LogicalTensor
   private let files: [MappedFile]
-  private var bands: [Band] = []
+  private let bands: [Band]
+  private var hash: TensorFingerprint
+  /// Where the next stretch begins.
+  private var row = 0
+  private var offset = 0
 
+  /// - Throws: when the tensor's parts don't make it whole.
   init(_ tensor: LogicalTensor, in files: [MappedFile]) throws(CheckpointError) {
     self.tensor = tensor
     self.files = files
+    var bands: [Band] = []
     for part in tensor.parts {
       if let index = bands.firstIndex(where: { $0.rows == part.rows }) {
-        if let original = bands[index].parts.first(where: { $0.columns == part.columns }) {
-          bands[index].copies.append((part, original))
-        } else {
-          bands[index].parts.append(part)
-        }
+        if !bands[index].parts.contains(where: { $0.columns == part.columns }) { bands[index].parts.append(part) }
       } else {
         bands.append(Band(rows: part.rows, parts: [part]))
       }
@@ -102,6 +107,8 @@ private struct WholeTensor {
     guard Self.tile(bands.map(\.rows), tensor.rows), bands.allSatisfy({ Self.tile($0.parts.map(\.columns), tensor.columns) }) else {
       throw CheckpointError(.corrupt, in: tensor.parts.first.map { files[$0.file].path }, "has pieces of \(tensor.name) that don't make it whole")
     }
+    self.bands = bands
+    hash = TensorFingerprint(dtype: (tensor.shape.count == 1 ? .f32 : tensor.dtype).rawValue, shape: tensor.shape)
   }
 
   /// Whether `ranges` follow each other from 0 to `count`.
@@ -114,40 +121,35 @@ private struct WholeTensor {
     return end == count
   }
 
-  func fingerprint(_ progress: (Int) -> Void) throws(CheckpointError) -> Digest {
-    for band in bands {
-      for (copy, original) in band.copies { try compare(copy, original) }
-    }
-    let isVector = tensor.shape.count == 1
-    let widening: DType? = isVector && tensor.dtype != .f32 ? tensor.dtype : nil
-    var hash = TensorFingerprint(dtype: isVector ? DType.f32.rawValue : tensor.dtype.rawValue, shape: tensor.shape)
-    var unreported = 0
-    func take(_ bytes: UnsafeRawBufferPointer) {
-      if let widening { widen(bytes, widening).withUnsafeBytes { hash.update($0) } } else { hash.update(bytes) }
-      unreported += bytes.count
-      guard unreported >= Self.step else { return }
-      progress(unreported)
-      unreported = 0
-    }
-    if let part = onlyPart, isContiguous(part), tensor.rowOrder == .pairs {
-      // It lies as it is hashed.
-      let all = bytes(part, row: 0, count: tensor.byteCount)
-      for start in stride(from: 0, to: all.count, by: Self.step) {
-        take(UnsafeRawBufferPointer(rebasing: all[start..<min(all.count, start + Self.step)]))
-      }
-    } else {
-      var band = 0
-      for row in 0..<tensor.rows {
-        let stored = tensor.storedRow(row)
-        if !bands[band].rows.contains(stored) { band = bands.firstIndex { $0.rows.contains(stored) } ?? band }
-        for part in bands[band].parts { withRow(stored, of: part, take) }
-      }
-    }
-    progress(unreported)
-    return hash.finalize()
-  }
+  var isDone: Bool { row == tensor.rows }
 
-  private var onlyPart: LogicalTensor.Part? { bands.count == 1 && bands[0].parts.count == 1 ? bands[0].parts[0] : nil }
+  func finalize() -> Digest { hash.finalize() }
+
+  /// Hashes on, whole rows until there are `budget` bytes, or a stretch of that length where all lies as it is hashed.
+  /// - Returns: bytes hashed.
+  mutating func advance(_ budget: Int, _ resident: ResidentPages? = nil) -> Int {
+    if let part = bands.count == 1 && bands[0].parts.count == 1 ? bands[0].parts[0] : nil, tensor.rowOrder == .pairs, isContiguous(part) {
+      let count = min(budget, tensor.byteCount - offset)
+      take(bytes(part, at: part.offset + offset, count))
+      resident?.didTouch(count, of: files[part.file])
+      offset += count
+      if offset == tensor.byteCount { row = tensor.rows }
+      return count
+    }
+    var taken = 0
+    var band = 0
+    while taken < budget, row < tensor.rows {
+      let stored = tensor.rowOrder.diskRow(row)
+      if !bands[band].rows.contains(stored) { band = bands.firstIndex { $0.rows.contains(stored) } ?? band }
+      for part in bands[band].parts {
+        let count = hashRow(stored, of: part)
+        resident?.didTouch(count, of: files[part.file])
+        taken += count
+      }
+      row += 1
+    }
+    return taken
+  }
 
   private func isContiguous(_ part: LogicalTensor.Part) -> Bool {
     part.columnStride == tensor.dtype.blockBytes && (part.rows.count == 1 || part.rowStride == rowBytes(part))
@@ -155,45 +157,30 @@ private struct WholeTensor {
 
   private func rowBytes(_ part: LogicalTensor.Part) -> Int { part.columns.count / tensor.dtype.blockElements * tensor.dtype.blockBytes }
 
-  /// `count` bytes from the beginning of row `row` of the part.
-  private func bytes(_ part: LogicalTensor.Part, row: Int, count: Int) -> UnsafeRawBufferPointer {
-    let start = part.offset + row * part.rowStride
-    return UnsafeRawBufferPointer(rebasing: files[part.file].bytes[start..<start + count])
+  private func bytes(_ part: LogicalTensor.Part, at start: Int, _ count: Int) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(rebasing: files[part.file].bytes[start..<start + count])
   }
 
-  /// Calls `body` with what `part` holds of row `row` of the whole, in the order of the disk; gathered first if its elements lie apart.
-  private func withRow<R>(_ row: Int, of part: LogicalTensor.Part, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+  /// Hashes what `part` holds of the row that lies at `row` of the whole; its elements may lie apart.
+  private mutating func hashRow(_ row: Int, of part: LogicalTensor.Part) -> Int {
     let block = tensor.dtype.blockBytes
-    let row = row - part.rows.lowerBound
-    guard part.columnStride != block else { return body(bytes(part, row: row, count: rowBytes(part))) }
-    let start = part.offset + row * part.rowStride
-    let file = files[part.file].bytes
+    let start = part.offset + (row - part.rows.lowerBound) * part.rowStride
+    let count = rowBytes(part)
+    guard part.columnStride != block else {
+      take(bytes(part, at: start, count))
+      return count
+    }
     var gathered: [UInt8] = []
-    gathered.reserveCapacity(rowBytes(part))
-    for index in 0..<part.columns.count / tensor.dtype.blockElements {
-      let at = start + index * part.columnStride
-      gathered.append(contentsOf: file[at..<at + block])
-    }
-    return gathered.withUnsafeBytes(body)
+    gathered.reserveCapacity(count)
+    for index in 0..<count / block { gathered.append(contentsOf: bytes(part, at: start + index * part.columnStride, block)) }
+    gathered.withUnsafeBytes { take($0) }
+    return count
   }
 
-  private func compare(_ copy: LogicalTensor.Part, _ original: LogicalTensor.Part) throws(CheckpointError) {
-    for row in copy.rows {
-      let isAlike = withRow(row, of: copy) { a in
-        withRow(row, of: original) { b in areEqual(a, b) }
-      }
-      guard isAlike else {
-        throw CheckpointError(
-          .corrupt, in: files[copy.file].path,
-          "holds another \(tensor.name) than \(files[original.file].path) (first in row \(row)), where all copies should be alike: one of the two files is damaged")
-      }
-    }
+  private mutating func take(_ bytes: UnsafeRawBufferPointer) {
+    guard tensor.shape.count == 1, tensor.dtype != .f32 else { return hash.update(bytes) }
+    widen(bytes, tensor.dtype).withUnsafeBytes { hash.update($0) }
   }
-}
-
-private func areEqual(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
-  guard a.count == b.count, let first = a.baseAddress, let second = b.baseAddress else { return a.count == b.count }
-  return memcmp(first, second, a.count) == 0
 }
 
 /// The float32 values of bfloat16 or float16 `bytes`, exactly.

@@ -13,11 +13,14 @@ extension ReshardPlan {
     public var replacing: Bool
     /// What is computed of each file on the way. MD5 also makes a `checklist.chk`.
     public var digests: Set<HashAlgorithm>
+    /// The program and its version, for a receipt in the folder; nil for none.
+    public var tool: String?
     public var threads: Int
 
-    public init(replacing: Bool = false, digests: Set<HashAlgorithm> = [.md5], threads: Int? = nil) {
+    public init(replacing: Bool = false, digests: Set<HashAlgorithm> = [.md5], tool: String? = nil, threads: Int? = nil) {
       self.replacing = replacing
       self.digests = digests
+      self.tool = tool
       self.threads = threads ?? Workers.available
     }
   }
@@ -42,7 +45,7 @@ extension ReshardPlan {
   /// - Parameters:
   ///   - progress: called on any thread with the index of a file and how many of its bytes are done.
   ///   - isCancelled: asked now and then; when it says so, nothing is left behind.
-  /// - Returns: the files, `checklist.chk` last.
+  /// - Returns: the files; `checklist.chk` and the receipt last.
   public func write(
     to destination: FilePath, _ options: WriteOptions = WriteOptions(),
     progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
@@ -53,20 +56,42 @@ extension ReshardPlan {
     try checkReplicas(options.threads, resident)
     var descriptors: [Int32] = []
     for file in files { descriptors.append(try folder.create(file.name, bytes: file.byteCount)) }
-    let writer = ReshardWriter(self, options, folder, descriptors, resident, progress, isCancelled)
-    var written = try writer.run()
+    let writer = try ReshardWriter(self, options, folder, descriptors, resident, progress, isCancelled)
+    var (written, fingerprint) = try writer.run()
+    func add(_ name: String, _ bytes: [UInt8]) throws(CheckpointError) {
+      let descriptor = try folder.create(name, bytes: bytes.count)
+      let block = Block(count: bytes.count)
+      block.memory.copyBytes(from: bytes)
+      try folder.write(UnsafeRawBufferPointer(block.memory), to: descriptor, at: 0, name: name)
+      try folder.sync(descriptor, name: name)
+      written.append(WrittenFile(name: name, bytes: bytes.count, digests: [:]))
+    }
+    let receipt = receipt(options, written, fingerprint)
     if options.digests.contains(.md5) {
-      let list = written.map { "\($0.digests[.md5]?.hex ?? "")  \($0.name)\n" }.joined()
-      let descriptor = try folder.create("checklist.chk", bytes: list.utf8.count)
-      let block = Block(count: list.utf8.count)
-      block.memory.copyBytes(from: list.utf8)
-      try folder.write(UnsafeRawBufferPointer(block.memory), to: descriptor, at: 0, name: "checklist.chk")
-      try folder.sync(descriptor, name: "checklist.chk")
-      written.append(WrittenFile(name: "checklist.chk", bytes: list.utf8.count, digests: [:]))
+      try add("checklist.chk", Array(written.map { "\($0.digests[.md5]?.hex ?? "")  \($0.name)\n" }.joined().utf8))
+    }
+    if let receipt {
+      let bytes: [UInt8]
+      do { bytes = try receipt.encoded() } catch { throw CheckpointError(.output, in: destination, error.description) }
+      try add(Receipt.fileName, bytes)
     }
     try folder.publish()
     return written
   }
+
+  /// nil when none is wanted, or nothing was hashed that it could say.
+  private func receipt(_ options: WriteOptions, _ written: [WrittenFile], _ fingerprint: CheckpointFingerprint?) -> Receipt? {
+    guard let tool = options.tool, !options.digests.isEmpty, let first = source.files.first?.path else { return nil }
+    let place = source.format == .gguf ? first : first.removingLastComponent()
+    return Receipt(
+      tool: tool, operation: "reshard", origin: .checkpoint(at: place),
+      options: ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtype?.rawValue ?? "keep"],
+      files: written.map { .init(path: FilePath($0.name), bytes: $0.bytes, md5: $0.digests[.md5], sha256: $0.digests[.sha256]) },
+      fingerprint: fingerprint)
+  }
+
+  /// Whether the output's tensors are the source's, bit for bit, so that they have its fingerprint.
+  fileprivate var keepsDTypes: Bool { source.tensors.allSatisfy { options.dtype == nil ? !$0.dtype.isQuantized : $0.dtype == options.dtype } }
 
   /// Of a tensor that several shards have, one is read. They must be the same, or something would be lost.
   private func checkReplicas(_ threads: Int, _ resident: ResidentPages) throws(CheckpointError) {
@@ -131,6 +156,15 @@ private final class ReshardWriter: Sendable {
     init(_ hash: (any StreamingHash)?) { self.hash = hash }
   }
 
+  /// A tensor whose fingerprint is computed on the side.
+  private final class Fingerprinting: @unchecked Sendable {
+    // Unchecked: as for a lane.
+    var walk: TensorWalk
+    var isBusy = false
+
+    init(_ walk: TensorWalk) { self.walk = walk }
+  }
+
   private struct State {
     var free: [Block]
     /// By file.
@@ -144,8 +178,17 @@ private final class ReshardWriter: Sendable {
     var isAllHandedOut = false
     /// Chunks handed out, and not yet through all lanes.
     var open = 0
+    /// Bytes of all chunks handed out, and of all tensors whose fingerprints are under way.
+    var produced = 0
+    var fingerprinted = 0
+    /// Tensors still without fingerprint, in their order.
+    var fingerprinting: [Fingerprinting]
+    var fingerprints: [String: Digest] = [:]
     var failure: CheckpointError?
   }
+
+  /// Bytes that fingerprints may be ahead of the copying: near enough to read a disk once for both.
+  private static let fingerprintLead = 64 << 20
 
   private let plan: ReshardPlan
   private let options: ReshardPlan.WriteOptions
@@ -160,7 +203,7 @@ private final class ReshardWriter: Sendable {
   init(
     _ plan: ReshardPlan, _ options: ReshardPlan.WriteOptions, _ folder: OutputFolder, _ descriptors: [Int32], _ resident: ResidentPages,
     _ progress: @escaping @Sendable (Int, Int) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
-  ) {
+  ) throws(CheckpointError) {
     self.plan = plan
     self.options = options
     self.folder = folder
@@ -169,13 +212,17 @@ private final class ReshardWriter: Sendable {
     self.progress = progress
     self.isCancelled = isCancelled
     lanes = plan.files.map { _ in [Lane(nil)] + options.digests.sorted { $0.rawValue < $1.rawValue }.map { Lane($0.newHash) } }
+    var fingerprinting: [Fingerprinting] = []
+    if options.tool != nil, plan.keepsDTypes {
+      for tensor in plan.source.fingerprinted { fingerprinting.append(Fingerprinting(try TensorWalk(tensor, in: plan.source.files))) }
+    }
     state = Monitor(
       State(
         free: (0..<Self.blocks(options.threads)).map { _ in Block(count: Self.chunkBytes) },
-        chunksDone: [Int](repeating: 0, count: plan.files.count), parked: [[Int: Chunk]](repeating: [:], count: plan.files.count)))
+        chunksDone: [Int](repeating: 0, count: plan.files.count), parked: [[Int: Chunk]](repeating: [:], count: plan.files.count), fingerprinting: fingerprinting))
   }
 
-  func run() throws(CheckpointError) -> [ReshardPlan.WrittenFile] {
+  func run() throws(CheckpointError) -> ([ReshardPlan.WrittenFile], CheckpointFingerprint?) {
     Workers.run(options.threads) { self.work() }
     if let failure = state.update({ $0.failure }) { throw failure }
     // Every file is synced before the folder gets its name.
@@ -192,15 +239,18 @@ private final class ReshardWriter: Sendable {
       }
     }
     if let failure = state.update({ $0.failure }) { throw failure }
-    return zip(plan.files, lanes).map { file, lanes in
+    let written = zip(plan.files, lanes).map { file, lanes in
       let digests = lanes.compactMap(\.hash).map { (type(of: $0).algorithm, $0.finalize()) }
       return ReshardPlan.WrittenFile(name: file.name, bytes: file.byteCount, digests: .init(uniqueKeysWithValues: digests))
     }
+    let fingerprints = state.update { $0.fingerprints }
+    return (written, fingerprints.isEmpty ? nil : CheckpointFingerprint(stored: fingerprints))
   }
 
   private enum Job {
     case produce(Chunk)
     case pass(Chunk, Lane)
+    case fingerprint(Fingerprinting)
     case stop
   }
 
@@ -213,6 +263,7 @@ private final class ReshardWriter: Sendable {
         switch job {
         case .produce(let chunk): try produce(chunk, &reader)
         case .pass(let chunk, let lane): try pass(chunk, lane)
+        case .fingerprint(let tensor): fingerprint(tensor)
         case .stop: return
         }
       } catch {
@@ -236,10 +287,29 @@ private final class ReshardWriter: Sendable {
     }
     if !state.isAllHandedOut, !state.free.isEmpty, var chunk = nextChunk(&state) {
       state.open += 1
+      state.produced += chunk.count
       if chunk.window != nil { chunk.block = state.free.removeLast() }
       return .produce(chunk)
     }
-    return state.isAllHandedOut && state.open == 0 ? .stop : nil
+    if state.isAllHandedOut || state.fingerprinted < state.produced + Self.fingerprintLead,
+      let tensor = state.fingerprinting.first(where: { !$0.isBusy })
+    {
+      tensor.isBusy = true
+      return .fingerprint(tensor)
+    }
+    return state.isAllHandedOut && state.open == 0 && state.fingerprinting.isEmpty ? .stop : nil
+  }
+
+  private func fingerprint(_ tensor: Fingerprinting) {
+    let bytes = tensor.walk.advance(1 << 20, resident)
+    let digest = tensor.walk.isDone ? tensor.walk.finalize() : nil
+    state.update { state in
+      state.fingerprinted += bytes
+      tensor.isBusy = false
+      guard let digest else { return }
+      state.fingerprints[tensor.walk.tensor.name] = digest
+      state.fingerprinting.removeAll { $0 === tensor }
+    }
   }
 
   /// Cuts the next chunk off the files.

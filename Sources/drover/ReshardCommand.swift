@@ -12,7 +12,7 @@ struct ReshardCommand: ParsableCommand {
     commandName: "reshard",
     abstract: "Write a checkpoint with another number of shards, or in another format.",
     discussion: """
-      Weights are copied bit for bit in constant memory; params.json, the tokenizer and a fresh checklist.chk come along. DST appears when it is complete and
+      Weights are copied bit for bit in constant memory; params.json, the tokenizer a fresh checklist.chk and a receipt come along. DST appears when it is complete and
       synced, or not at all. A dtype other than "keep" rounds where it must, and says so; quantized weights, which .pth and safetensors can't
       hold, are kept as float32, exactly.
 
@@ -55,7 +55,7 @@ struct ReshardCommand: ParsableCommand {
     let checkpoint = try Checkpoint.open(at: FilePath(source))
     let plan = try ReshardPlan(checkpoint, ReshardPlan.Options(modelParallel: modelParallel, format: format, dtype: dtype.dtype))
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
-    let options = ReshardPlan.WriteOptions(replacing: force, digests: json ? [.md5, .sha256] : [.md5])
+    let options = ReshardPlan.WriteOptions(replacing: force, digests: json ? [.md5, .sha256] : [.md5], tool: Drover.configuration.version)
     if dryRun {
       if json { try outputJSON(Report(plan, options)) } else { show(plan, options) }
       return

@@ -1,4 +1,6 @@
 import Foundation
+import Integrity
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -133,6 +135,27 @@ import Testing
         #expect(after.checkpoint != before.checkpoint, "byte \(at) of \(file)")
         #expect(changed.count == 1, "byte \(at) of \(file): \(changed.keys)")
       }
+    }
+  }
+
+  /// What reshard writes has a receipt with the source's fingerprint, computed on the way, and verifies.
+  @Test(arguments: [("mp8", "1", "pth"), ("mp1", "4", "pth"), ("hf", "2", "safetensors"), ("model.gguf", "1", "safetensors")])
+  func reshardLeavesAReceipt(source: String, ranks: String, format: String) throws {
+    try withTemporaryFolder { folder in
+      let printed = try python(Self.reference + Self.writer, folder, "bfloat16", "untied")
+      let expected = try JSONDecoder().decode(Report.self, from: Data(printed.utf8))
+      let made = try drover("reshard", "\(folder)/\(source)", folder + "/out", "--mp", ranks, "--format", format)
+      try #require(made.status == 0, "\(made.errors)")
+      let receipt = try Receipt(contentsOf: FilePath(folder + "/out/drover-receipt.json"))
+      #expect(receipt.fingerprint?.whole.hex == expected.checkpoint)
+      #expect(receipt.fingerprint?.tensors.mapValues(\.hex) == expected.tensors)
+      #expect(receipt.origin == .checkpoint(source))
+      #expect(receipt.options == ["mp": ranks, "format": format, "dtype": "keep"])
+      let again = try fingerprint(folder + "/out")
+      #expect(again == expected)
+      let verified = try drover("verify", folder + "/out")
+      #expect(verified.status == 0, "\(verified.output)")
+      #expect(!verified.output.contains("unlisted"))
     }
   }
 
