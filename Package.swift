@@ -64,7 +64,7 @@ let package = Package(
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: ours),
     tests("CatalogTests", ["Catalog"]),
     tests("IntegrityTests", ["Integrity"]),
-    tests("TransferTests", ["Transfer", http]),
+    tests("TransferTests", ["Transfer", "Integrity"]),
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Checkpoint"]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", "CKernels", system]),

@@ -234,7 +234,8 @@ extension Engine {
     var result = 0
     ccurl_easy_getinfo_long(handle, CURLINFO_SSL_VERIFYRESULT, &result)
     return switch result {
-    case 0, 62: "it is for another name"
+    // libcurl compares names before it stores a result; 1 is what it starts with.
+    case 0, 1, 62: "it is for another name"
     case 10: "it has expired"
     case 9: "it isn't valid yet"
     case 2, 18, 19, 20, 21: "its authority is unknown"

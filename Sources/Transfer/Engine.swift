@@ -61,6 +61,7 @@ final class Engine {
     for file in request.files {
       for path in [file.path, file.remote] where !Self.isSafe(path) { throw .unsafePath(path) }
     }
+    if let authorities = request.authorities, access(authorities, R_OK) != 0 { throw .authorities(authorities) }
     let files = request.files.enumerated().map { FileTask(index: $0, request: $1, folder: download.request.folder) }
     self.files = files
     guard Self.isInitialized, let multi = curl_multi_init() else { throw .library("it could not be started") }
@@ -200,8 +201,16 @@ final class Engine {
     case .survey:
       guard fatal == nil, refusal == nil else { return }
       let open = files.filter { !$0.stage.isOver }
-      guard open.allSatisfy({ $0.stage != .preparing && $0.length != nil || $0.isMet && !$0.takesRanges }) else { return }
-      do throws(TransferError) { try survey(open) } catch { fatal = error }
+      guard open.allSatisfy({ $0.stage != .preparing && $0.length != nil && ($0.isMet || !$0.mustBeMet) || $0.isMet && !$0.takesRanges }) else { return }
+      do throws(TransferError) { try survey(open) } catch {
+        // A length out of a journal may be of a file that has changed since; only the server's counts.
+        let unmet = open.filter { !$0.isMet && $0.stage == .fetching }
+        if case .noRoom = error, !unmet.isEmpty {
+          for file in unmet { file.mustBeMet = true }
+          return
+        }
+        fatal = error
+      }
       phase = .bulk
     case .bulk: break
     }

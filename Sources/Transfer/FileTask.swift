@@ -33,6 +33,8 @@ final class FileTask {
 
   /// Whether the server answered for this file in this run.
   var isMet = false
+  /// Whether nothing may start before it has.
+  var mustBeMet = false
   /// Whether ranges can be asked for.
   var takesRanges = true
   /// Another program's beginning of the file, under its final name.

@@ -5,29 +5,35 @@ import Integrity
 ///
 /// A journal is small, says nothing of the link, and is replaced atomically after the data it speaks of was synced. A first line holds the
 /// format's version and a SHA-256 of what follows, which is JSON.
-struct Journal: Equatable, Sendable {
+package struct Journal: Equatable, Sendable {
   /// What stands for the link's `*`, so that a journal that strayed to another file is noticed.
-  var remote: String
+  package var remote: String
   /// The file's whole length.
-  var length: Int
-  var validators: Validators
+  package var length: Int
+  package var validators: Validators
   /// What the checklist says the whole file hashes to.
-  var expected: Digest?
+  package var expected: Digest?
   /// Ranges that are on disk, ascending, with gaps between them.
-  var safe: RangeSet<Int>
+  package var safe: RangeSet<Int>
   /// The hash of a prefix that lies in `safe`.
-  var hash: PrefixHash
+  package var hash: PrefixHash
   /// The partial file as it was when it was synced.
-  var identity: Identity
+  package var identity: Identity
   /// Whether nothing was written after the journal.
-  var isClosed: Bool
+  package var isClosed: Bool
 
   /// What tells that a file was touched by someone else.
-  struct Identity: Equatable, Sendable, Codable {
-    var inode: UInt64
-    var size: Int
+  package struct Identity: Equatable, Sendable, Codable {
+    package var inode: UInt64
+    package var size: Int
     /// Nanoseconds since 1970.
-    var modified: Int
+    package var modified: Int
+
+    package init(inode: UInt64, size: Int, modified: Int) {
+      self.inode = inode
+      self.size = size
+      self.modified = modified
+    }
   }
 
   private struct Document: Codable {
@@ -46,7 +52,7 @@ struct Journal: Equatable, Sendable {
   static let mostBytes = 16 << 20
 
   /// The file's content.
-  func encoded() throws -> [UInt8] {
+  package func encoded() throws -> [UInt8] {
     let document = Document(
       remote: remote, length: length, validators: validators, expected: expected, safe: safe.ranges.map { [$0.lowerBound, $0.upperBound] },
       hash: Hex.encode(hash.state), marks: Hex.encode(hash.marks), identity: identity, isClosed: isClosed)
@@ -58,7 +64,7 @@ struct Journal: Equatable, Sendable {
 
   /// Reads a journal's content.
   /// - Returns: nil when it was damaged, or contradicts itself.
-  init?(decoding bytes: [UInt8]) {
+  package init?(decoding bytes: [UInt8]) {
     let title = Array(Self.title.utf8)
     guard bytes.starts(with: title), let newline = bytes.firstIndex(of: 0x0A), let sum = Digest(hex: String(decoding: bytes[title.count..<newline], as: UTF8.self))
     else { return nil }
@@ -89,7 +95,7 @@ struct Journal: Equatable, Sendable {
     isClosed = document.isClosed
   }
 
-  init(
+  package init(
     remote: String, length: Int, validators: Validators, expected: Digest?, safe: RangeSet<Int>, hash: PrefixHash, identity: Identity, isClosed: Bool
   ) {
     self.remote = remote
@@ -105,7 +111,7 @@ struct Journal: Equatable, Sendable {
 
 extension RangeSet<Int> {
   /// Where the range that begins at 0 ends.
-  var prefixEnd: Int { ranges.first.map { $0.lowerBound == 0 ? $0.upperBound : 0 } ?? 0 }
+  package var prefixEnd: Int { ranges.first.map { $0.lowerBound == 0 ? $0.upperBound : 0 } ?? 0 }
 
   /// Numbers in the set.
   var total: Int { ranges.reduce(0) { $0 + $1.count } }

@@ -1,5 +1,5 @@
 /// What an answer means for the file that was asked for.
-enum Judgement: Equatable {
+package enum Judgement: Equatable {
   /// The bytes asked for follow; `total` is the file's length where the server told it.
   case part(total: Int?, end: Int)
   /// The whole file follows, though perhaps a part was asked for.
@@ -25,7 +25,7 @@ enum Judgement: Equatable {
   ///   - asked: the range that was asked for; nil when the whole file was.
   ///   - length: the file's length, as far as known.
   ///   - validators: what the server said before.
-  init(_ head: ResponseHead, asked: Range<Int>?, length: Int?, validators: Validators, allowsHTML: Bool) {
+  package init(_ head: ResponseHead, asked: Range<Int>?, length: Int?, validators: Validators, allowsHTML: Bool) {
     switch head.status {
     case 200, 206:
       if head.contentType.hasPrefix("text/html"), !allowsHTML { self = .html; return }

@@ -81,6 +81,7 @@ struct LinkDoctor {
     {
       url = mended
     }
+    guard url.path.contains("*") else { throw .missingStar(host: url.shownHost) }
     try checkSignature(url)
     return url
   }
@@ -90,8 +91,9 @@ struct LinkDoctor {
     var url = start
     for _ in 0..<5 {
       if url.host == "huggingface.co" || url.host.hasSuffix(".huggingface.co") || url.host == "hf.co" { throw .huggingFace }
-      if url.path.contains("*") { return url }
-      guard let target = url.query.lazy.compactMap({ LinkDoctor.target(in: $0.value) }).first ?? Self.proofpointTarget(url) else {
+      let wrapped = Self.proofpointTarget(url)
+      if wrapped == nil, url.path.contains("*") { return url }
+      guard let target = wrapped ?? url.query.lazy.compactMap({ LinkDoctor.target(in: $0.value) }).first else {
         if Self.isTracker(url) { throw .tracker(host: url.shownHost) }
         return url
       }

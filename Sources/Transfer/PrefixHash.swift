@@ -4,17 +4,17 @@ import Integrity
 ///
 /// A mark is the chaining value at a multiple of `markInterval`. With two neighbouring marks the bytes between them can be checked alone: when a
 /// file is in doubt, what still fits is kept, and only the rest is fetched again.
-struct PrefixHash: Equatable, Sendable {
+package struct PrefixHash: Equatable, Sendable {
   /// Bytes between two marks; a multiple of MD5's block.
-  static let markInterval = 64 << 20
+  package static let markInterval = 64 << 20
   /// Bytes of a chaining value.
-  static let markBytes = 16
+  package static let markBytes = 16
 
   private var md5 = MD5()
   /// Chaining values at 1, 2, … times the interval, one after another.
-  private(set) var marks: [UInt8] = []
+  package private(set) var marks: [UInt8] = []
 
-  init() {}
+  package init() {}
 
   /// - Returns: nil when the two don't fit together.
   init?(state: [UInt8], marks: [UInt8]) {
@@ -24,7 +24,7 @@ struct PrefixHash: Equatable, Sendable {
   }
 
   /// The hash as it was at the `count`th mark.
-  init?(marks: ArraySlice<UInt8>) {
+  package init?(marks: ArraySlice<UInt8>) {
     self.marks = Array(marks)
     guard let last = marks.suffix(Self.markBytes).count == Self.markBytes ? marks.suffix(Self.markBytes) : nil else {
       if marks.isEmpty { return }
@@ -37,7 +37,7 @@ struct PrefixHash: Equatable, Sendable {
   }
 
   /// Bytes hashed.
-  var position: Int { Int(md5.byteCount) }
+  package var position: Int { Int(md5.byteCount) }
   /// What `init(state:marks:)` takes.
   var state: [UInt8] { md5.state }
   var digest: Digest { md5.finalize() }
@@ -46,11 +46,11 @@ struct PrefixHash: Equatable, Sendable {
   var room: Int { Self.markInterval - position % Self.markInterval }
 
   /// Hashes the bytes that follow; at most `room` of them.
-  mutating func take(_ bytes: UnsafeRawBufferPointer) {
+  package mutating func take(_ bytes: UnsafeRawBufferPointer) {
     precondition(bytes.count <= room)
     md5.update(bytes)
     if position % Self.markInterval == 0, position > 0 { marks += md5.state.prefix(Self.markBytes) }
   }
 
-  static func == (a: PrefixHash, b: PrefixHash) -> Bool { a.state == b.state && a.marks == b.marks }
+  package static func == (a: PrefixHash, b: PrefixHash) -> Bool { a.state == b.state && a.marks == b.marks }
 }

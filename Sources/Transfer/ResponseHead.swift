@@ -2,24 +2,26 @@ import CCurl
 import Glibc
 
 /// The status and the header fields of one answer that a download looks at.
-struct ResponseHead: Equatable {
-  var status = 0
+package struct ResponseHead: Equatable {
+  package init() {}
+
+  package var status = 0
   var contentLength: Int?
   /// First and last byte of a 206's body.
-  var contentRange: ClosedRange<Int>?
+  package var contentRange: ClosedRange<Int>?
   /// The file's whole length, as `Content-Range` tells it.
-  var totalLength: Int?
-  var validators = Validators()
+  package var totalLength: Int?
+  package var validators = Validators()
   var contentType = ""
   /// The body is compressed, asked for or not.
   var isEncoded = false
   /// Seconds that the server asks to wait.
-  var retryAfter: Double?
+  package var retryAfter: Double?
   private var date: Int?
   private var retryDate: Int?
 
   /// Takes one line of the head. A new status line starts over: redirects and interim answers have heads of their own.
-  mutating func take(_ line: String) {
+  package mutating func take(_ line: String) {
     if line.hasPrefix("HTTP/") {
       self = ResponseHead()
       let fields = line.split(separator: " ", maxSplits: 2)
@@ -71,9 +73,14 @@ struct ResponseHead: Equatable {
 }
 
 /// What a server says about the identity of a file's content.
-struct Validators: Equatable, Sendable, Codable {
-  var etag: String?
-  var lastModified: String?
+package struct Validators: Equatable, Sendable, Codable {
+  package var etag: String?
+  package var lastModified: String?
+
+  package init(etag: String? = nil, lastModified: String? = nil) {
+    self.etag = etag
+    self.lastModified = lastModified
+  }
 
   /// Whether `later`, from the same server in the same run, is another content.
   func contradict(_ later: Validators) -> Bool {

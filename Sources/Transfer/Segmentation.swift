@@ -50,8 +50,8 @@ struct Segmentation {
     for file in open where !file.takesRanges {
       if file.connections.isEmpty, !file.isFullyWritten { return Work(file: file, range: nil, isProbe: false) }
     }
-    for file in open where file.takesRanges && file.length == nil && file.connections.isEmpty {
-      let start = file.beginning?.size ?? 0
+    for file in open where file.takesRanges && (file.length == nil || file.mustBeMet && !file.isMet) && file.connections.isEmpty {
+      let start = file.beginning?.size ?? file.written.prefixEnd
       return Work(file: file, range: start..<start + Self.probeBytes, isProbe: true)
     }
     guard phase != .survey else { return nil }
@@ -78,7 +78,7 @@ struct Segmentation {
 
   private func steal(_ files: [FileTask]) -> Work? {
     // Worth a new connection: what its owner would need two seconds for.
-    let worth = Int(min(max(rate / Double(connections) * 2, 1e6), 16e6))
+    let worth = rate > 0 ? Int(min(max(rate / Double(connections) * 2, 1e6), 1e9)) : 64_000_000
     var victim: Connection?
     for connection in files.flatMap(\.connections) where connection.ending == nil && connection.limit != .max && !connection.isProbe {
       if connection.limit - connection.position > (victim.map { $0.limit - $0.position } ?? worth) { victim = connection }

@@ -1,0 +1,98 @@
+import Foundation
+import Glibc
+
+/// nginx as a real server on loopback, one process on a port of its own.
+public final class Nginx {
+  public let port: UInt16
+  private let folder: String
+  private let configuration: String
+  private var process: Process?
+
+  public struct Failed: Error, CustomStringConvertible {
+    public let description: String
+    public init(description: String) { self.description = description }
+  }
+
+  /// Starts to serve `root`.
+  /// - Parameters:
+  ///   - tls: paths of a certificate chain and its key, in PEM.
+  ///   - directives: more lines for the server's block, such as `limit_rate 1m;`.
+  public init(root: String, tls: (certificate: String, key: String)? = nil, directives: String = "") throws {
+    port = try freePort()
+    folder = FileManager.default.temporaryDirectory.appending(path: "nginx-\(UUID().uuidString)").path(percentEncoded: false)
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    configuration = folder + "/nginx.conf"
+    let security = tls.map { "ssl_certificate \($0.certificate); ssl_certificate_key \($0.key);" } ?? ""
+    // Without a master process a signal hits the one that serves.
+    let text = """
+      master_process off; daemon off; pid \(folder)/pid; error_log \(folder)/error.log;
+      events { worker_connections 256; }
+      http {
+        access_log \(folder)/access.log; sendfile on;
+        client_body_temp_path \(folder)/b; proxy_temp_path \(folder)/p; fastcgi_temp_path \(folder)/f; uwsgi_temp_path \(folder)/u; scgi_temp_path \(folder)/s;
+        server { listen 127.0.0.1:\(port)\(tls == nil ? "" : " ssl http2"); server_name localhost; root \(root); \(security) \(directives) }
+      }
+      """
+    try text.write(toFile: configuration, atomically: true, encoding: .utf8)
+    try start()
+  }
+
+  /// Ends it for good. An object that is not used any more may go earlier than one thinks, so say it in a `defer`.
+  public func stop() {
+    kill()
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+
+  /// Starts it again after `kill`, on the same port.
+  public func start() throws {
+    let process = Process()
+    process.executableURL = URL(filePath: Peer.nginx.path)
+    process.arguments = ["-c", configuration, "-p", folder, "-e", folder + "/error.log"]
+    process.standardError = FileHandle.nullDevice
+    try process.run()
+    self.process = process
+    for _ in 0..<500 {
+      if canConnect(to: port) { return }
+      guard process.isRunning else { break }
+      usleep(10_000)
+    }
+    throw Failed(description: "nginx doesn't listen: " + ((try? String(contentsOfFile: folder + "/error.log", encoding: .utf8)) ?? ""))
+  }
+
+  /// Ends it at once, in the middle of whatever it sends.
+  public func kill() {
+    guard let process, process.isRunning else { return }
+    Glibc.kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+  }
+
+  /// Lines of the access log so far.
+  public var accessLog: [Substring] { ((try? String(contentsOfFile: folder + "/access.log", encoding: .utf8)) ?? "").split(separator: "\n") }
+}
+
+/// A port on loopback that nobody listens on.
+public func freePort() throws -> UInt16 {
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  defer { close(descriptor) }
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_addr.s_addr = inet_addr("127.0.0.1")
+  var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+  let bound = withUnsafeMutablePointer(to: &address) { pointer in
+    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0 }
+  }
+  guard bound else { throw Nginx.Failed(description: "no free port: errno \(errno)") }
+  return UInt16(bigEndian: address.sin_port)
+}
+
+private func canConnect(to port: UInt16) -> Bool {
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  defer { close(descriptor) }
+  var address = sockaddr_in()
+  address.sin_family = sa_family_t(AF_INET)
+  address.sin_port = port.bigEndian
+  address.sin_addr.s_addr = inet_addr("127.0.0.1")
+  return withUnsafePointer(to: &address) { pointer in
+    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
+  }
+}

@@ -1,0 +1,148 @@
+import Foundation
+import Glibc
+import Synchronization
+import TestSupport
+
+/// A server that does what a test tells it to, down to the packet.
+final class FaultServer: Sendable {
+  struct Request: Sendable {
+    /// Without the leading slash and the query.
+    var path: String
+    /// What the `Range` field asks for; nil without one.
+    var range: Range<Int>?
+    /// How many requests for the same path came before.
+    var turn: Int
+    /// How many requests came before in all.
+    var count: Int
+  }
+
+  enum Step: Sendable {
+    case send([UInt8])
+    case wait(Double)
+    /// Closes as TCP does it in an orderly way.
+    case close
+    /// Closes with a reset: what was sent may be lost too.
+    case reset
+  }
+
+  let port: UInt16
+  private let listener: Int32
+  private let turns = Mutex((paths: [String: Int](), count: 0, bytes: 0))
+  private let respond: @Sendable (Request) -> [Step]
+
+  init(_ respond: @escaping @Sendable (Request) -> [Step]) throws {
+    self.respond = respond
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0 }
+    }
+    guard isBound, listen(descriptor, 64) == 0 else { throw Nginx.Failed(description: "no port for the fault server") }
+    listener = descriptor
+    port = UInt16(bigEndian: address.sin_port)
+    Thread.detachNewThread { [weak self] in
+      while true {
+        let connection = accept(descriptor, nil, nil)
+        guard connection >= 0, let self else { return }
+        Thread.detachNewThread { self.serve(connection) }
+      }
+    }
+  }
+
+  func stop() {
+    shutdown(listener, Int32(SHUT_RDWR))
+    close(listener)
+  }
+
+  /// Requests so far.
+  var requests: Int { turns.withLock { $0.count } }
+  /// Bytes of bodies and heads sent so far.
+  var bytesSent: Int { turns.withLock { $0.bytes } }
+
+  private func serve(_ connection: Int32) {
+    defer { close(connection) }
+    var buffer: [UInt8] = []
+    while let head = Self.readHead(connection, &buffer) {
+      let lines = head.split(separator: "\r\n")
+      let target = lines.first?.split(separator: " ").dropFirst().first ?? "/"
+      let path = String(target.dropFirst().prefix { $0 != "?" })
+      let (turn, count) = turns.withLock { turns in
+        defer {
+          turns.paths[path, default: 0] += 1
+          turns.count += 1
+        }
+        return (turns.paths[path] ?? 0, turns.count)
+      }
+      let range = lines.first { $0.lowercased().hasPrefix("range: bytes=") }.flatMap { line -> Range<Int>? in
+        let ends = line.dropFirst("range: bytes=".count).split(separator: "-").compactMap { Int($0) }
+        return ends.count == 2 ? ends[0]..<ends[1] + 1 : nil
+      }
+      for step in respond(Request(path: path, range: range, turn: turn, count: count)) {
+        switch step {
+        case .send(let bytes):
+          guard Self.send(connection, bytes) else { return }
+          turns.withLock { $0.bytes += bytes.count }
+        case .wait(let seconds): usleep(UInt32(seconds * 1e6))
+        case .close: return
+        case .reset:
+          var now = linger(l_onoff: 1, l_linger: 0)
+          setsockopt(connection, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
+          return
+        }
+      }
+    }
+  }
+
+  private static func readHead(_ connection: Int32, _ buffer: inout [UInt8]) -> String? {
+    var chunk = [UInt8](repeating: 0, count: 4096)
+    while true {
+      if let end = buffer.firstRange(of: Array("\r\n\r\n".utf8)) {
+        let head = String(decoding: buffer[..<end.lowerBound], as: UTF8.self)
+        buffer.removeSubrange(..<end.upperBound)
+        return head
+      }
+      let count = recv(connection, &chunk, chunk.count, 0)
+      guard count > 0 else { return nil }
+      buffer += chunk[..<count]
+    }
+  }
+
+  private static func send(_ connection: Int32, _ bytes: [UInt8]) -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+      guard count > 0 else { return false }
+      rest = rest.dropFirst(count)
+    }
+    return true
+  }
+}
+
+extension FaultServer {
+  /// What a good server answers.
+  static func good(_ request: Request, _ content: [UInt8]?, etag: String? = "\"one\"", type: String = "application/octet-stream") -> [Step] {
+    guard let content else { return status(404) }
+    let tag = etag.map { "ETag: \($0)\r\n" } ?? ""
+    guard let range = request.range else {
+      return [.send(Array("HTTP/1.1 200 OK\r\nContent-Type: \(type)\r\n\(tag)Content-Length: \(content.count)\r\n\r\n".utf8) + content)]
+    }
+    guard range.lowerBound < content.count else {
+      return [.send(Array("HTTP/1.1 416 No\r\nContent-Range: bytes */\(content.count)\r\nContent-Length: 0\r\n\r\n".utf8))]
+    }
+    let part = content[range.clamped(to: 0..<content.count)]
+    return [.send(partHead(part.startIndex, part.count, of: content.count, tag: tag, type: type) + part)]
+  }
+
+  static func partHead(_ start: Int, _ count: Int, of total: Int, promised: Int? = nil, tag: String = "", type: String = "application/octet-stream") -> [UInt8] {
+    Array("HTTP/1.1 206 Partial\r\nContent-Type: \(type)\r\n\(tag)Content-Range: bytes \(start)-\(start + count - 1)/\(total)\r\nContent-Length: \(promised ?? count)\r\n\r\n".utf8)
+  }
+
+  static func status(_ code: Int, _ fields: String = "", body: String = "") -> [Step] {
+    [.send(Array("HTTP/1.1 \(code) X\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8))]
+  }
+
+  static func html(_ code: Int = 200) -> [Step] { status(code, "Content-Type: text/html; charset=utf-8\r\n", body: "<!DOCTYPE html><html><body>Please log in</body></html>") }
+}

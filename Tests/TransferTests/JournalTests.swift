@@ -1,0 +1,74 @@
+import Foundation
+import Integrity
+import TestSupport
+import Testing
+
+import Transfer
+
+@Suite struct JournalTests {
+  private func sample() -> Journal {
+    var hash = PrefixHash()
+    let bytes = [UInt8](repeating: 5, count: 1 << 20)
+    for _ in 0..<65 { bytes.withUnsafeBytes { hash.take($0) } }
+    return Journal(
+      remote: "llama-2-7b/consolidated.00.pth", length: 200 << 20, validators: Validators(etag: "\"x\"", lastModified: nil), expected: nil,
+      safe: RangeSet([0..<(70 << 20), (100 << 20)..<(110 << 20)]), hash: hash, identity: .init(inode: 1, size: 200 << 20, modified: 5), isClosed: false)
+  }
+
+  @Test func comesBackAsItWas() throws {
+    let journal = sample()
+    #expect(Journal(decoding: try journal.encoded()) == journal)
+  }
+
+  /// A changed journal isn't believed, whatever changed.
+  @Test func damageIsNoticed() throws {
+    let bytes = try sample().encoded()
+    var random = Splitmix(seed: 11)
+    for _ in 0..<3000 {
+      let changed = mutated(bytes, &random)
+      if changed != bytes { #expect(Journal(decoding: changed) == nil) }
+    }
+  }
+
+  /// A body whose checksum is right can still be nonsense: written by hand, or by another program.
+  @Test func nonsenseWithARightChecksumIsRefused() throws {
+    let bytes = try sample().encoded()
+    let body = bytes[(try #require(bytes.firstIndex(of: 0x0A)) + 1)...]
+    var random = Splitmix(seed: 12)
+    var accepted = 0
+    for _ in 0..<3000 {
+      let changed = mutated(Array(body), &random)
+      let sum = SHA256.hash(changed).hex
+      guard let journal = Journal(decoding: Array("drover journal 1 sha256=\(sum)\n".utf8) + changed) else { continue }
+      accepted += 1
+      #expect(journal.hash.position <= journal.safe.prefixEnd)
+      #expect(journal.safe.ranges.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= journal.length })
+    }
+    #expect(accepted > 0)
+  }
+
+  @Test func headsOfAnswersNeverCrash() {
+    let head = ["HTTP/1.1 206 Partial", "Content-Range: bytes 0-99/1000", "Content-Length: 100", "ETag: W/\"x\"", "Retry-After: Mon, 23 Nov 2026 10:00:01 GMT", "Date: Mon, 23 Nov 2026 10:00:00 GMT"]
+    var parsed = ResponseHead()
+    for line in head { parsed.take(line + "\r\n") }
+    #expect(parsed.contentRange == 0...99 && parsed.totalLength == 1000 && parsed.retryAfter == 1 && parsed.status == 206)
+    var random = Splitmix(seed: 13)
+    for _ in 0..<3000 {
+      var parsed = ResponseHead()
+      for line in head { parsed.take(String(decoding: mutated(Array(line.utf8), &random), as: UTF8.self)) }
+      if let range = parsed.contentRange { #expect(range.lowerBound >= 0 && range.upperBound < parsed.totalLength ?? .max) }
+      _ = Judgement(parsed, asked: 0..<100, length: 1000, validators: Validators(), allowsHTML: false)
+    }
+  }
+
+  @Test func aMarkedPrefixGoesOnFromAnyMark() throws {
+    let bytes = [UInt8](repeating: 9, count: 1 << 20)
+    var whole = PrefixHash()
+    for _ in 0..<130 { bytes.withUnsafeBytes { whole.take($0) } }
+    #expect(whole.marks.count == 2 * PrefixHash.markBytes)
+    var later = try #require(PrefixHash(marks: whole.marks[..<PrefixHash.markBytes]))
+    #expect(later.position == 64 << 20)
+    for _ in 64..<130 { bytes.withUnsafeBytes { later.take($0) } }
+    #expect(later == whole)
+  }
+}

@@ -1,0 +1,247 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+import Transfer
+
+/// What a download survives: servers and drovers that are killed, files that are touched, links that end.
+@Suite(.serialized) struct ResumeTests {
+  /// A folder to serve, its manifest, and a folder to download into.
+  struct Stage {
+    let root: String
+    let manifest: String
+    let output: String
+    let megabytes: Int
+
+    init(_ folder: String, megabytes: Int) throws {
+      root = folder + "/www"
+      output = folder + "/out"
+      manifest = folder + "/manifest.json"
+      self.megabytes = megabytes
+      try FileManager.default.createDirectory(atPath: root + "/m", withIntermediateDirectories: true)
+      _ = try run("/bin/sh", ["-c", "head -c \(megabytes * 1_000_000 + 17) /dev/urandom > m/consolidated.00.pth; echo '{}' > m/params.json; cd m; md5sum *.pth *.json > checklist.chk"], in: root)
+      try #"{"id":"m","files":[{"path":"m/checklist.chk"},{"path":"m/params.json"},{"path":"m/consolidated.00.pth"}]}"#
+        .write(toFile: manifest, atomically: true, encoding: .utf8)
+    }
+
+    var final: String { output + "/m/consolidated.00.pth" }
+    var part: String { final + ".part" }
+    var journal: String { part + ".journal" }
+
+    /// The program, started and not waited for.
+    func start(_ port: UInt16, _ more: [String] = []) throws -> Process {
+      let process = Process()
+      process.executableURL = URL(filePath: droverPath)
+      process.arguments = ["download", "--manifest", manifest, "--output", output, "--yes", "--quiet"] + more
+      process.environment = ProcessInfo.processInfo.environment.merging(["DROVER_URL": "http://127.0.0.1:\(port)/*"]) { $1 }
+      process.standardOutput = FileHandle.nullDevice
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      return process
+    }
+
+    func finish(_ port: UInt16, _ more: String...) throws -> Outcome {
+      try run(droverPath, ["download", "--manifest", manifest, "--output", output, "--yes", "--json"] + more, environment: ["DROVER_URL": "http://127.0.0.1:\(port)/*"])
+    }
+
+    /// As `md5sum -c` sees it.
+    func isRight() throws -> Bool { try run("/usr/bin/md5sum", ["-c", "--quiet", "checklist.chk"], in: output + "/m").status == 0 }
+
+    func waitForPart(atLeast bytes: Int) {
+      // A preallocated file has its length at once; its blocks tell what was written only on some file systems, the journal always.
+      for _ in 0..<2000 where !FileManager.default.fileExists(atPath: journal) { usleep(5000) }
+    }
+  }
+
+  @Test(.needs(.nginx)) func aServerKilledInMidFileIsWaitedFor() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 30)
+      let nginx = try Nginx(root: stage.root, directives: "limit_rate 3m;")
+      defer { nginx.stop() }
+      let drover = try stage.start(nginx.port, ["--connections", "2"])
+      stage.waitForPart(atLeast: 1)
+      #expect(drover.isRunning)
+      nginx.kill()
+      usleep(300_000)
+      try nginx.start()
+      drover.waitUntilExit()
+      #expect(drover.terminationStatus == 0)
+      #expect(try stage.isRight())
+    }
+  }
+
+  /// Killed at random moments; each run goes on where the last one's journal ends.
+  @Test(.needs(.nginx)) func aKilledDroverLosesAtMostWhatItHadNotSynced() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 120)
+      let nginx = try Nginx(root: stage.root, directives: "limit_rate 8m;")
+      defer { nginx.stop() }
+      var random = Splitmix(seed: 42)
+      for _ in 0..<6 {
+        let drover = try stage.start(nginx.port, ["--connections", "3"])
+        usleep(UInt32.random(in: 100_000...1_900_000, using: &random))
+        kill(drover.processIdentifier, SIGKILL)
+        drover.waitUntilExit()
+        if FileManager.default.fileExists(atPath: stage.final) { #expect(try stage.isRight()) }
+      }
+      #expect(try stage.finish(nginx.port).status == 0)
+      #expect(try stage.isRight())
+      #expect(try FileManager.default.contentsOfDirectory(atPath: stage.output + "/m").sorted() == ["checklist.chk", "consolidated.00.pth", "params.json"])
+    }
+  }
+
+  /// Stops a download in its middle and hands over what it left.
+  private func interrupted(_ stage: Stage, _ nginx: Nginx, signal: Int32) throws -> Int32 {
+    let drover = try stage.start(nginx.port, ["--connections", "2"])
+    stage.waitForPart(atLeast: 1)
+    usleep(300_000)
+    kill(drover.processIdentifier, signal)
+    drover.waitUntilExit()
+    return drover.terminationReason == .exit ? drover.terminationStatus : 128 + drover.terminationStatus
+  }
+
+  @Test(.needs(.nginx), arguments: [SIGINT, SIGTERM]) func signalsKeepWhatIsHere(signal: Int32) throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 40)
+      let slow = try Nginx(root: stage.root, directives: "limit_rate 4m;")
+      defer { slow.stop() }
+      #expect(try interrupted(stage, slow, signal: signal) == 130)
+      let safe = try #require(Journaled(stage.journal)).bytes
+      #expect(safe > 0)
+      let fast = try Nginx(root: stage.root)
+      defer { fast.stop() }
+      let outcome = try stage.finish(fast.port, "--connections", "1")
+      #expect(outcome.output.contains("\"resumed\""))
+      #expect(try stage.isRight())
+      // Nothing that was safe is fetched again: what nginx sent of the file is the rest.
+      let sent = fast.accessLog.filter { $0.contains("consolidated") }.compactMap { line in Int(line.split(separator: "\"")[2].split(separator: " ")[1]) }.reduce(0, +)
+      #expect(sent == stage.megabytes * 1_000_000 + 17 - safe)
+    }
+  }
+
+  /// What the journal says is safe.
+  struct Journaled {
+    var ranges: [[Int]]
+    var bytes: Int { ranges.reduce(0) { $0 + $1[1] - $1[0] } }
+
+    init?(_ path: String) {
+      guard let text = try? String(contentsOfFile: path, encoding: .utf8), let newline = text.firstIndex(of: "\n"),
+        let object = try? JSONSerialization.jsonObject(with: Data(text[newline...].utf8)) as? [String: Any], let safe = object["safe"] as? [[Int]]
+      else { return nil }
+      ranges = safe
+    }
+  }
+
+  /// After a power failure the disk holds what was synced, and of the rest anything.
+  @Test(.needs(.nginx)) func afterAPowerFailureTheJournalIsStillTrue() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 60)
+      let slow = try Nginx(root: stage.root, directives: "limit_rate 6m;")
+      defer { slow.stop() }
+      #expect(try interrupted(stage, slow, signal: SIGKILL) == 128 + SIGKILL)
+      let journaled = try #require(Journaled(stage.journal))
+      let file = try FileHandle(forUpdating: URL(filePath: stage.part))
+      var end = 0
+      let size = Int(try file.seekToEnd())
+      for range in journaled.ranges + [[size, size]] {
+        // All that no journal vouches for.
+        try file.seek(toOffset: UInt64(end))
+        try file.write(contentsOf: Data(repeating: 0xEE, count: range[0] - end))
+        end = range[1]
+      }
+      try file.close()
+      let fast = try Nginx(root: stage.root)
+      defer { fast.stop() }
+      #expect(try stage.finish(fast.port).status == 0)
+      #expect(try stage.isRight())
+    }
+  }
+
+  /// What others do to a partial file or its journal is noticed, and the download ends right.
+  @Test(.needs(.nginx), arguments: ["truncate", "overwrite", "swap", "journal", "no journal", "stale journal", "empty"])
+  func damageIsNoticed(what: String) throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 40)
+      let slow = try Nginx(root: stage.root, directives: "limit_rate 5m;")
+      defer { slow.stop() }
+      #expect(try interrupted(stage, slow, signal: SIGINT) == 130)
+      switch what {
+      case "truncate": #expect(truncate(stage.part, 1_000_000) == 0)
+      case "overwrite":
+        let file = try FileHandle(forUpdating: URL(filePath: stage.part))
+        try file.seek(toOffset: 200_000)
+        try file.write(contentsOf: Data("someone was here".utf8))
+        try file.close()
+      case "swap":
+        let size = try Data(contentsOf: URL(filePath: stage.part)).count
+        try FileManager.default.removeItem(atPath: stage.part)
+        try Data(repeating: 1, count: size).write(to: URL(filePath: stage.part))
+      case "journal":
+        var bytes = try Data(contentsOf: URL(filePath: stage.journal))
+        bytes[bytes.count / 2] ^= 1
+        try bytes.write(to: URL(filePath: stage.journal))
+      case "no journal": try FileManager.default.removeItem(atPath: stage.journal)
+      case "stale journal":
+        let text = try String(contentsOfFile: stage.journal, encoding: .utf8)
+        try text.replacing("consolidated", with: "c0nsolidated").write(toFile: stage.journal, atomically: true, encoding: .utf8)
+      default: #expect(truncate(stage.part, 0) == 0)
+      }
+      let fast = try Nginx(root: stage.root)
+      defer { fast.stop() }
+      let outcome = try stage.finish(fast.port)
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      #expect(what == "empty" || outcome.errors.contains("afresh") || outcome.errors.contains("again"), "\(outcome.errors)")
+      #expect(try stage.isRight())
+    }
+  }
+
+  @Test(.needs(.nginx)) func theSecondDroverOnAFolderLeaves() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 20)
+      let slow = try Nginx(root: stage.root, directives: "limit_rate 4m;")
+      defer { slow.stop() }
+      let first = try stage.start(slow.port)
+      stage.waitForPart(atLeast: 1)
+      let second = try stage.finish(slow.port)
+      #expect(second.status == 73 && second.errors.contains("another drover"), "\(second.errors)")
+      first.waitUntilExit()
+      #expect(first.terminationStatus == 0)
+      #expect(try stage.isRight())
+    }
+  }
+
+  /// What wget or Meta's script left under the final name is gone on from.
+  @Test(.needs(.nginx)) func anotherProgramsBeginningIsUsed() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 20)
+      try FileManager.default.createDirectory(atPath: stage.output + "/m", withIntermediateDirectories: true)
+      _ = try run("/bin/sh", ["-c", "head -c 15000000 www/m/consolidated.00.pth > out/m/consolidated.00.pth"], in: folder)
+      let nginx = try Nginx(root: stage.root)
+      defer { nginx.stop() }
+      let outcome = try stage.finish(nginx.port)
+      #expect(outcome.status == 0 && outcome.errors.contains("another program"), "\(outcome.errors)")
+      #expect(try stage.isRight())
+      let sent = nginx.accessLog.filter { $0.contains("consolidated") }.compactMap { Int($0.split(separator: "\"")[2].split(separator: " ")[1]) }.reduce(0, +)
+      #expect(sent < 6_000_000)
+    }
+  }
+
+  @Test(.needs(.nginx)) func aSecondRunFindsEverythingPresent() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 3)
+      let nginx = try Nginx(root: stage.root)
+      defer { nginx.stop() }
+      #expect(try stage.finish(nginx.port).output.contains("\"downloaded\""))
+      let before = nginx.accessLog.count
+      let outcome = try stage.finish(nginx.port)
+      #expect(outcome.status == 0 && !outcome.output.contains("\"downloaded\"") && outcome.output.contains("\"present\""))
+      #expect(nginx.accessLog.dropFirst(before).allSatisfy { $0.contains("checklist.chk") })
+      // A finished file that was damaged since is replaced.
+      let file = try FileHandle(forUpdating: URL(filePath: stage.final))
+      try file.write(contentsOf: Data("xx".utf8))
+      try file.close()
+      #expect(try stage.finish(nginx.port).status == 0)
+      #expect(try stage.isRight())
+    }
+  }
+}

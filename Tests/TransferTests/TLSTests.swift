@@ -1,0 +1,83 @@
+import Foundation
+import TestSupport
+import Testing
+import Transfer
+
+/// Certificates made on the spot by openssl, served by nginx.
+@Suite(.serialized) struct TLSTests {
+  enum Certificate: String, CaseIterable {
+    case good, wrongName, expired
+  }
+
+  /// Makes an authority and a certificate for localhost (or not) that it signs.
+  private func make(_ kind: Certificate, in folder: String) throws -> (certificate: String, key: String) {
+    let name = kind == .wrongName ? "elsewhere.example" : "localhost"
+    let days = kind == .expired ? "-not_before 20200101000000Z -not_after 20200102000000Z" : "-days 2"
+    let script = """
+      set -e
+      [ -f ca.pem ] || openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=drover-test -addext basicConstraints=critical,CA:TRUE
+      openssl req -newkey rsa:2048 -nodes -keyout \(kind).key -out \(kind).csr -subj /CN=\(name)
+      printf 'subjectAltName=DNS:\(name)\\n' > \(kind).ext
+      if [ \(kind) = expired ]; then
+        : > index.txt; echo 01 > serial
+        printf '[ca]\\ndefault_ca=d\\n[d]\\ndatabase=index.txt\\nserial=serial\\nnew_certs_dir=.\\ndefault_md=sha256\\npolicy=p\\n[p]\\ncommonName=supplied\\n' > ca.cnf
+        openssl ca -batch -config ca.cnf -cert ca.pem -keyfile ca.key -in \(kind).csr -out \(kind).pem -startdate 20200101000000Z -enddate 20200102000000Z -extfile \(kind).ext -notext
+      else
+        openssl x509 -req -in \(kind).csr -CA ca.pem -CAkey ca.key -CAcreateserial -out \(kind).pem \(days) -extfile \(kind).ext
+      fi
+      """
+    let outcome = try run("/bin/bash", ["-c", script], in: folder)
+    guard outcome.status == 0 else { throw Nginx.Failed(description: outcome.errors) }
+    return ("\(folder)/\(kind).pem", "\(folder)/\(kind).key")
+  }
+
+  private func download(_ folder: String, _ port: UInt16, authorities: String?) throws -> Outcome {
+    try """
+      {"id":"m","files":[{"path":"f/a.pth"}]}
+      """.write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
+    let more = authorities.map { ["--cacert", $0] } ?? []
+    return try run(
+      droverPath, ["download", "--manifest", folder + "/m.json", "--output", folder + "/out", "--yes", "--retries", "1"] + more,
+      environment: ["DROVER_URL": "https://localhost:\(port)/*"])
+  }
+
+  @Test(.needs(.nginx), arguments: [
+    (Certificate.good, true, 0, ""), (.good, false, 69, "authority is unknown"), (.wrongName, true, 69, "another name"), (.expired, true, 69, "has expired"),
+  ])
+  func certificatesAreChecked(kind: Certificate, isTrusted: Bool, status: Int, words: String) throws {
+    try withTemporaryFolder { folder in
+      let www = folder + "/www"
+      try FileManager.default.createDirectory(atPath: www + "/f", withIntermediateDirectories: true)
+      let content = Wares.shared.contents["f/a.pth"] ?? []
+      try Data(content).write(to: URL(filePath: www + "/f/a.pth"))
+      let nginx = try Nginx(root: www, tls: try make(kind, in: folder))
+      defer { nginx.stop() }
+      let outcome = try download(folder, nginx.port, authorities: isTrusted ? folder + "/ca.pem" : nil)
+      #expect(outcome.status == Int32(status), "\(outcome.errors)")
+      #expect(words.isEmpty || outcome.errors.contains(words), "\(outcome.errors)")
+      let arrived = FileManager.default.contents(atPath: folder + "/out/f/a.pth")
+      #expect(status == 0 ? arrived == Data(content) : arrived == nil)
+    }
+  }
+
+  @Test func certificatesThatAreNoneAreNamed() throws {
+    try withTemporaryFolder { folder in
+      let outcome = try download(folder, try freePort(), authorities: folder + "/nothing.pem")
+      #expect(outcome.status == 66 && outcome.errors.contains("nothing.pem"), "\(outcome.errors)")
+    }
+  }
+
+  /// From https never down to http, wherever a server points.
+  @Test(.needs(.nginx)) func aRedirectDownToHTTPIsRefused() throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.createDirectory(atPath: folder + "/www", withIntermediateDirectories: true)
+      let plain = try Nginx(root: folder + "/www")
+      defer { plain.stop() }
+      let nginx = try Nginx(root: folder + "/www", tls: try make(.good, in: folder), directives: "return 302 http://127.0.0.1:\(plain.port)/f/a.pth;")
+      defer { nginx.stop() }
+      let outcome = try download(folder, nginx.port, authorities: folder + "/ca.pem")
+      #expect(outcome.status == 69 && outcome.errors.contains("from https down to http"), "\(outcome.errors)")
+      #expect(plain.accessLog.isEmpty)
+    }
+  }
+}
