@@ -10,7 +10,8 @@ enum EngineMessage: Sendable {
   case prepared(file: Int, Preparation)
   /// Hash and bytes have met at the end.
   case whole(file: Int)
-  case committed(file: Int, TransferError?)
+  /// `wasThere`: the same content had its final name before.
+  case committed(file: Int, wasThere: Bool, TransferError?)
   case newLink(SignedLink?)
 }
 
@@ -73,15 +74,8 @@ final class Engine {
     let parts = files.map(\.part)
     let mailbox = download.mailbox
     hashing = Crew(threads: max(1, min(4, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))), pause: 0.005) {
-      let buffer = HashBuffer()
-      return {
-        var worked = false
-        for (index, part) in parts.enumerated() where part.hashSome(buffer.bytes) {
-          worked = true
-          if part.isWhole { mailbox.post(.whole(file: index)) }
-        }
-        return worked
-      }
+      let hasher = PrefixHasher(parts, mailbox)
+      return { hasher.work() }
     }
     keeping = Crew(threads: 1, pause: 0.1) {
       {
@@ -93,12 +87,6 @@ final class Engine {
   }
 
   private static let isInitialized = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
-
-  private final class HashBuffer {
-    // Small enough to stay in a core's cache between reading and hashing.
-    let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 << 10, alignment: 4096)
-    deinit { bytes.deallocate() }
-  }
 
   private static func isSafe(_ path: String) -> Bool {
     !path.isEmpty && !path.hasPrefix("/") && !path.utf8.contains(0)
@@ -300,8 +288,9 @@ final class Engine {
     case .wake: break
     case .prepared(let index, let preparation): prepared(files[index], preparation)
     case .whole(let index): settle(files[index])
-    case .committed(let index, let error):
-      if let error { fail(files[index], error, isFatal: true) } else { finish(files[index], files[index].before > 0 ? .resumed : .downloaded) }
+    case .committed(let index, let wasThere, let error):
+      let file = files[index]
+      if let error { fail(file, error, isFatal: true) } else { finish(file, wasThere ? .present : file.before > 0 ? .resumed : .downloaded) }
     case .newLink(let new):
       isAsking = false
       guard let new else { return }
@@ -348,8 +337,9 @@ final class Engine {
     let (part, index, mailbox, isChecklist) = (file.part, file.index, mailbox, file.isChecklist)
     keeping.submit {
       var failure: TransferError?
-      do throws(TransferError) { if isChecklist, part.isSameAsFinished { _ = part.discard(keeping: false) } else { try part.commit() } } catch { failure = error }
-      mailbox.post(.committed(file: index, failure))
+      let wasThere = isChecklist && part.isSameAsFinished
+      if wasThere { _ = part.discard(keeping: false) } else { do throws(TransferError) { try part.commit() } catch { failure = error } }
+      mailbox.post(.committed(file: index, wasThere: wasThere, failure))
     }
   }
 

@@ -107,32 +107,31 @@ final class PartialFile: Sendable {
 
   // MARK: Hashing
 
-  /// Hashes a little of what is there and isn't hashed yet.
-  /// - Returns: whether there was something to do.
-  func hashSome(_ buffer: UnsafeMutableRawBufferPointer) -> Bool {
-    struct Job { var generation: Int, descriptor: Int32, hash: PrefixHash, end: Int }
-    let job = state.withLock { state -> Job? in
+  /// A file's hash while a thread has it.
+  struct HashingTurn {
+    let generation: Int
+    let descriptor: Int32
+    var hash: PrefixHash
+    /// Where what is there ends.
+    let end: Int
+  }
+
+  /// Takes the hash, if there is enough to read for it: `worth` bytes, or the file's last ones.
+  func takeHash(worth: Int) -> HashingTurn? {
+    state.withLock { state in
       let end = state.written.prefixEnd
-      guard !state.isHashing, end > state.hash.position else { return nil }
+      guard !state.isHashing, end > state.hash.position, end - state.hash.position >= worth || end == state.length else { return nil }
       state.isHashing = true
-      return Job(generation: state.generation, descriptor: state.descriptor, hash: state.hash, end: end)
+      return HashingTurn(generation: state.generation, descriptor: state.descriptor, hash: state.hash, end: end)
     }
-    guard var job else { return false }
-    let stop = min(job.end, job.hash.position + 8 * buffer.count)
-    while job.hash.position < stop {
-      let room = min(buffer.count, stop - job.hash.position, job.hash.room)
-      let count = pread(job.descriptor, buffer.baseAddress, room, off_t(job.hash.position))
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { break }
-      job.hash.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-    }
-    let moved = state.withLock { state in
+  }
+
+  /// Gives the hash back.
+  func returnHash(_ turn: HashingTurn) {
+    state.withLock { state in
       state.isHashing = false
-      guard state.generation == job.generation, job.hash.position > state.hash.position else { return false }
-      state.hash = job.hash
-      return true
+      if state.generation == turn.generation { state.hash = turn.hash }
     }
-    return moved
   }
 
   /// Whether every byte is here and hashed.

@@ -49,8 +49,21 @@ package struct PrefixHash: Equatable, Sendable {
   package mutating func take(_ bytes: UnsafeRawBufferPointer) {
     precondition(bytes.count <= room)
     md5.update(bytes)
-    if position % Self.markInterval == 0, position > 0 { marks += md5.state.prefix(Self.markBytes) }
+    mark()
   }
+
+  /// Hashes for each file the bytes that follow; at most `room` of each. Several at once take little longer than one.
+  static func take(_ hashes: inout [PrefixHash], _ chunks: [UnsafeRawBufferPointer]) {
+    precondition(zip(hashes, chunks).allSatisfy { $0.room >= $1.count })
+    var md5s = hashes.map(\.md5)
+    MD5.update(&md5s, with: chunks)
+    for (index, md5) in md5s.enumerated() {
+      hashes[index].md5 = md5
+      hashes[index].mark()
+    }
+  }
+
+  private mutating func mark() { if position % Self.markInterval == 0, position > 0 { marks += md5.state.prefix(Self.markBytes) } }
 
   package static func == (a: PrefixHash, b: PrefixHash) -> Bool { a.state == b.state && a.marks == b.marks }
 }
