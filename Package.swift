@@ -69,6 +69,7 @@ let package = Package(
     tests("CheckpointTests", ["Checkpoint"]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
+    tests("PeerTests", []),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu17
