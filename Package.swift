@@ -74,3 +74,10 @@ let package = Package(
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu17
 )
+
+// Tests/Fuzz/run builds this with -sanitize=fuzzer; elsewhere it would have no main.
+if Context.environment["DROVER_FUZZ"] == "build" {
+  package.targets.append(
+    .executableTarget(
+      name: "drover-fuzz", dependencies: ["Checkpoint", "Integrity", "Tokenization", system], path: "Tests/Fuzz", exclude: ["run", "seeds.py"]))
+}

@@ -1,0 +1,68 @@
+"""Writes a folder of small valid files for each parser that Tests/Fuzz/run fuzzes."""
+import json, os, shutil, sys
+import gguf, numpy as np, torch
+from safetensors.torch import save_file
+
+out = sys.argv[1]
+root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+demo = f"{root}/Sources/CDemoModel/model"
+
+
+def seed(parser, name):
+    os.makedirs(f"{out}/{parser}", exist_ok=True)
+    return f"{out}/{parser}/{name}"
+
+
+torch.manual_seed(1)
+dim, hidden, vocab, kv = 8, 16, 16, 4
+p = "layers.0."
+model = {
+    "tok_embeddings.weight": torch.randn(vocab, dim), "norm.weight": torch.ones(dim), "output.weight": torch.randn(vocab, dim),
+    p + "attention.wq.weight": torch.randn(dim, dim), p + "attention.wk.weight": torch.randn(kv, dim), p + "attention.wv.weight": torch.randn(kv, dim),
+    p + "attention.wo.weight": torch.randn(dim, dim), p + "feed_forward.w1.weight": torch.randn(hidden, dim),
+    p + "feed_forward.w2.weight": torch.randn(dim, hidden), p + "feed_forward.w3.weight": torch.randn(hidden, dim),
+    p + "attention_norm.weight": torch.ones(dim), p + "ffn_norm.weight": torch.ones(dim), "rope.freqs": torch.ones(2),
+}
+half = {k: v.to(torch.bfloat16) for k, v in model.items()}
+torch.save(model, seed("pth", "f32"))
+torch.save(half, seed("pth", "bf16"))
+shared = dict(half)
+shared["output.weight"] = shared["tok_embeddings.weight"]
+shared[p + "attention.wo.weight"] = shared[p + "attention.wo.weight"].t()
+torch.save(shared, seed("pth", "views"))
+save_file(model, seed("safetensors", "f32"))
+save_file(half, seed("safetensors", "bf16"))
+
+writer = gguf.GGUFWriter(seed("gguf", "f32"), "llama")
+writer.add_block_count(1), writer.add_context_length(64), writer.add_embedding_length(dim), writer.add_feed_forward_length(hidden)
+writer.add_head_count(2), writer.add_head_count_kv(1), writer.add_layer_norm_rms_eps(1e-5), writer.add_vocab_size(vocab)
+writer.add_tokenizer_model("gpt2"), writer.add_tokenizer_pre("smollm"), writer.add_token_list([chr(97 + i) for i in range(15)] + ["ab"])
+writer.add_token_types([1] * 16), writer.add_token_merges(["a b"]), writer.add_eos_token_id(1)
+names = {"tok_embeddings": "token_embd", "norm": "output_norm", "output": "output", "attention.wq": "attn_q", "attention.wk": "attn_k", "attention.wv": "attn_v",
+         "attention.wo": "attn_output", "feed_forward.w1": "ffn_gate", "feed_forward.w2": "ffn_down", "feed_forward.w3": "ffn_up", "attention_norm": "attn_norm", "ffn_norm": "ffn_norm"}
+for name, tensor in model.items():
+    if name == "rope.freqs":
+        continue
+    stem = name.removesuffix(".weight")
+    writer.add_tensor("blk.0." + names[stem.removeprefix(p)] + ".weight" if stem.startswith(p) else names[stem] + ".weight", tensor.numpy())
+writer.write_header_to_file(), writer.write_kv_data_to_file(), writer.write_tensors_to_file(), writer.close()
+
+json.dump({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
+           "intermediate_size": 16, "vocab_size": 16, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": False,
+           "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}}, open(seed("hf", "config"), "w"))
+shutil.copy(f"{demo}/params.json", seed("params", "demo"))
+json.dump({"dim": 2048, "ffn_dim_multiplier": 1.5, "multiple_of": 256, "n_heads": 32, "n_kv_heads": 8, "n_layers": 16, "norm_eps": 1e-05, "rope_theta": 5e5,
+           "use_scaled_rope": True, "vocab_size": 128256}, open(seed("params", "llama3"), "w"))
+
+shutil.copy(f"{demo}/tokenizer.model", seed("tokenizer", "sentencepiece"))
+with open(seed("tokenizer", "tiktoken"), "w") as f:
+    f.writelines(f"{__import__('base64').b64encode(bytes([i])).decode()} {i}\n" for i in range(256))
+from tokenizers import Tokenizer, models, pre_tokenizers, decoders
+alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+bpe = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet + ["ab"])}, merges=[("a", "b")]))
+bpe.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+bpe.decoder = decoders.ByteLevel()
+bpe.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+bpe.save(seed("tokenizerJSON", "bytelevel"))
+shutil.copy(f"{demo}/checklist.chk", seed("checklist", "md5sum"))
+open(seed("checklist", "bsd"), "w").write("MD5 (a b) = d41d8cd98f00b204e9800998ecf8427e\r\n\\d41d8cd98f00b204e9800998ecf8427e *./a\\nb\r\n")
