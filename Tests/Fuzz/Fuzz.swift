@@ -10,37 +10,31 @@ import Tokenization
 private enum Target: String {
   case pth, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist
 
-  /// The files around the fuzzed one that make a whole checkpoint.
-  private static let tinyParams =
-    #"{"dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "multiple_of": 8, "norm_eps": 1e-5, "vocab_size": 16}"#
+  /// The one file that is fuzzed; what must lie beside it comes from the seeds' `around` folder.
+  var fuzzed: String {
+    switch self {
+    case .pth: "consolidated.00.pth"
+    case .safetensors: "consolidated.00.safetensors"
+    case .gguf: "model.gguf"
+    case .hf: "config.json"
+    case .params: "params.json"
+    case .tokenizer: "tokenizer.model"
+    case .tokenizerJSON: "tokenizer.json"
+    case .checklist: "checklist.chk"
+    }
+  }
 
   func run(_ bytes: UnsafeRawBufferPointer, in folder: String) throws {
-    func write(_ name: String) throws -> FilePath {
-      let path = folder + "/" + name
-      try Data(bytes).write(to: URL(filePath: path))
-      return FilePath(path)
-    }
+    let path = FilePath(folder + "/" + fuzzed)
+    try Data(bytes).write(to: URL(filePath: path.string))
     switch self {
-    case .pth:
-      _ = try write("consolidated.00.pth")
-      try Data(Self.tinyParams.utf8).write(to: URL(filePath: folder + "/params.json"))
-      try check(Checkpoint.open(at: FilePath(folder)))
-    case .safetensors:
-      _ = try write("consolidated.00.safetensors")
-      try Data(Self.tinyParams.utf8).write(to: URL(filePath: folder + "/params.json"))
-      try check(Checkpoint.open(at: FilePath(folder)))
-    case .params:
-      // Weights that agree with no description but the demo model's: what is stated must still be read, and refused.
-      try Data(contentsOf: URL(filePath: "Sources/CDemoModel/model/consolidated.00.pth")).write(to: URL(filePath: folder + "/consolidated.00.pth"))
-      _ = try write("params.json")
-      try check(Checkpoint.open(at: FilePath(folder)))
-    case .hf:
-      _ = try write("config.json")
-      try check(Checkpoint.open(at: FilePath(folder)))
-    case .gguf: try check(Checkpoint.open(at: write("model.gguf")))
-    case .tokenizer: roundTrip(try Vocabulary.load(write("tokenizer.model")))
-    case .tokenizerJSON: roundTrip(try Vocabulary.load(write("tokenizer.json")))
-    case .checklist: _ = try Checklist(parsing: Array(bytes), path: "checklist.chk")
+    case .pth, .safetensors, .params, .hf: try check(Checkpoint.open(at: FilePath(folder)))
+    case .gguf:
+      let checkpoint = try Checkpoint.open(at: path)
+      check(checkpoint)
+      if let vocabulary = try checkpoint.vocabulary() { roundTrip(vocabulary) }
+    case .tokenizer, .tokenizerJSON: roundTrip(try Vocabulary.load(path))
+    case .checklist: _ = try Checklist(parsing: Array(bytes), path: path)
     }
   }
 
@@ -70,7 +64,12 @@ private enum Target: String {
 private let target = ProcessInfo.processInfo.environment["DROVER_FUZZ"].flatMap(Target.init)
 private let folder: String = {
   let folder = "/dev/shm/drover-fuzz-\(getpid())"
-  try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  let around = ".build-fuzz/seeds/around/\(target?.rawValue ?? "")"
+  if FileManager.default.fileExists(atPath: around) {
+    try? FileManager.default.copyItem(atPath: around, toPath: folder)
+  } else {
+    try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+  }
   return folder
 }()
 

@@ -30,6 +30,16 @@ shared = dict(half)
 shared["output.weight"] = shared["tok_embeddings.weight"]
 shared[p + "attention.wo.weight"] = shared[p + "attention.wo.weight"].t()
 torch.save(shared, seed("pth", "views"))
+PARAMS = {"dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "multiple_of": 8, "norm_eps": 1e-5, "vocab_size": 16}
+for parser in ["pth", "safetensors"]:
+    json.dump(PARAMS, open(seed(f"around/{parser}", "params.json"), "w"))
+json.dump(PARAMS, open(seed("params", "tiny"), "w"))
+torch.save(half, seed("around/params", "consolidated.00.pth"))
+hf = {"tok_embeddings": "model.embed_tokens", "norm": "model.norm", "output": "lm_head", "attention.wq": "self_attn.q_proj", "attention.wk": "self_attn.k_proj",
+      "attention.wv": "self_attn.v_proj", "attention.wo": "self_attn.o_proj", "feed_forward.w1": "mlp.gate_proj", "feed_forward.w2": "mlp.down_proj",
+      "feed_forward.w3": "mlp.up_proj", "attention_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm"}
+save_file({("model." + p + hf[k.removeprefix(p).removesuffix(".weight")] if k.startswith(p) else hf[k.removesuffix(".weight")]) + ".weight": v
+           for k, v in half.items() if k != "rope.freqs"}, seed("around/hf", "model.safetensors"))
 save_file(model, seed("safetensors", "f32"))
 save_file(half, seed("safetensors", "bf16"))
 
