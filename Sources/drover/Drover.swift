@@ -12,7 +12,7 @@ struct Drover: AsyncParsableCommand {
       CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self, DownloadCommand.self]),
       CommandGroup(name: "Proving", subcommands: [VerifyCommand.self, FingerprintCommand.self]),
       CommandGroup(name: "Checkpoints", subcommands: [InspectCommand.self, ReshardCommand.self]),
-      CommandGroup(name: "Running", subcommands: [CompleteCommand.self, ChatCommand.self, BenchCommand.self]),
+      CommandGroup(name: "Running", subcommands: [CompleteCommand.self, ChatCommand.self, BenchCommand.self, DemoCommand.self]),
     ])
 
   static func main() async {

@@ -44,7 +44,7 @@ struct DemoRoad {
   // MARK: Steps
 
   private func download() async throws -> String {
-    let server = DemoServer()
+    let server = try DemoServer()
     try await server.start()
     let total = DemoServer.files.reduce(0) { $0 + $1.bytes.count }
     // Enough for the first shard and half of the second.
@@ -61,7 +61,7 @@ struct DemoRoad {
         switch event {
         case .finished(let file, let status):
           let name = DemoServer.files[file].name
-          Console.outputLine("  \(style("✓", .green)) \(name)  \(style("\(status.rawValue), MD5 agrees", .dim))")
+          Console.outputLine("  \(style("✓", .green)) \(name)  \(style("\(name.hasSuffix(".chk") ? status.rawValue : "\(status.rawValue), MD5 agrees")", .dim))")
         default: break
         }
       },
@@ -70,9 +70,14 @@ struct DemoRoad {
         Console.outputLine("  \(style("!", .yellow)) the link has ended; a second one goes on from the same byte")
         return try? SignedLink.examine(second).link
       })
-    let result = await Result { try await download.run() }
+    let report: TransferReport
+    do {
+      report = try await download.run()
+    } catch {
+      await server.stop()
+      throw error
+    }
     await server.stop()
-    let report = try result.get()
     return "\(report.files.count) files, \(Format.bytes(report.files.reduce(0) { $0 + $1.bytes })), over \(links.withLock { $0 }) links"
   }
 
