@@ -419,7 +419,8 @@ final class Engine {
     for connection in connections where connection.ending == nil && now - connection.lastByte > request.stallSeconds { connection.ending = .stalled }
     for connection in connections where connection.ending == .stalled || connection.ending == .superseded { ended(connection, CURLE_OK) }
     for file in files where file.stage == .fetching || file.stage == .verifying {
-      let (written, length) = file.part.state.withLock { ($0.written.total, $0.length) }
+      let (written, length, failure) = file.part.state.withLock { ($0.written.total, $0.length, $0.failure) }
+      if failure != 0 { fail(file, .disk(path: file.request.path, errno: failure), isFatal: true) }
       guard reported.updateValue(written, forKey: file.index) != written else { continue }
       download.observe(.progress(file: file.index, done: written, total: length, before: file.before))
     }

@@ -27,6 +27,8 @@ final class PartialFile: Sendable {
     var written = RangeSet<Int>()
     var hash = PrefixHash()
     var isHashing = false
+    /// `errno` of a sync or a read that failed. Linux tells of a failed write-back once: after it no later sync may be believed.
+    var failure: Int32 = 0
     /// Whether something changed since the last journal.
     var isDirty = false
     /// When the journal was last written, on the steady clock.
@@ -120,7 +122,7 @@ final class PartialFile: Sendable {
   func takeHash(worth: Int) -> HashingTurn? {
     state.withLock { state in
       let end = state.written.prefixEnd
-      guard !state.isHashing, end > state.hash.position, end - state.hash.position >= worth || end == state.length else { return nil }
+      guard !state.isHashing, state.failure == 0, end > state.hash.position, end - state.hash.position >= worth || end == state.length else { return nil }
       state.isHashing = true
       return HashingTurn(generation: state.generation, descriptor: state.descriptor, hash: state.hash, end: end)
     }
@@ -152,7 +154,9 @@ final class PartialFile: Sendable {
       state.isDirty = false
       return state
     }
-    guard let snapshot, let length = snapshot.length, fdatasync(snapshot.descriptor) == 0, let identity = identity(of: snapshot.descriptor) else { return }
+    guard let snapshot, snapshot.failure == 0, let length = snapshot.length else { return }
+    guard fdatasync(snapshot.descriptor) == 0 else { return noteFailure(errno) }
+    guard let identity = identity(of: snapshot.descriptor) else { return }
     // A hash that is being taken back by a fresh start must not outlive it.
     guard state.withLock({ $0.generation == snapshot.generation }) else { return }
     let journal = Journal(
@@ -163,6 +167,13 @@ final class PartialFile: Sendable {
     state.withLock { $0.journaled = steadySeconds() }
   }
 
+  /// - Parameter generation: of the content that it is about; a fresh start leaves it behind.
+  func noteFailure(_ code: Int32, generation: Int? = nil) {
+    state.withLock { state in
+      if generation ?? state.generation == state.generation { state.failure = code == 0 ? EIO : code }
+    }
+  }
+
   func identity(of descriptor: Int32) -> Journal.Identity? {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { return nil }
@@ -171,7 +182,8 @@ final class PartialFile: Sendable {
 
   /// Gives the whole, verified file its final name, after a sync.
   func commit() throws(TransferError) {
-    let (descriptor, length) = state.withLock { ($0.descriptor, $0.length ?? 0) }
+    let (descriptor, length, failure) = state.withLock { ($0.descriptor, $0.length ?? 0, $0.failure) }
+    guard failure == 0 else { throw .disk(path: name, errno: failure) }
     var status = stat()
     guard fstat(descriptor, &status) == 0, Int(status.st_size) == length || ftruncate(descriptor, off_t(length)) == 0, fsync(descriptor) == 0,
       rename(partPath, path) == 0

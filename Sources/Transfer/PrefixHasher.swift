@@ -32,7 +32,7 @@ final class PrefixHasher {
     var hashes = turns.map(\.turn.hash)
     // A few rounds before the others hear of it: the lock and the look around are worth more than one chunk.
     for _ in 0..<8 {
-      let chunks = turns.indices.map { read(turns[$0].turn, at: hashes[$0], lane: $0) }
+      let chunks = turns.indices.map { read(turns[$0].turn, of: turns[$0].index, at: hashes[$0], lane: $0) }
       if chunks.allSatisfy(\.isEmpty) { break }
       PrefixHash.take(&hashes, chunks)
     }
@@ -45,12 +45,14 @@ final class PrefixHasher {
     return true
   }
 
-  private func read(_ turn: PartialFile.HashingTurn, at hash: PrefixHash, lane: Int) -> UnsafeRawBufferPointer {
+  private func read(_ turn: PartialFile.HashingTurn, of index: Int, at hash: PrefixHash, lane: Int) -> UnsafeRawBufferPointer {
     let buffer = UnsafeMutableRawBufferPointer(rebasing: memory[lane * Self.stride..<lane * Self.stride + Self.chunkBytes])
     let room = min(buffer.count, turn.end - hash.position, hash.room)
     guard room > 0 else { return UnsafeRawBufferPointer(rebasing: buffer[..<0]) }
     var count = pread(turn.descriptor, buffer.baseAddress, room, off_t(hash.position))
     while count < 0, errno == EINTR { count = pread(turn.descriptor, buffer.baseAddress, room, off_t(hash.position)) }
+    // What was written must be there to be read.
+    if count <= 0 { parts[index].noteFailure(count < 0 ? errno : EIO, generation: turn.generation) }
     return UnsafeRawBufferPointer(rebasing: buffer[..<max(0, count)])
   }
 }

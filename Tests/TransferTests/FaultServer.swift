@@ -8,6 +8,8 @@ final class FaultServer: Sendable {
   struct Request: Sendable {
     /// Without the leading slash and the query.
     var path: String
+    /// What follows the question mark.
+    var query = ""
     /// What the `Range` field asks for; nil without one.
     var range: Range<Int>?
     /// How many requests for the same path came before.
@@ -80,7 +82,7 @@ final class FaultServer: Sendable {
         let ends = line.dropFirst("range: bytes=".count).split(separator: "-").compactMap { Int($0) }
         return ends.count == 2 ? ends[0]..<ends[1] + 1 : nil
       }
-      for step in respond(Request(path: path, range: range, turn: turn, count: count)) {
+      for step in respond(Request(path: path, query: String(target.drop { $0 != "?" }.dropFirst()), range: range, turn: turn, count: count)) {
         switch step {
         case .send(let bytes):
           guard Self.send(connection, bytes) else { return }

@@ -316,6 +316,32 @@ func gzip(_ bytes: [UInt8]) -> [UInt8]? {
     }
   }
 
+  /// The link ends in mid-file; with another one the download goes on from the same byte, in the same run.
+  @Test func aNewLinkGoesOnWhereTheOldOneEnded() async throws {
+    let folder = NSTemporaryDirectory() + "drover-fault-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let contents = Wares.shared.contents
+    let server = try FaultServer { request in
+      if isBody(request), !request.query.contains("second") {
+        return request.turn == 1 ? part(request, contents[request.path]) { $0 / 2 }.map { [.send($0), .close] } ?? [.close] : FaultServer.status(403)
+      }
+      return FaultServer.good(request, contents[request.path])
+    }
+    defer { server.stop() }
+    let second = try Self.link(server.port, signature: "second")
+    let asked = Said()
+    let download = Download(Self.request(folder, connections: 1), link: try Self.link(server.port), newLink: { error in
+      asked.add(kind(error))
+      return kind(error) == "refused" ? second : nil
+    })
+    _ = try await download.run()
+    #expect(asked.all == "refused")
+    try Self.expectAll(in: folder)
+    // No byte twice: what was sent is the files and a few heads.
+    let needed = contents.values.reduce(0) { $0 + $1.count }
+    #expect(server.bytesSent < needed + 10_000)
+  }
+
   @Test func connectionRefused() async throws {
     let folder = NSTemporaryDirectory() + "drover-fault-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: folder) }
