@@ -80,7 +80,7 @@ final class Engine {
     keeping = Crew(threads: 1, pause: 0.1) {
       {
         let now = steadySeconds()
-        for part in parts where part.state.withLock({ $0.isDirty && now - $0.journaled >= 1 }) { part.keep(closing: false) }
+        for part in parts where part.state.withLock({ $0.isDirty && now - $0.journaled >= $0.journalPause }) { part.keep(closing: false) }
         return false
       }
     }

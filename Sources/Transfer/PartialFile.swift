@@ -33,6 +33,8 @@ final class PartialFile: Sendable {
     var isDirty = false
     /// When the journal was last written, on the steady clock.
     var journaled = 0.0
+    /// Seconds between two journals: at most one, and less where syncing is quick.
+    var journalPause = 0.2
   }
 
   let state = Mutex(State())
@@ -62,7 +64,7 @@ final class PartialFile: Sendable {
 
   /// Forgets all content.
   func startAfresh() throws(TransferError) {
-    unlink(journalPath)
+    removeJournal()
     let failure = state.withLock { state -> Int32 in
       state.generation += 1
       state.written = RangeSet()
@@ -154,6 +156,7 @@ final class PartialFile: Sendable {
       state.isDirty = false
       return state
     }
+    let started = steadySeconds()
     guard let snapshot, snapshot.failure == 0, let length = snapshot.length else { return }
     guard fdatasync(snapshot.descriptor) == 0 else { return noteFailure(errno) }
     guard let identity = identity(of: snapshot.descriptor) else { return }
@@ -164,7 +167,10 @@ final class PartialFile: Sendable {
       identity: identity, isClosed: closing)
     guard let bytes = try? journal.encoded() else { return }
     _ = AtomicFile.replace(journalPath, with: bytes)
-    state.withLock { $0.journaled = steadySeconds() }
+    state.withLock { state in
+      state.journaled = steadySeconds()
+      state.journalPause = min(1, max(0.2, 5 * (state.journaled - started)))
+    }
   }
 
   /// - Parameter generation: of the content that it is about; a fresh start leaves it behind.
@@ -188,7 +194,7 @@ final class PartialFile: Sendable {
     guard fstat(descriptor, &status) == 0, Int(status.st_size) == length || ftruncate(descriptor, off_t(length)) == 0, fsync(descriptor) == 0,
       rename(partPath, path) == 0
     else { throw .disk(path: name, errno: errno) }
-    unlink(journalPath)
+    removeJournal()
     guard AtomicFile.syncFolder(of: path) else { throw .disk(path: name, errno: errno) }
     closeDescriptor()
   }
@@ -196,7 +202,7 @@ final class PartialFile: Sendable {
   /// Removes what is here, or moves it aside.
   /// - Returns: where it was moved.
   func discard(keeping: Bool) -> String? {
-    unlink(journalPath)
+    removeJournal()
     defer { closeDescriptor() }
     let aside = path + ".corrupt"
     if keeping, rename(partPath, aside) == 0 { return aside }
@@ -224,6 +230,12 @@ final class PartialFile: Sendable {
     if isEmpty { unlink(partPath) }
   }
 
+  /// The one that a killed drover was about to put in its place too.
+  private func removeJournal() {
+    unlink(journalPath)
+    unlink(AtomicFile.temporary(for: journalPath))
+  }
+
   func closeDescriptor() {
     state.withLock { state in
       if state.descriptor >= 0 { close(state.descriptor) }
@@ -234,9 +246,11 @@ final class PartialFile: Sendable {
 
 /// Files that are there whole or not at all.
 enum AtomicFile {
+  static func temporary(for path: String) -> String { path + ".new" }
+
   /// - Returns: whether it was done; if not, what was there before is there still.
   static func replace(_ path: String, with bytes: [UInt8]) -> Bool {
-    let temporary = path + ".new"
+    let temporary = temporary(for: path)
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666)
     guard descriptor >= 0 else { return false }
     var rest = bytes[...]
