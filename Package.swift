@@ -66,7 +66,7 @@ let package = Package(
     tests("IntegrityTests", ["Integrity"]),
     tests("TransferTests", ["Transfer", "Integrity"]),
     tests("TokenizationTests", ["Tokenization", system]),
-    tests("CheckpointTests", ["Checkpoint"]),
+    tests("CheckpointTests", ["Checkpoint", "Integrity", "Tokenization", system]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
     tests("PeerTests", []),

@@ -1,0 +1,83 @@
+import Checkpoint
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Valid files, damaged at random: they open or are refused, and nothing traps. The seeds are fixed, so a failure can be repeated.
+@Suite struct FuzzTests {
+  /// Opens damaged copies, and where they open goes on to plan and write.
+  private func fuzz(_ original: [UInt8], name: String, rounds: Int) throws {
+    try withTemporaryFolder { folder in
+      let params = #"{"dim": 8, "n_heads": 4, "n_layers": 1, "multiple_of": 16, "norm_eps": 1e-5, "vocab_size": 32}"#
+      try params.write(toFile: folder + "/params.json", atomically: false, encoding: .utf8)
+      let path = FilePath("\(folder)/\(name)")
+      var random = Splitmix(seed: 20_260_101)
+      var refused = 0
+      for _ in 0..<rounds {
+        try Data(mutated(original, &random)).write(to: URL(filePath: path.string))
+        do {
+          let checkpoint = try Checkpoint.open(at: path)
+          _ = try checkpoint.vocabulary()
+          let plan = try ReshardPlan(checkpoint, .init(modelParallel: 2, dtype: .f32))
+          if plan.byteCount < 1 << 20 { _ = try plan.write(to: FilePath(folder + "/out"), .init(replacing: true, digests: [], threads: 1)) }
+        } catch {
+          refused += 1
+        }
+      }
+      #expect(refused > rounds / 10)
+    }
+  }
+
+  private static let shapes: [(String, [Int])] = [
+    ("tok_embeddings.weight", [32, 8]), ("norm.weight", [8]), ("output.weight", [32, 8]), ("layers.0.attention.wq.weight", [8, 8]),
+    ("layers.0.attention.wk.weight", [8, 8]), ("layers.0.attention.wv.weight", [8, 8]), ("layers.0.attention.wo.weight", [8, 8]),
+    ("layers.0.feed_forward.w1.weight", [16, 8]), ("layers.0.feed_forward.w2.weight", [8, 16]), ("layers.0.feed_forward.w3.weight", [16, 8]),
+    ("layers.0.attention_norm.weight", [8]), ("layers.0.ffn_norm.weight", [8]),
+  ]
+
+  private static let pth: [UInt8] = {
+    let tensors = shapes.map { name, shape in
+      (name, Pickle.tensor(shape, shape.count == 1 ? [1] : [shape[1], 1], elements: 256))
+    }
+    return FakeZip(pickle: Pickle.dictionary(tensors), storage: .zeros(1024)).bytes
+  }()
+
+  private static let safetensorsFile: [UInt8] = {
+    var offset = 0
+    let entries = shapes.map { name, shape in
+      let bytes = shape.reduce(4, *)
+      defer { offset += bytes }
+      return #""\#(name)":{"dtype":"F32","shape":\#(shape),"data_offsets":[\#(offset),\#(offset + bytes)]}"#
+    }
+    return safetensors("{\(entries.joined(separator: ","))}", data: offset)
+  }()
+
+  @Test func pth() throws { try fuzz(Self.pth, name: "consolidated.00.pth", rounds: 4000) }
+  @Test func safetensorsHeader() throws { try fuzz(Self.safetensorsFile, name: "consolidated.00.safetensors", rounds: 2000) }
+  @Test func gguf() throws { try fuzz(FakeGGUF().bytes, name: "model.gguf", rounds: 4000) }
+  @Test func params() throws {
+    try withTemporaryFolder { folder in
+      try Data(Self.pth).write(to: URL(filePath: folder + "/consolidated.00.pth"))
+      let original = Array(
+        #"{"dim": 8, "n_heads": 4, "n_kv_heads": 4, "n_layers": 1, "multiple_of": 16, "ffn_dim_multiplier": 1.5, "norm_eps": 1e-5, "vocab_size": 32, "rope_theta": 10000.0, "use_scaled_rope": true}"#
+          .utf8)
+      var random = Splitmix(seed: 7)
+      for _ in 0..<2000 {
+        try Data(mutated(original, &random)).write(to: URL(filePath: folder + "/params.json"))
+        guard let checkpoint = try? Checkpoint.open(at: FilePath(folder)) else { continue }
+        _ = try? ReshardPlan(checkpoint, .init(modelParallel: 2))
+      }
+    }
+  }
+
+  /// Every truncation of every kind of file is refused.
+  @Test func truncations() throws {
+    for (name, bytes) in [("consolidated.00.pth", Self.pth), ("consolidated.00.safetensors", Self.safetensorsFile), ("model.gguf", FakeGGUF(dataBytes: 3424).bytes)] {
+      #expect(try HostileTests.opens(bytes, as: name) == nil, "\(name) is valid")
+      for count in stride(from: 0, to: bytes.count, by: 7) {
+        #expect(try HostileTests.opens(Array(bytes.prefix(count)), as: name) != nil, "\(name) cut to \(count) bytes")
+      }
+    }
+  }
+}

@@ -1,0 +1,286 @@
+import Checkpoint
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Files that lie get an error that says where and why. Nothing runs, nothing traps.
+@Suite struct HostileTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    let name: String
+    let bytes: [UInt8]
+    let reason: CheckpointError.Reason
+    /// Must be in the message.
+    let words: String
+    var testDescription: String { name }
+
+    init(_ name: String, _ bytes: [UInt8], _ words: String) { self.init(name, bytes, .corrupt, words) }
+
+    init(_ name: String, _ bytes: [UInt8], _ reason: CheckpointError.Reason, _ words: String) {
+      self.name = name
+      self.bytes = bytes
+      self.reason = reason
+      self.words = words
+    }
+  }
+
+  static func opens(_ bytes: [UInt8], as name: String) throws -> CheckpointError? {
+    try withTemporaryFolder { folder in
+      let params = #"{"dim": 8, "n_heads": 4, "n_layers": 1, "multiple_of": 16, "norm_eps": 1e-5, "vocab_size": 32}"#
+      try params.write(toFile: folder + "/params.json", atomically: false, encoding: .utf8)
+      try Data(bytes).write(to: URL(filePath: "\(folder)/\(name)"))
+      do {
+        _ = try Checkpoint.open(at: FilePath(name.hasSuffix(".gguf") ? "\(folder)/\(name)" : folder))
+        return nil
+      } catch let error as CheckpointError {
+        return error
+      }
+    }
+  }
+
+  private static func expect(_ test: Case, as name: String) throws {
+    let error = try #require(try opens(test.bytes, as: name), "was opened")
+    #expect(error.reason == test.reason, "\(error)")
+    #expect(error.description.contains(test.words), "\(error)")
+    #expect(error.description.contains(name), "names no file: \(error)")
+    #expect(error.byte != nil, "names no byte: \(error)")
+  }
+
+  // MARK: zip
+
+  static let good = FakeZip(pickle: Pickle.one(Pickle.tensor([16], [1])))
+
+  static func zip(_ change: (inout FakeZip) -> Void) -> [UInt8] {
+    var zip = good
+    change(&zip)
+    return zip.bytes
+  }
+
+  static let zips: [Case] = [
+    Case("empty", [], "no zip directory"),
+    Case("short", [1, 2, 3], "no zip directory"),
+    Case("HTML", Array("<!DOCTYPE html><html>".utf8), "HTML"),
+    Case("legacy torch", [0x80, 0x02, 0x8A, 0x0A] + [UInt8](repeating: 0, count: 100), "before version 1.6"),
+    Case("cut off", Array(good.bytes.prefix(200)), "cut off"),
+    Case("cut within the end", Array(good.bytes.dropLast(1)), "no zip directory"),
+    Case("more behind it", good.bytes + [0], "no zip directory"),
+    Case("count too large", zip { $0.count = 4000 }, "4000 entries"),
+    Case("count too small", zip { $0.count = 2 }, "follow the last entry"),
+    Case("directory beyond the file", zip { $0.directoryOffset = 1 << 30 }, "doesn't fit"),
+    Case("directory larger than the file", zip { $0.directorySize = 0x7FFF_FFFF }, "doesn't fit"),
+    Case("entry larger than the file", zip { $0.entries[1].size = 1 << 30 }, "only"),
+    Case("entry that starts beyond the data", zip { $0.entries[1].offset = 1 << 30 }, "outside"),
+    Case("entry that starts in the directory", zip { $0.entries[1].offset = $0.bytes.count - 40 }, "outside"),
+    Case("entry at the wrong place", zip { $0.entries[1].offset = 3 }, "isn't the start"),
+    Case("sizes that differ", zip { $0.entries[1].packedSize = 63 }, "two sizes"),
+    Case("compressed", zip { $0.entries[1].method = 8 }, .unsupported, "compressed"),
+    Case("encrypted", zip { $0.entries[1].flags = 1 }, .unsupported, "encrypted"),
+    Case("two names", zip { $0.entries[1].localName = "a/data/1" }, "called a/data/1 here"),
+    Case("one name twice", zip { $0.entries.append($0.entries[1]) }, "two entries"),
+    Case("one entry in another", zip { $0.entries[0].size = $0.entries[0].content.data.count + 40 }, "overlap"),
+    Case("zip64 size of 2^63", zip {
+      $0.entries[1].size = 0xFFFF_FFFF
+      $0.entries[1].extra = .u16(1) + .u16(16) + .u64(1 << 63) + .u64(1 << 63)
+    }, "more than any file"),
+    Case("zip64 size of 2^63-1", zip {
+      $0.entries[1].size = 0xFFFF_FFFF
+      $0.entries[1].extra = .u16(1) + .u16(16) + .u64(1 << 63 - 1) + .u64(1 << 63 - 1)
+    }, "only"),
+    Case("zip64 field missing", zip {
+      $0.entries[1].size = 0xFFFF_FFFF
+      $0.entries[1].extra = .u16(1) + .u16(4) + .u32(0)
+    }, "zip64"),
+    Case("extra field beyond its entry", zip { $0.entries[1].extra = .u16(1) + .u16(400) }, "extra field"),
+    Case("no pickle", zip { $0.entries.removeFirst() }, "data.pkl"),
+    Case("two pickles", zip { $0.entries.append(.init(name: "b/data.pkl", content: .text("."))) }, "data.pkl"),
+    Case("big-endian", zip { $0.entries.append(.init(name: "a/byteorder", content: .text("big"))) }, .unsupported, "big-endian"),
+  ]
+
+  @Test(arguments: zips.filter { $0.words != "data.pkl" }) func zip(_ test: Case) throws { try Self.expect(test, as: "consolidated.00.pth") }
+
+  // MARK: pickle
+
+  static func pickle(_ name: String, _ pickle: Bytes, _ reason: CheckpointError.Reason, _ words: String) -> Case {
+    Case(name, FakeZip(pickle: pickle).bytes, reason, words)
+  }
+
+  static func pickle(_ name: String, _ bytes: Bytes, _ words: String) -> Case { pickle(name, bytes, .corrupt, words) }
+
+  static let pickles: [Case] = [
+    pickle("os.system", Pickle.start + "cos\nsystem\n(" + Pickle.text("touch /tmp/owned") + "tR.", .unsafe, "os.system"),
+    pickle("os.system by STACK_GLOBAL", Pickle.start + Pickle.text("os") + Pickle.text("system") + [0x93] + ")R.", .unsafe, "os.system"),
+    pickle("builtins.eval", Pickle.start + "cbuiltins\neval\n(" + Pickle.text("1") + "tR.", .unsafe, "builtins.eval"),
+    pickle("torch.load within", Pickle.start + "ctorch.storage\n_load_from_bytes\n)R.", .unsafe, "torch.storage._load_from_bytes"),
+    pickle("NEWOBJ", Pickle.start + "ccollections\nOrderedDict\n)" + [0x81] + ".", .unsafe, "0x81"),
+    pickle("INST", Pickle.start + "(ios\nsystem\n.", .unsafe, "0x69"),
+    pickle("OBJ", Pickle.start + "(o.", .unsafe, "0x6f"),
+    pickle("persistent id as text", Pickle.start + "P0\n.", .unsafe, "0x50"),
+    pickle("extension", Pickle.start + [0x82, 1] + ".", .unsafe, "0x82"),
+    pickle("call of a string", Pickle.start + Pickle.text("x") + ")R.", .unsafe, "calls"),
+    pickle("call of a storage class", Pickle.start + "ctorch\nFloatStorage\n)R.", .unsafe, "calls"),
+    pickle("OrderedDict of something", Pickle.start + "ccollections\nOrderedDict\n(K\u{1}tR.", .unsafe, "calls"),
+    pickle("state of a tensor", Pickle.start + Pickle.tensor([16], [1]) + "}b.", .unsafe, "state"),
+    pickle("protocol 6", [0x80, 6, UInt8(ascii: ".")], .unsupported, "protocol 6"),
+    pickle("empty", [], "opcode"),
+    pickle("without end", Pickle.start + "}", "opcode"),
+    pickle("empty stack", Pickle.start + ".", "empty stack"),
+    pickle("no mark", Pickle.start + "t.", "no mark"),
+    pickle("below the mark", Pickle.start + "}(" + [0x85] + ".", "empty stack"),
+    pickle("memo never stored", Pickle.start + "h\u{7}.", "memo 7"),
+    pickle("string longer than the pickle", Pickle.start + "X" + .u32(0x7FFF_FFFF) + "a.", "cut off"),
+    pickle("string of 2^64-1 bytes", Pickle.start + [0x8D] + .u64(.max) + "a.", "more than any file"),
+    pickle("string that isn't UTF-8", Pickle.start + "X" + .u32(2) + [0xFF, 0xFE] + ".", "UTF-8"),
+    pickle("long integer", Pickle.start + [0x8A, 9] + .zeros(9) + ".", .unsupported, "9 bytes"),
+    pickle("endless global", Pickle.start + "c" + Bytes([UInt8](repeating: 65, count: 9000)), "255"),
+    pickle("odd dictionary", Pickle.start + "}(K\u{1}u.", "without a value"),
+    pickle("items into a number", Pickle.start + "K\u{1}K\u{2}K\u{3}s.", "isn't a list"),
+    pickle("list in itself", Pickle.start + "]q\u{0}h\u{0}a.", "isn't a dictionary"),
+    pickle("nested a million times", Pickle.start + "N" + Bytes([UInt8](repeating: 0x85, count: 1_000_000)) + ".", "isn't a dictionary"),
+    pickle("a million marks", Pickle.start + Bytes([UInt8](repeating: 0x28, count: 1_000_000)) + "t.", "opcode"),
+    pickle("a number", Pickle.start + "K\u{1}.", "isn't a dictionary"),
+    pickle("key that isn't a string", Pickle.start + "}(K\u{1}" + Pickle.tensor([16], [1]) + "u.", "key"),
+    pickle("value that isn't a tensor", Pickle.dictionary([("norm.weight", [0x88])]), "isn't a tensor"),
+    pickle("call without arguments", Pickle.dictionary([("norm.weight", .text("ctorch._utils\n_rebuild_tensor_v2\n)R"))]), "isn't a tensor"),
+    pickle("beyond the storage", Pickle.one(Pickle.tensor([17], [1])), "beyond its storage"),
+    pickle("offset beyond the storage", Pickle.one(Pickle.tensor([1], [1], offset: 16)), "beyond its storage"),
+    pickle("negative offset", Pickle.one(Pickle.tensor([1], [1], offset: -1)), "offset -1"),
+    pickle("negative stride", Pickle.one(Pickle.tensor([16], [-1])), "strides [-1]"),
+    pickle("negative dimension", Pickle.one(Pickle.tensor([-16], [1])), .unsupported, "shape [-16]"),
+    pickle("dimension of zero", Pickle.one(Pickle.tensor([0], [1])), .unsupported, "shape [0]"),
+    pickle("three dimensions", Pickle.one(Pickle.tensor([2, 2, 2], [4, 2, 1])), .unsupported, "shape [2, 2, 2]"),
+    pickle("strides too many", Pickle.one(Pickle.tensor([16], [1, 1])), "strides [1, 1]"),
+    pickle("overflow in the stride", Pickle.one(Pickle.tensor([16], [.max])), "beyond its storage"),
+    pickle("overflow in the shape", Pickle.one(Pickle.tensor([.max, .max], [0, 0])), "more than any machine"),
+    pickle("stride of a dimension of one", Pickle.one(Pickle.tensor([1, 16], [.max, 1])), "lacks"),
+    pickle("storage larger than its entry", Pickle.one(Pickle.tensor([16], [1], elements: 17)), "should have 17 elements"),
+    pickle("storage of 2^62 elements", Pickle.one(Pickle.tensor([16], [1], elements: 1 << 62)), "elements"),
+    pickle("storage of less than none", Pickle.one(Pickle.tensor([16], [1], elements: -1)), "-1 elements"),
+    pickle("storage that isn't there", Pickle.one(Pickle.tensor([16], [1], key: "../../etc/passwd")), "doesn't have"),
+    pickle("float64", Pickle.one(Pickle.tensor([8], [1], storage: "DoubleStorage", elements: 8)), .unsupported, "DoubleStorage"),
+    pickle("name of another model", Pickle.dictionary([("vision.weight", Pickle.tensor([16], [1]))]), .unsupported, "vision.weight"),
+    pickle("layer of 2^63-1", Pickle.dictionary([("layers.9223372036854775807.ffn_norm.weight", Pickle.tensor([16], [1]))]), "no whole layer"),
+    pickle("layer with a sign", Pickle.dictionary([("layers.+1.ffn_norm.weight", Pickle.tensor([16], [1]))]), .unsupported, "layers.+1"),
+  ]
+
+  @Test(arguments: pickles) func pickle(_ test: Case) throws {
+    let error = try #require(try Self.opens(test.bytes, as: "consolidated.00.pth"), "was opened")
+    #expect(error.reason == test.reason, "\(error)")
+    #expect(error.description.contains(test.words), "\(error)")
+    #expect(!FileManager.default.fileExists(atPath: "/tmp/owned"))
+  }
+
+  // MARK: safetensors
+
+  private static func entry(_ dtype: String = "F32", _ shape: String = "[4]", _ offsets: String = "[0,16]") -> String {
+    #"{"norm.weight":{"dtype":"\#(dtype)","shape":\#(shape),"data_offsets":\#(offsets)}}"#
+  }
+
+  static let safetensorsFiles: [Case] = [
+    Case("empty", [], "header's length"),
+    Case("seven bytes", [1, 2, 3, 4, 5, 6, 7], "header's length"),
+    Case("HTML", Array("<html><body>log in</body></html>".utf8), "HTML"),
+    Case("header of 2^63", safetensors(entry(), data: 16, length: 1 << 63), "more than any file"),
+    Case("header of 2^40", safetensors(entry(), data: 16, length: 1 << 40), "too much"),
+    Case("header longer than the file", safetensors(entry(), data: 16, length: 4096), "cut off"),
+    Case("header of nothing", safetensors("", data: 0), "isn't JSON"),
+    Case("a list", safetensors("[]", data: 0), "isn't JSON"),
+    Case("not JSON", safetensors("{nope", data: 0), "JSON"),
+    Case("deep JSON", safetensors(#"{"a":"# + String(repeating: "[", count: 200_000), data: 0), "JSON"),
+    Case("offsets backwards", safetensors(entry("F32", "[4]", "[16,0]"), data: 16), "data offsets"),
+    Case("negative offsets", safetensors(entry("F32", "[4]", "[-16,0]"), data: 16), "data offsets"),
+    Case("one offset", safetensors(entry("F32", "[4]", "[0]"), data: 16), "data offsets"),
+    Case("huge offset", safetensors(entry("F32", "[4]", "[0,99999999999999999999]"), data: 16), "expected"),
+    Case("beyond the data", safetensors(entry("F32", "[8]", "[0,32]"), data: 16), "cut off"),
+    Case("hole at the start", safetensors(entry("F32", "[2]", "[8,16]"), data: 16), "no gap"),
+    Case("bytes behind", safetensors(entry(), data: 17), "behind its last"),
+    Case("shape that disagrees", safetensors(entry("F32", "[5]"), data: 16), "doesn't take"),
+    Case("shape that overflows", safetensors(entry("F32", "[4611686018427387904,4]"), data: 16), "doesn't take"),
+    Case("negative shape", safetensors(entry("F32", "[-4]"), data: 16), .unsupported, "[-4]"),
+    Case("no dimension", safetensors(entry("F32", "[]", "[0,4]"), data: 4), .unsupported, "shape []"),
+    Case("float64", safetensors(entry("F64", "[2]"), data: 16), .unsupported, "F64"),
+    Case("overlap", safetensors(
+      #"{"norm.weight":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"output.weight":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}"#, data: 24),
+      "no overlap"),
+    Case("hole between", safetensors(
+      #"{"norm.weight":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"output.weight":{"dtype":"F32","shape":[4],"data_offsets":[20,36]}}"#, data: 36),
+      "no gap"),
+    Case("missing key", safetensors(#"{"norm.weight":{"dtype":"F32","shape":[4]}}"#, data: 16), "data_offsets"),
+  ]
+
+  @Test(arguments: safetensorsFiles) func safetensorsFile(_ test: Case) throws {
+    let error = try #require(try Self.opens(test.bytes, as: "consolidated.00.safetensors"), "was opened")
+    #expect(error.reason == test.reason, "\(error)")
+    #expect(error.description.contains(test.words), "\(error)")
+    #expect(error.description.contains("consolidated.00.safetensors"), "\(error)")
+  }
+
+  @Test func indexThatLeavesItsFolder() throws {
+    try withTemporaryFolder { folder in
+      try #"{"dim": 8, "n_heads": 4}"#.write(toFile: folder + "/params.json", atomically: false, encoding: .utf8)
+      try #"{"weight_map": {"norm.weight": "../../secret.safetensors"}}"#.write(
+        toFile: folder + "/model.safetensors.index.json", atomically: false, encoding: .utf8)
+      let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(at: FilePath(folder)) }
+      #expect(error?.description.contains("isn't in its folder") == true)
+    }
+  }
+
+  // MARK: GGUF
+
+  static func gguf(_ change: (inout FakeGGUF) -> Void) -> [UInt8] {
+    var file = FakeGGUF()
+    change(&file)
+    return file.bytes
+  }
+
+  static let ggufs: [Case] = [
+    Case("empty", [], "magic"),
+    Case("other magic", gguf { $0.magic = "GGML" }, "isn't a GGUF"),
+    Case("version 1", gguf { $0.version = 1 }, .unsupported, "version 1"),
+    Case("big-endian", gguf { $0.version = 0x0300_0000 }, .unsupported, "big-endian"),
+    Case("tensors beyond count", gguf { $0.tensorCount = 1 << 40 }, "more than it has room for"),
+    Case("tensor count of 2^63", gguf { $0.tensorCount = 1 << 63 }, "more than any file"),
+    Case("keys beyond count", gguf { $0.keyCount = 1 << 40 }, "more than it has room for"),
+    Case("key of 2^63 bytes", gguf { $0.keys[0].0 = ""; $0.keys.insert(("", .u64(1 << 63)), at: 0) }, "GGUF"),
+    Case("key twice", gguf { $0.keys.append($0.keys[0]) }, "twice"),
+    Case("string longer than the file", gguf { $0.keys.append(("x", .u32(8) + .u64(1 << 40))) }, "cut off"),
+    Case("array longer than the file", gguf { $0.keys.append(("x", .u32(9) + .u32(4) + .u64(1 << 40))) }, "cut off"),
+    Case("array that overflows", gguf { $0.keys.append(("x", .u32(9) + .u32(12) + .u64(1 << 62))) }, "more than any file"),
+    Case("array of 2^40 strings", gguf { $0.keys.append(("x", .u32(9) + .u32(8) + .u64(1 << 40))) }, "room for"),
+    Case("array of arrays", gguf { $0.keys.append(("x", .u32(9) + .u32(9) + .u64(1) + .u32(9) + .u64(1))) }, "isn't supported"),
+    Case("type 99", gguf { $0.keys.append(("x", .u32(99))) }, "type 99"),
+    Case("alignment 0", gguf { $0.keys.append(("general.alignment", FakeGGUF.u32(0))) }, "alignment 0"),
+    Case("alignment 3", gguf { $0.keys.append(("general.alignment", FakeGGUF.u32(3))) }, "alignment 3"),
+    Case("other architecture", gguf { $0.keys[0].1 = FakeGGUF.text("mamba") }, .unsupported, "mamba"),
+    Case("no heads", gguf { $0.keys.remove(at: 1) }, "head_count"),
+    Case("experts", gguf { $0.keys.append(("llama.expert_count", FakeGGUF.u32(8))) }, .unsupported, "experts"),
+    Case("five dimensions", gguf { $0.tensors[0].shape = [1, 1, 1, 1, 1] }, "5 dimensions"),
+    Case("no dimensions", gguf { $0.tensors[0].shape = [] }, "0 dimensions"),
+    Case("dimension of 2^63", gguf { $0.tensors[0].shape = [1 << 63, 1] }, "more than any file"),
+    Case("shape that overflows", gguf { $0.tensors[0].shape = [1 << 40, 1 << 40] }, "can't have"),
+    Case("dimension of zero", gguf { $0.tensors[0].shape = [8, 0] }, "can't have"),
+    Case("columns that don't fill blocks", gguf { $0.tensors[0].type = 8 }, "can't have"),
+    Case("Q6_K", gguf { $0.tensors[0].type = 14 }, .unsupported, "Q6_K"),
+    Case("type 1000", gguf { $0.tensors[0].type = 1000 }, .unsupported, "type 1000"),
+    Case("beyond the file", gguf { $0.dataBytes = 100 }, "cut off"),
+    Case("offset that overflows", gguf { $0.tensors[0].offset = 1 << 63 - 1 }, "can't have"),
+    Case("overlap", gguf { $0.tensors[1].offset = 32 }, "overlap"),
+    Case("tensor twice", gguf { $0.tensors.append((name: "output_norm.weight", shape: [8], type: 0, offset: 8000)) }, "twice"),
+    Case("tensor of another model", gguf { $0.tensors[0].name = "v.patch.weight" }, .unsupported, "v.patch.weight"),
+    Case("long name", gguf { $0.tensors[0].name = String(repeating: "x", count: 100) }, "64"),
+    Case("layer missing", gguf { $0.tensors[4].name = "blk.1.attn_q.weight" }, "lacks"),
+    Case("shape of another model", gguf { $0.tensors[5].shape = [4, 8] }, "shape"),
+    Case("heads that don't divide", gguf { $0.keys[1].1 = FakeGGUF.u32(5) }, "5 heads"),
+    Case("heads of 2^32-1", gguf { $0.keys[1].1 = FakeGGUF.u32(-1) }, "heads"),
+    Case("no heads at all", gguf { $0.keys[1].1 = FakeGGUF.u32(0) }, "0 heads"),
+    Case("layers that differ", gguf { $0.keys[2].1 = FakeGGUF.u32(2) }, "1 layers"),
+  ]
+
+  @Test func goodGGUFOpens() throws { #expect(try Self.opens(FakeGGUF().bytes, as: "model.gguf") == nil) }
+
+  @Test(arguments: ggufs) func gguf(_ test: Case) throws {
+    let error = try #require(try Self.opens(test.bytes, as: "model.gguf"), "was opened")
+    #expect(error.reason == test.reason, "\(error)")
+    #expect(error.description.contains(test.words), "\(error)")
+    #expect(error.description.contains("model.gguf"), "\(error)")
+  }
+}

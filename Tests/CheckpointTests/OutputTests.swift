@@ -1,0 +1,78 @@
+import Checkpoint
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+/// The output is there whole, or not at all.
+@Suite(.needs(.python))
+struct OutputTests {
+  @Test func existingFoldersAreKept() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      let out = folder + "/out"
+      try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: false)
+      try reshard(folder + "/source", out, modelParallel: 2)  // an empty folder is as good as none
+
+      #expect(throws: CheckpointError.self) { try reshard(folder + "/source", out, modelParallel: 4) }
+      #expect(try Checkpoint.open(at: FilePath(out)).modelParallel == 2)
+      try reshard(folder + "/source", out, modelParallel: 4, .init(replacing: true))
+      #expect(try Checkpoint.open(at: FilePath(out)).modelParallel == 4)
+
+      try "mine".write(toFile: out + "/notes.txt", atomically: false, encoding: .utf8)
+      #expect(throws: CheckpointError.self) { try reshard(folder + "/source", out, modelParallel: 1, .init(replacing: true)) }
+      #expect(try String(contentsOfFile: out + "/notes.txt", encoding: .utf8) == "mine")
+      #expect(throws: CheckpointError.self) { try reshard(folder + "/source", folder + "/source", modelParallel: 2, .init(replacing: true)) }
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["out", "source"])
+    }
+  }
+
+  /// RLIMIT_FSIZE stands for a disk that fills up.
+  @Test func nothingIsLeftOfAFailure() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      let outcome = try run(
+        "/bin/bash", ["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" reshard \"$1/source\" \"$1/out\" --mp 1", droverPath, folder])
+      #expect(outcome.status == 73)
+      #expect(outcome.errors.contains("consolidated.00.pth"))
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])
+    }
+  }
+
+  @Test func cancellingLeavesNothing() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      let plan = try ReshardPlan(Checkpoint.open(at: FilePath(folder + "/source")), .init(modelParallel: 2))
+      let error = #expect(throws: CheckpointError.self) { try plan.write(to: FilePath(folder + "/out"), isCancelled: { true }) }
+      #expect(error?.reason == .cancelled)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])
+    }
+  }
+
+  @Test func dryRunWritesNothing() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      let outcome = try drover("reshard", folder + "/source", folder + "/out", "--mp", "2", "--dry-run", "--json")
+      #expect(outcome.status == 0)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])
+      // What the plan promises is what comes out.
+      struct Document: Decodable {
+        struct Plan: Decodable {
+          struct File: Decodable {
+            let path: String
+            let bytes: Int
+          }
+          let files: [File]
+        }
+        let plan: Plan
+      }
+      let planned = try JSONDecoder().decode(Document.self, from: Data(outcome.output.utf8)).plan.files
+      let written = try reshard(folder + "/source", folder + "/out", modelParallel: 2)
+      #expect(planned.map(\.path) + ["checklist.chk"] == written.map(\.name))
+      for file in planned {
+        let size = try FileManager.default.attributesOfItem(atPath: "\(folder)/out/\(file.path)")[.size] as? Int
+        #expect(size == file.bytes)
+      }
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import Checkpoint
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+/// Random models as torch writes and reads them, by scripts that share nothing with the program under test.
+enum PythonModels {
+  /// The shape of a small model.
+  struct Shape: Sendable, CustomTestStringConvertible {
+    var dim = 256
+    var heads = 64
+    var kvHeads = 8
+    var hidden = 384
+    var layers = 2
+    var vocabulary = 512
+    /// 1 as Llama 2 splits its embedding, 0 as Llama 3.
+    var embeddingAxis = 1
+    var dtype = "bfloat16"
+
+    var json: String {
+      """
+      {"dim": \(dim), "n_heads": \(heads), "n_kv_heads": \(kvHeads), "hidden": \(hidden), "n_layers": \(layers), "vocab_size": \(vocabulary), \
+      "axis": \(embeddingAxis), "dtype": "\(dtype)"}
+      """
+    }
+
+    var testDescription: String { "\(heads) heads, \(kvHeads) for keys and values, embedding axis \(embeddingAxis), \(dtype)" }
+  }
+
+  /// Bits are random, NaNs included: what is compared are bytes.
+  private static let common = """
+    import glob, json, os, sys, torch
+    def whole(shape):
+        g = torch.Generator().manual_seed(1)
+        dtype = getattr(torch, shape["dtype"])
+        integer = torch.int32 if dtype == torch.float32 else torch.int16
+        limit = torch.iinfo(integer)
+        def t(*size): return torch.randint(limit.min, limit.max, size, generator=g, dtype=torch.int64).to(integer).view(dtype)
+        dim, hd = shape["dim"], shape["dim"] // shape["n_heads"]
+        kv, hidden, vocab = shape["n_kv_heads"] * hd, shape["hidden"], shape["vocab_size"]
+        w = {"tok_embeddings.weight": t(vocab, dim), "norm.weight": t(dim), "output.weight": t(vocab, dim), "rope.freqs": t(hd // 2)}
+        for l in range(shape["n_layers"]):
+            p = f"layers.{l}."
+            w |= {p + "attention.wq.weight": t(dim, dim), p + "attention.wk.weight": t(kv, dim), p + "attention.wv.weight": t(kv, dim),
+                  p + "attention.wo.weight": t(dim, dim), p + "feed_forward.w1.weight": t(hidden, dim), p + "feed_forward.w2.weight": t(dim, hidden),
+                  p + "feed_forward.w3.weight": t(hidden, dim), p + "attention_norm.weight": t(dim), p + "ffn_norm.weight": t(dim)}
+        return w
+    def cut(shape, mp, rank):
+        parts = {}
+        for name, w in whole(shape).items():
+            if "norm" in name or "rope" in name: parts[name] = w
+            elif "wo." in name or "w2." in name or ("tok" in name and shape["axis"] == 1): parts[name] = w.chunk(mp, 1)[rank].contiguous()
+            elif ("wk." in name or "wv." in name) and mp > shape["n_kv_heads"]:
+                heads = w.chunk(shape["n_kv_heads"], 0)
+                parts[name] = heads[rank * shape["n_kv_heads"] // mp].contiguous()
+            else: parts[name] = w.chunk(mp, 0)[rank].contiguous()
+        return parts
+    shape, folder, mp, format = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    """
+
+  /// Writes the model of `shape` with `modelParallel` shards.
+  static func write(_ shape: Shape, to folder: String, modelParallel: Int, format: String) throws {
+    try python(
+      common + """
+
+        os.makedirs(folder, exist_ok=True)
+        params = {"dim": shape["dim"], "n_heads": shape["n_heads"], "n_kv_heads": max(mp, shape["n_kv_heads"]), "n_layers": shape["n_layers"],
+                  "multiple_of": shape["hidden"], "norm_eps": 1e-5, "vocab_size": -1}
+        if mp == 1 and shape["axis"] == 0:
+            open(f"{folder}/tokenizer.model", "w").write("IQ== 0\\nIg== 1\\n")
+        json.dump(params, open(f"{folder}/params.json", "w"))
+        for rank in range(mp):
+            if format == "pth": torch.save(cut(shape, mp, rank), f"{folder}/consolidated.{rank:02d}.pth")
+            else:
+                from safetensors.torch import save_file
+                save_file(cut(shape, mp, rank), f"{folder}/consolidated.{rank:02d}.safetensors")
+        """, shape.json, folder, "\(modelParallel)", format)
+  }
+
+  /// Compares every tensor of every shard in `folder` with the model of `shape`, bit for bit.
+  static func check(_ shape: Shape, _ folder: String, modelParallel: Int, format: String, with peer: Peer) throws {
+    try python(
+      common + """
+
+        files = sorted(glob.glob(f"{folder}/consolidated.*.{format}"))
+        assert len(files) == mp, files
+        modern = int(torch.__version__.split(".")[0]) >= 2
+        for rank, file in enumerate(files):
+            if format == "pth": got = torch.load(file, weights_only=True, mmap=True) if modern else torch.load(file)
+            else:
+                from safetensors.torch import load_file
+                got = load_file(file)
+                length = int.from_bytes(open(file, "rb").read(8), "little")
+                assert (8 + length) % 4096 == 0, length
+            want = cut(shape, mp, rank)
+            assert set(got) == set(want), set(got) ^ set(want)
+            for name in want:
+                a, b = got[name], want[name]
+                assert a.dtype == b.dtype and a.shape == b.shape and a.is_contiguous(), (rank, name, a.dtype, a.shape)
+                integer = torch.int32 if a.dtype == torch.float32 else torch.int16
+                assert torch.equal(a.view(integer), b.view(integer)), (rank, name)
+        """, shape.json, folder, "\(modelParallel)", format, with: peer)
+  }
+}
+
+/// Plans and writes.
+@discardableResult
+func reshard(
+  _ source: String, _ destination: String, modelParallel: Int, format: Checkpoint.Format = .pth, dtype: DType? = nil,
+  _ options: ReshardPlan.WriteOptions = .init()
+) throws -> [ReshardPlan.WrittenFile] {
+  let checkpoint = try Checkpoint.open(at: FilePath(source))
+  return try ReshardPlan(checkpoint, .init(modelParallel: modelParallel, format: format, dtype: dtype)).write(to: FilePath(destination), options)
+}

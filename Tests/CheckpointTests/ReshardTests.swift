@@ -1,0 +1,143 @@
+import Checkpoint
+import Foundation
+import Integrity
+import SystemPackage
+import TestSupport
+import Testing
+
+/// torch reads what drover wrote, and drover what torch wrote, every tensor bit for bit.
+@Suite(.needs(.python), .needs(.currentTorch))
+struct ReshardTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var shape = PythonModels.Shape()
+    var from: Int
+    var to: [Int]
+    var testDescription: String { "\(from) to \(to), \(shape.testDescription)" }
+  }
+
+  static let cases = [
+    Case(from: 8, to: [1, 2, 4, 8, 16]),
+    Case(from: 1, to: [2, 8]),
+    Case(from: 16, to: [1, 8]),
+    Case(shape: .init(embeddingAxis: 0), from: 1, to: [4]),
+    Case(shape: .init(embeddingAxis: 0), from: 4, to: [1, 2, 8]),
+    Case(shape: .init(dim: 96, heads: 6, kvHeads: 6, hidden: 192, vocabulary: 300, dtype: "float16"), from: 3, to: [2, 6]),
+    Case(shape: .init(dim: 96, heads: 6, kvHeads: 3, hidden: 192, vocabulary: 300, embeddingAxis: 0, dtype: "float32"), from: 3, to: [6, 1]),
+  ]
+
+  @Test(arguments: cases, ["pth", "safetensors"])
+  func everyTensorBitForBit(_ test: Case, format: String) throws {
+    let outputFormat = try #require(Checkpoint.Format(rawValue: format))
+    try withTemporaryFolder { folder in
+      try PythonModels.write(test.shape, to: folder + "/source", modelParallel: test.from, format: format)
+      for count in test.to {
+        let output = "\(folder)/\(count)"
+        try reshard(folder + "/source", output, modelParallel: count, format: outputFormat)
+        try PythonModels.check(test.shape, output, modelParallel: count, format: format, with: .python)
+        if format == "pth" { try PythonModels.check(test.shape, output, modelParallel: count, format: format, with: .currentTorch) }
+        // And back, from what drover wrote: through the other format.
+        let other: Checkpoint.Format = outputFormat == .pth ? .safetensors : .pth
+        try reshard(output, output + "-back", modelParallel: test.from, format: other)
+        try PythonModels.check(test.shape, output + "-back", modelParallel: test.from, format: other.rawValue, with: .python)
+      }
+    }
+  }
+
+  @Test func sameInputSameBytes() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2, format: "pth")
+      let first = try reshard(folder + "/source", folder + "/a", modelParallel: 4, .init(digests: [.sha256], threads: 1))
+      let second = try reshard(folder + "/source", folder + "/b", modelParallel: 4, .init(digests: [.sha256], threads: 7))
+      #expect(first.map { [$0.name, $0.digests[.sha256]?.hex] } == second.map { [$0.name, $0.digests[.sha256]?.hex] })
+    }
+  }
+
+  @Test func checklistAgreesWithMD5Sum() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2, format: "pth")
+      try reshard(folder + "/source", folder + "/out", modelParallel: 4)
+      let outcome = try run("/usr/bin/md5sum", ["-c", "--strict", "checklist.chk"], in: folder + "/out")
+      #expect(outcome.status == 0)
+      #expect(outcome.output.split(separator: "\n").count == 5)
+    }
+  }
+
+  @Test func zipIsWhatOthersExpect() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      try reshard(folder + "/source", folder + "/out", modelParallel: 2)
+      // testzip compares every CRC; torch's own alignment is 64.
+      try python(
+        """
+        import sys, zipfile
+        file = zipfile.ZipFile(sys.argv[1])
+        assert file.testzip() is None
+        raw = open(sys.argv[1], "rb").read()
+        for info in file.infolist():
+            assert info.compress_type == zipfile.ZIP_STORED
+            names = int.from_bytes(raw[info.header_offset + 26:info.header_offset + 28], "little")
+            extra = int.from_bytes(raw[info.header_offset + 28:info.header_offset + 30], "little")
+            assert (info.header_offset + 30 + names + extra) % 64 == 0, info
+        """, folder + "/out/consolidated.01.pth")
+    }
+  }
+
+  @Test func viewsAndLegacyNames() throws {
+    try withTemporaryFolder { folder in
+      // Transposed, sliced out of larger storages, sharing one, wrapped as parameters, in an OrderedDict with attributes.
+      try python(
+        """
+        import collections, json, sys, torch
+        torch.manual_seed(3)
+        dim, hidden, vocab, folder = 16, 48, 32, sys.argv[1]
+        big = torch.randn(200, 64)
+        w = collections.OrderedDict()
+        w["tok_embeddings.weight"] = torch.nn.Parameter(torch.randn(dim, vocab).t())
+        w["output.weight"] = big[10:10 + vocab, 3:3 + dim]
+        w["norm.weight"] = big[0, :2 * dim:2]
+        p = "layers.0."
+        for n, name in enumerate(["wq", "wk", "wv", "wo"]): w[p + f"attention.{name}.weight"] = big[n:n + dim, dim:2 * dim]
+        w[p + "feed_forward.w1.weight"] = torch.randn(hidden, 2 * dim)[:, ::2]
+        w[p + "feed_forward.w2.weight"] = torch.randn(hidden, dim).t()
+        w[p + "feed_forward.w3.weight"] = torch.randn(hidden + 5, dim)[5:]
+        w[p + "attention_norm.weight"] = torch.randn(dim)
+        w[p + "ffn_norm.weight"] = w[p + "attention_norm.weight"]
+        w[p + "attention.inner_attention.rope.freqs"] = torch.randn(2)
+        w._metadata = {"version": 1}
+        torch.save(w, folder + "/consolidated.00.pth")
+        json.dump({"dim": dim, "n_heads": 4, "n_layers": 1, "multiple_of": 48, "norm_eps": 1e-6, "vocab_size": vocab}, open(folder + "/params.json", "w"))
+        """, folder)
+      try reshard(folder, folder + "/out", modelParallel: 1)
+      try python(
+        """
+        import sys, torch
+        a, b = (torch.load(f"{folder}/consolidated.00.pth") for folder in sys.argv[1:])
+        assert set(a) == set(b)
+        for name in a: assert torch.equal(a[name], b[name]) and b[name].is_contiguous() and b[name].storage().size() == b[name].numel(), name
+        """, folder, folder + "/out")
+    }
+  }
+
+  @Test func replicasThatDifferAreRefused() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2, format: "pth")
+      try python(
+        "import sys, torch; w = torch.load(sys.argv[1]); w['layers.1.ffn_norm.weight'][3] = 1; torch.save(w, sys.argv[1])",
+        folder + "/source/consolidated.01.pth")
+      let error = #expect(throws: CheckpointError.self) { try reshard(folder + "/source", folder + "/out", modelParallel: 1) }
+      #expect(error?.reason == .corrupt)
+      #expect(error?.description.contains("layers.1.ffn_norm.weight") == true)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])
+    }
+  }
+
+  @Test(arguments: [5, 3, 0, -1, 128])
+  func sizesThatHeadsDontAllow(_ count: Int) throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder, modelParallel: 1, format: "pth")
+      let outcome = try drover("reshard", folder, folder + "/out", "--mp=\(count)")
+      #expect(outcome.status == 64)
+      #expect(outcome.errors.contains("Sizes that work: 1, 2, 4, 8, 16, 32, 64"))
+    }
+  }
+}
