@@ -3,4 +3,5 @@
 #include <sys/types.h>
 
 int fallocate(int descriptor, int mode, off_t offset, off_t length);
+int sync_file_range(int descriptor, off_t offset, off_t count, unsigned flags);
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags);

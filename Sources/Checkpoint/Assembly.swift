@@ -78,9 +78,9 @@ struct Assembly {
   /// Counts the layers, and checks that each has all of its tensors.
   private func countLayers() throws(CheckpointError) -> Int {
     let first = shards[0]
-    let layers = (first.keys.compactMap(\.layer).max() ?? -1) + 1
-    // A layer has nine tensors, so more layers than tensors means that most are missing.
-    guard layers > 0, layers <= first.count else { throw corrupt("has no whole layer of a Llama model") }
+    // A layer has nine tensors, so a layer beyond the number of tensors means that most are missing.
+    guard let last = first.keys.compactMap(\.layer).max(), last < first.count else { throw corrupt("has no whole layer of a Llama model") }
+    let layers = last + 1
     for role in TensorName.Role.allCases where !role.isOptional && role != .output {
       for layer in 0..<(role.isLayered ? layers : 1) {
         let name = TensorName(role, layer: role.isLayered ? layer : nil)

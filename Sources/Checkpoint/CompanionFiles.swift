@@ -2,12 +2,13 @@ import FoundationEssentials
 import SystemPackage
 import Tokenization
 
-/// The files that go with the weights in Meta's layout: `params.json`, the tokenizer, the licence.
+/// The files that go with the weights: the tokenizer, the licence, and in Meta's layout `params.json`.
 struct CompanionFiles {
   private(set) var files: [OutputFile] = []
 
-  init(_ source: Checkpoint, _ layout: ShardLayout) throws(CheckpointError) {
-    files.append(OutputFile(name: "params.json", content: try Self.params(source, layout)))
+  init(_ source: Checkpoint, _ layout: ShardLayout, _ format: Checkpoint.Format) throws(CheckpointError) {
+    // A Hugging Face folder has its config.json.
+    if format != .hf { files.append(OutputFile(name: "params.json", content: try Self.params(source, layout))) }
     switch source.companions.tokenizer {
     case .file(let path): try copyTokenizer(path)
     case .gguf: try writeTokenizer(source)

@@ -40,6 +40,12 @@ enum HuggingFaceReader {
     "mlp.up_proj.weight": .up, "model.norm.weight": .norm, "lm_head.weight": .output,
   ]
 
+  /// The name of `transformers` for a tensor; nil for buffers, which it computes.
+  static func name(_ name: TensorName) -> String? {
+    guard let text = roles.first(where: { $0.value == name.role })?.key else { return nil }
+    return name.layer.map { "model.layers.\($0).\(text)" } ?? text
+  }
+
   private static func metaName(_ name: String) -> TensorName? {
     let prefix = "model.layers."
     guard name.hasPrefix(prefix) else { return roles[name].flatMap { $0.isLayered ? nil : TensorName($0) } }

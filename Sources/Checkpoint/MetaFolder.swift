@@ -22,6 +22,11 @@ enum MetaFolder {
       }
       ranks.append(tensors)
     }
+    // Tied embeddings: the output is the embedding's storage under a second name.
+    let (embedding, output) = (TensorName(.embedding), TensorName(.output))
+    if ranks.allSatisfy({ $0[output] != nil && $0[output] == $0[embedding] }) {
+      for rank in ranks.indices { ranks[rank][output] = nil }
+    }
     var companions = try Companions(besides: folder)
     companions.params = folder.appending("params.json")
     return try Assembly(format: format, path: folder, shards: ranks, files: files, stated: stated, companions: companions).checkpoint()

@@ -87,9 +87,13 @@ struct TensorRegion: Sendable {
     func partColumn(_ column: Int) -> Int { firstColumn + column - part.columns.lowerBound }
   }
 
+  /// - Parameters:
+  ///   - order: how rows are ordered in the output.
+  ///   - name: in the output; nil for Meta's.
   /// - Throws: when the tensor's parts don't cover the region, each element once.
   init(
-    of tensor: LogicalTensor, rows: Range<Int>, columns: Range<Int>, as dtype: DType, order: LogicalTensor.RowOrder = .pairs
+    of tensor: LogicalTensor, rows: Range<Int>, columns: Range<Int>, as dtype: DType,
+    order: LogicalTensor.RowOrder = .pairs, name: String? = nil
   ) throws(CheckpointError) {
     var sources: [Source] = []
     var seen: [LogicalTensor.Part] = []
@@ -114,7 +118,7 @@ struct TensorRegion: Sendable {
     guard covered == rows.count * columns.count else {
       throw CheckpointError(.corrupt, "\(tensor.name) has parts that leave out \(rows.count * columns.count - covered) elements")
     }
-    self.name = tensor.name
+    self.name = name ?? tensor.name
     self.dtype = dtype
     self.rows = rows.count
     self.columns = columns.count

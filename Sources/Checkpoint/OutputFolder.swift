@@ -106,6 +106,11 @@ final class OutputFolder: @unchecked Sendable {
     }
   }
 
+  /// Starts writing a stretch of a file to the disk, and doesn't wait: so the disk works while the processor does, and `sync` has little left to do.
+  func startSync(_ descriptor: Int32, _ range: Range<Int>) {
+    _ = sync_file_range(descriptor, off_t(range.lowerBound), off_t(range.count), 1 << 1)  // SYNC_FILE_RANGE_WRITE
+  }
+
   func sync(_ descriptor: Int32, name: String) throws(CheckpointError) { if fsync(descriptor) != 0 { throw failure(name) } }
 
   /// Gives the folder its name.

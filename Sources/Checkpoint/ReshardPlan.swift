@@ -9,11 +9,14 @@ public struct ReshardPlan: Sendable {
     public var format: Checkpoint.Format
     /// nil keeps what the source has; quantized tensors, which .pth and safetensors can't hold, become float32, which loses nothing.
     public var dtype: DType?
+    /// Bytes of weights in a file of a Hugging Face folder.
+    public var maxShardBytes: Int
 
-    public init(modelParallel: Int, format: Checkpoint.Format = .pth, dtype: DType? = nil) {
+    public init(modelParallel: Int, format: Checkpoint.Format = .pth, dtype: DType? = nil, maxShardBytes: Int = 5_000_000_000) {
       self.modelParallel = modelParallel
       self.format = format
       self.dtype = dtype
+      self.maxShardBytes = maxShardBytes
     }
   }
 
@@ -29,34 +32,44 @@ public struct ReshardPlan: Sendable {
   public init(_ source: Checkpoint, _ options: Options) throws(CheckpointError) {
     self.source = source
     self.options = options
-    guard options.format == .pth || options.format == .safetensors else {
-      throw CheckpointError(.refused, "can't write \(options.format.rawValue) yet; pth and safetensors can be written")
+    if options.format == .gguf { throw CheckpointError(.refused, "can't write gguf yet; pth, safetensors and hf can be written") }
+    if options.format == .hf, options.modelParallel != 1 {
+      throw CheckpointError(.refused, "hf isn't split by ranks: --mp 1 is its only size (--max-shard-size cuts it into files)")
     }
     if let dtype = options.dtype, dtype.isQuantized {
       throw CheckpointError(.refused, "\(options.format.rawValue) has no \(dtype.rawValue); f32, f16 and bf16 can be written")
     }
     let embeddingAxis = source[TensorName(.embedding).text]?.split == .axis(0) ? 0 : 1
     let layout = try ShardLayout(params: source.params, modelParallel: options.modelParallel, embeddingAxis: embeddingAxis)
+    let files: [OutputFile]
+    switch options.format {
+    case .hf:
+      files = try HuggingFaceWriter.files(source, { Self.outputDType($0, options) }, maxShardBytes: options.maxShardBytes)
+    case .pth, .safetensors, .gguf: files = try Self.shards(source, layout, options)
+    }
+    self.files = files + (try CompanionFiles(source, layout, options.format).files)
+    notes = source.companions.notes + Self.notes(source, options)
+    try checkPieces()
+  }
+
+  /// A file for each rank, with Meta's names.
+  private static func shards(_ source: Checkpoint, _ layout: ShardLayout, _ options: Options) throws(CheckpointError) -> [OutputFile] {
+    // The reference wants an output.weight; a tied one is the embedding's storage under a second name, if they are split alike.
+    let isAliased = source.params.tiedEmbeddings && layout.embeddingAxis == 0
+    let aliases = isAliased ? [TensorName(.output).text: TensorName(.embedding).text] : [:]
     var files: [OutputFile] = []
-    for rank in 0..<options.modelParallel {
+    for rank in 0..<layout.modelParallel {
       var regions: [TensorRegion] = []
       for tensor in source.tensors {
         guard let name = TensorName(tensor.name) else { continue }
         let (rows, columns) = layout.region(name.role, rank: rank)
-        regions.append(try TensorRegion(of: tensor, rows: rows, columns: columns, as: Self.outputDType(tensor.dtype, options)))
+        regions.append(try TensorRegion(of: tensor, rows: rows, columns: columns, as: outputDType(tensor.dtype, options)))
       }
       let name = "consolidated." + (rank < 10 ? "0\(rank)" : "\(rank)")
-      switch options.format {
-      case .safetensors: files.append(SafetensorsWriter.file("\(name).safetensors", regions))
-      default:
-        // The reference wants an output.weight; a tied one is the embedding's storage under a second name, if they are split alike.
-        let alias = source.params.tiedEmbeddings && embeddingAxis == 0 ? [TensorName(.output).text: TensorName(.embedding).text] : [:]
-        files.append(PthWriter.file(name, regions, aliases: alias))
-      }
+      files.append(
+        options.format == .pth ? PthWriter.file(name, regions, aliases: aliases) : SafetensorsWriter.file("\(name).safetensors", regions))
     }
-    self.files = files + (try CompanionFiles(source, layout).files)
-    notes = source.companions.notes + Self.notes(source, options)
-    try checkPieces()
+    return files
   }
 
   /// The dtype that a tensor is written as.

@@ -124,6 +124,8 @@ extension ReshardPlan {
 /// circle.
 private final class ReshardWriter: Sendable {
   static let chunkBytes = 1 << 20
+  /// Bytes of a file that go to the disk together.
+  private static let syncBytes = 16 << 20
 
   static func blocks(_ threads: Int) -> Int { 2 * threads + 12 }
 
@@ -152,6 +154,9 @@ private final class ReshardWriter: Sendable {
     var hash: (any StreamingHash)?
     /// By piece.
     var checksums: [Int: UInt32] = [:]
+
+    /// Bytes of the file whose way to the disk has begun.
+    var syncedBytes = 0
 
     init(_ hash: (any StreamingHash)?) { self.hash = hash }
   }
@@ -393,7 +398,12 @@ private final class ReshardWriter: Sendable {
       lane.hash?.update(bytes)
     } else {
       try seal(chunk, block, lane)
-      progress(chunk.file, chunk.offset + chunk.count)
+      let end = chunk.offset + chunk.count
+      if end / Self.syncBytes != lane.syncedBytes / Self.syncBytes {
+        folder.startSync(descriptors[chunk.file], lane.syncedBytes..<end)
+        lane.syncedBytes = end
+      }
+      progress(chunk.file, end)
     }
     state.update { state in
       lane.next += 1

@@ -1,5 +1,5 @@
 /// A tensor as one file has it, before it is known how such pieces make a whole.
-struct StoredTensor {
+struct StoredTensor: Equatable {
   var dtype: DType
   /// One or two dimensions, none of them zero.
   var shape: [Int]

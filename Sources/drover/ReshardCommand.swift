@@ -39,6 +39,9 @@ struct ReshardCommand: ParsableCommand {
   @Option(help: "keep, f32, f16 or bf16.")
   var dtype: DTypeChoice = .keep
 
+  @Option(help: ArgumentHelp("Weights in a file of an hf folder, such as 5G or 500M.", valueName: "size"))
+  var maxShardSize: ByteCount?
+
   @Flag(help: "Show the plan, and write nothing.")
   var dryRun = false
 
@@ -53,7 +56,7 @@ struct ReshardCommand: ParsableCommand {
   func run() throws {
     let start = monotonicSeconds()
     let checkpoint = try Checkpoint.open(at: FilePath(source))
-    let plan = try ReshardPlan(checkpoint, ReshardPlan.Options(modelParallel: modelParallel, format: format, dtype: dtype.dtype))
+    let plan = try ReshardPlan(checkpoint, planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
     let options = ReshardPlan.WriteOptions(replacing: force, digests: json ? [.md5, .sha256] : [.md5], tool: Drover.configuration.version)
     if dryRun {
@@ -85,6 +88,12 @@ struct ReshardCommand: ParsableCommand {
       let bytes = written.reduce(0) { $0 + $1.bytes }
       Console.outputLine("\(destination): \(plan.summary), \(Format.bytes(bytes)) in \(Format.duration(seconds)) (\(Format.rate(Double(bytes) / seconds)))")
     }
+  }
+
+  private var planOptions: ReshardPlan.Options {
+    var options = ReshardPlan.Options(modelParallel: modelParallel, format: format, dtype: dtype.dtype)
+    if let maxShardSize { options.maxShardBytes = maxShardSize.bytes }
+    return options
   }
 
   private func show(_ plan: ReshardPlan, _ options: ReshardPlan.WriteOptions) {

@@ -138,4 +138,29 @@ struct FormatTests {
       }
     }
   }
+
+  /// transformers reads what drover wrote, and computes what it computes from its own files.
+  @Test(.needs(.currentTorch), arguments: [(tied: false, scaled: false), (tied: true, scaled: true)], ["10GB", "40KB"])
+  func transformersReadsHuggingFaceFolders(_ kind: (tied: Bool, scaled: Bool), shardSize: String) throws {
+    try withTemporaryFolder { folder in
+      try python(
+        Self.writeHF, folder + "/hf", folder + "/values", kind.tied ? "1" : "0", kind.scaled ? "1" : "0", "10GB", with: .currentTorch)
+      try reshard(folder + "/hf", folder + "/pth", modelParallel: 4)
+      let outcome = try drover(
+        "reshard", folder + "/pth", folder + "/back", "--mp", "1", "--format", "hf", "--max-shard-size", shardSize == "10GB" ? "10G" : "40K")
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      try python(
+        """
+        import os, sys, torch
+        from transformers import LlamaForCausalLM
+        a, b = (LlamaForCausalLM.from_pretrained(f, dtype=torch.bfloat16) for f in sys.argv[1:3])
+        x, y = a.state_dict(), b.state_dict()
+        assert set(x) == set(y)
+        for name in x: assert torch.equal(x[name].view(torch.int16), y[name].view(torch.int16)), name
+        ids = torch.tensor([[1, 5, 9, 2, 77]])
+        with torch.no_grad(): assert torch.equal(a(ids).logits, b(ids).logits)
+        assert os.path.exists(sys.argv[2] + "/model.safetensors.index.json") == (sys.argv[3] != "10GB")
+        """, folder + "/hf", folder + "/back", shardSize, with: .currentTorch)
+    }
+  }
 }
