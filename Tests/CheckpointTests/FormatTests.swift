@@ -38,36 +38,40 @@ struct FormatTests {
     torch.save(want, values)
     """
 
-  /// Joins the shards of a folder and compares them with values saved beside.
+  /// Joins the shards of each folder, called `<shards>-<dtype>`, and compares them with values saved beside.
   private static let check = """
-    import glob, sys, torch
-    shards = [torch.load(f) for f in sorted(glob.glob(sys.argv[1] + "/consolidated.*.pth"))]
-    want, dtype = torch.load(sys.argv[2]), getattr(torch, sys.argv[3])
-    assert len(shards) == int(sys.argv[4])
-    for name, value in want.items():
-        parts = [s[name] for s in shards]
-        got = parts[0] if "norm" in name else torch.cat(parts, 1 if "wo." in name or "w2." in name or (name[:3] == "tok" and parts[0].shape[0] == value.shape[0]) else 0)
-        expected = value.to(dtype)
-        assert got.dtype == dtype and got.shape == value.shape, (name, got.dtype, got.shape)
-        integer = torch.int32 if dtype == torch.float32 else torch.int16
-        assert torch.equal(got.view(integer), expected.view(integer)), name
+    import glob, os, sys, torch
+    want = torch.load(sys.argv[2])
+    for folder in sys.argv[3:]:
+        mp, kind = os.path.basename(folder).split("-")
+        dtype = getattr(torch, kind)
+        shards = [torch.load(f) for f in sorted(glob.glob(f"{sys.argv[1]}/{folder}/consolidated.*.pth"))]
+        assert len(shards) == int(mp), folder
+        for name, value in want.items():
+            parts = [s[name] for s in shards]
+            got = parts[0] if "norm" in name else torch.cat(parts, 1 if "wo." in name or "w2." in name or (name[:3] == "tok" and parts[0].shape[0] == value.shape[0]) else 0)
+            expected = value.to(dtype)
+            assert got.dtype == dtype and got.shape == value.shape, (folder, name, got.dtype, got.shape)
+            integer = torch.int32 if dtype == torch.float32 else torch.int16
+            assert torch.equal(got.view(integer), expected.view(integer)), (folder, name)
     """
 
-  @Test(arguments: ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1"], [1, 2])
-  func ggufIsWhatItsLibrarySays(_ type: String, modelParallel: Int) throws {
+  @Test(arguments: ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1"]) func ggufIsWhatItsLibrarySays(_ type: String) throws {
     try withTemporaryFolder { folder in
       try python(Self.writeGGUF, folder + "/model.gguf", type, folder + "/values")
-      for (dtype, name) in [(DType.f32, "float32"), (.bf16, "bfloat16"), (.f16, "float16")] {
-        let out = "\(folder)/\(name)"
-        try reshard(folder + "/model.gguf", out, modelParallel: modelParallel, dtype: dtype)
-        try python(Self.check, out, folder + "/values", name, "\(modelParallel)")
+      for count in [1, 2] {
+        for (dtype, name) in [(DType.f32, "float32"), (.bf16, "bfloat16"), (.f16, "float16")] {
+          try reshard(folder + "/model.gguf", "\(folder)/\(count)-\(name)", modelParallel: count, dtype: dtype)
+        }
       }
+      try python(
+        Self.check, folder, folder + "/values", "1-float32", "1-bfloat16", "1-float16", "2-float32", "2-bfloat16", "2-float16")
     }
   }
 
   @Test(.needs(.smolLM2)) func smolLM2IsWhatItsLibrarySays() throws {
     try withTemporaryFolder { folder in
-      try reshard(Peer.smolLM2.path, folder + "/out", modelParallel: 3)
+      try reshard(Peer.smolLM2.path, folder + "/3-float32", modelParallel: 3)
       try python(
         """
         import sys, torch
@@ -83,15 +87,15 @@ struct FormatTests {
         assert len(want) == 272
         torch.save(want, sys.argv[2])
         """, Peer.smolLM2.path, folder + "/values")
-      try python(Self.check, folder + "/out", folder + "/values", "float32", "3")
+      try python(Self.check, folder, folder + "/values", "3-float32")
       // The tokenizer and how it chats come along.
-      let vocabulary = try #require(try Checkpoint.open(at: FilePath(folder + "/out")).vocabulary())
+      let vocabulary = try #require(try Checkpoint.open(at: FilePath(folder + "/3-float32")).vocabulary())
       let original = try #require(try Checkpoint.open(at: FilePath(Peer.smolLM2.path)).vocabulary())
       #expect(vocabulary.count == 49152)
       #expect(vocabulary.chatTemplate == original.chatTemplate)
       #expect(vocabulary.bos == original.bos && vocabulary.eos == original.eos && vocabulary.addsBOS == original.addsBOS)
       // Back at MP 1 it is the same model.
-      let again = try Checkpoint.open(at: FilePath(folder + "/out"))
+      let again = try Checkpoint.open(at: FilePath(folder + "/3-float32"))
       #expect(again.params == (try Checkpoint.open(at: FilePath(Peer.smolLM2.path)).params))
     }
   }
@@ -132,22 +136,14 @@ struct FormatTests {
       #expect(params.ropeScaling == (kind.scaled ? ModelParams.RoPEScaling(factor: 32) : nil))
       #expect(params.ropeTheta == (kind.scaled ? 500000 : 10000))
       for count in [1, 4] {
-        try reshard(folder + "/hf", "\(folder)/\(count)", modelParallel: count)
-        try python(Self.check, "\(folder)/\(count)", folder + "/values", "bfloat16", "\(count)")
-        #expect(try Checkpoint.open(at: FilePath("\(folder)/\(count)")).params == params)
+        let output = "\(folder)/\(count)-bfloat16"
+        try reshard(folder + "/hf", output, modelParallel: count)
+        #expect(try Checkpoint.open(at: FilePath(output)).params == params)
       }
-    }
-  }
-
-  /// transformers reads what drover wrote, and computes what it computes from its own files.
-  @Test(.needs(.currentTorch), arguments: [(tied: false, scaled: false), (tied: true, scaled: true)], ["10GB", "40KB"])
-  func transformersReadsHuggingFaceFolders(_ kind: (tied: Bool, scaled: Bool), shardSize: String) throws {
-    try withTemporaryFolder { folder in
-      try python(
-        Self.writeHF, folder + "/hf", folder + "/values", kind.tied ? "1" : "0", kind.scaled ? "1" : "0", "10GB", with: .currentTorch)
-      try reshard(folder + "/hf", folder + "/pth", modelParallel: 4)
+      try python(Self.check, folder, folder + "/values", "1-bfloat16", "4-bfloat16")
+      // transformers reads what drover wrote of those shards, and computes what it computes from its own files.
       let outcome = try drover(
-        "reshard", folder + "/pth", folder + "/back", "--mp", "1", "--format", "hf", "--max-shard-size", shardSize == "10GB" ? "10G" : "40K")
+        "reshard", folder + "/4-bfloat16", folder + "/back", "--mp", "1", "--format", "hf", "--max-shard-size", shardSize == "10GB" ? "10G" : "40K")
       #expect(outcome.status == 0, "\(outcome.errors)")
       try python(
         """

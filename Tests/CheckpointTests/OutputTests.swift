@@ -9,7 +9,7 @@ import Testing
 struct OutputTests {
   @Test func existingFoldersAreKept() throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)
       let out = folder + "/out"
       try FileManager.default.createDirectory(atPath: out, withIntermediateDirectories: false)
       try reshard(folder + "/source", out, modelParallel: 2)  // an empty folder is as good as none
@@ -30,7 +30,7 @@ struct OutputTests {
   /// RLIMIT_FSIZE stands for a disk that fills up.
   @Test func nothingIsLeftOfAFailure() throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)
       let outcome = try run(
         "/bin/bash", ["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" reshard \"$1/source\" \"$1/out\" --mp 1", droverPath, folder])
       #expect(outcome.status == 73)
@@ -41,7 +41,7 @@ struct OutputTests {
 
   @Test func cancellingLeavesNothing() throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)
       let plan = try ReshardPlan(Checkpoint.open(at: FilePath(folder + "/source")), .init(modelParallel: 2))
       let error = #expect(throws: CheckpointError.self) { try plan.write(to: FilePath(folder + "/out"), isCancelled: { true }) }
       #expect(error?.reason == .cancelled)
@@ -51,7 +51,7 @@ struct OutputTests {
 
   @Test func dryRunWritesNothing() throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)
       let outcome = try drover("reshard", folder + "/source", folder + "/out", "--mp", "2", "--dry-run", "--json")
       #expect(outcome.status == 0)
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])

@@ -56,51 +56,69 @@ enum PythonModels {
                 parts[name] = heads[rank * shape["n_kv_heads"] // mp].contiguous()
             else: parts[name] = w.chunk(mp, 0)[rank].contiguous()
         return parts
-    shape, folder, mp, format = json.loads(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    shape = json.loads(sys.argv[1])
+    folders = [(folder, int(mp), format) for folder, mp, format in json.loads(sys.argv[2])]
     """
 
-  /// Writes the model of `shape` with `modelParallel` shards.
-  static func write(_ shape: Shape, to folder: String, modelParallel: Int, format: String) throws {
-    try python(
-      common + """
-
-        os.makedirs(folder, exist_ok=True)
-        params = {"dim": shape["dim"], "n_heads": shape["n_heads"], "n_kv_heads": max(mp, shape["n_kv_heads"]), "n_layers": shape["n_layers"],
-                  "multiple_of": shape["hidden"], "norm_eps": 1e-5, "vocab_size": -1}
-        if mp == 1 and shape["axis"] == 0:
-            open(f"{folder}/tokenizer.model", "w").write("IQ== 0\\nIg== 1\\n")
-        json.dump(params, open(f"{folder}/params.json", "w"))
-        for rank in range(mp):
-            if format == "pth": torch.save(cut(shape, mp, rank), f"{folder}/consolidated.{rank:02d}.pth")
-            else:
-                from safetensors.torch import save_file
-                save_file(cut(shape, mp, rank), f"{folder}/consolidated.{rank:02d}.safetensors")
-        """, shape.json, folder, "\(modelParallel)", format)
+  /// A checkpoint in Meta's layout.
+  struct Folder: Sendable {
+    var path: String
+    var modelParallel: Int
+    /// The suffix of its files.
+    var format = "pth"
   }
 
-  /// Compares every tensor of every shard in `folder` with the model of `shape`, bit for bit.
-  static func check(_ shape: Shape, _ folder: String, modelParallel: Int, format: String, with peer: Peer) throws {
+  private static func json(_ folders: [Folder]) -> String {
+    "[" + folders.map { #"["\#($0.path)", \#($0.modelParallel), "\#($0.format)"]"# }.joined(separator: ",") + "]"
+  }
+
+  /// Writes the model of `shape` to each folder.
+  static func write(_ shape: Shape, to folders: [Folder]) throws {
     try python(
       common + """
 
-        files = sorted(glob.glob(f"{folder}/consolidated.*.{format}"))
-        assert len(files) == mp, files
+        for folder, mp, format in folders:
+            os.makedirs(folder, exist_ok=True)
+            params = {"dim": shape["dim"], "n_heads": shape["n_heads"], "n_kv_heads": max(mp, shape["n_kv_heads"]), "n_layers": shape["n_layers"],
+                      "multiple_of": shape["hidden"], "norm_eps": 1e-5, "vocab_size": -1}
+            if mp == 1 and shape["axis"] == 0: open(f"{folder}/tokenizer.model", "w").write("IQ== 0\nIg== 1\n")
+            json.dump(params, open(f"{folder}/params.json", "w"))
+            for rank in range(mp):
+                if format == "pth": torch.save(cut(shape, mp, rank), f"{folder}/consolidated.{rank:02d}.pth")
+                else:
+                    from safetensors.torch import save_file
+                    save_file(cut(shape, mp, rank), f"{folder}/consolidated.{rank:02d}.safetensors")
+        """, shape.json, json(folders))
+  }
+
+  static func write(_ shape: Shape, to folder: String, modelParallel: Int) throws {
+    try write(shape, to: [Folder(path: folder, modelParallel: modelParallel)])
+  }
+
+  /// Compares every tensor of every shard in each folder with the model of `shape`, bit for bit.
+  static func check(_ shape: Shape, _ folders: [Folder], with peer: Peer) throws {
+    try python(
+      common + """
+
         modern = int(torch.__version__.split(".")[0]) >= 2
-        for rank, file in enumerate(files):
-            if format == "pth": got = torch.load(file, weights_only=True, mmap=True) if modern else torch.load(file)
-            else:
-                from safetensors.torch import load_file
-                got = load_file(file)
-                length = int.from_bytes(open(file, "rb").read(8), "little")
-                assert (8 + length) % 4096 == 0, length
-            want = cut(shape, mp, rank)
-            assert set(got) == set(want), set(got) ^ set(want)
-            for name in want:
-                a, b = got[name], want[name]
-                assert a.dtype == b.dtype and a.shape == b.shape and a.is_contiguous(), (rank, name, a.dtype, a.shape)
-                integer = torch.int32 if a.dtype == torch.float32 else torch.int16
-                assert torch.equal(a.view(integer), b.view(integer)), (rank, name)
-        """, shape.json, folder, "\(modelParallel)", format, with: peer)
+        for folder, mp, format in folders:
+            files = sorted(glob.glob(f"{folder}/consolidated.*.{format}"))
+            assert len(files) == mp, (folder, files)
+            for rank, file in enumerate(files):
+                if format == "pth": got = torch.load(file, weights_only=True, mmap=True) if modern else torch.load(file)
+                else:
+                    from safetensors.torch import load_file
+                    got = load_file(file)
+                    length = int.from_bytes(open(file, "rb").read(8), "little")
+                    assert folder.endswith("source") or (8 + length) % 4096 == 0, length
+                want = cut(shape, mp, rank)
+                assert set(got) == set(want), set(got) ^ set(want)
+                for name in want:
+                    a, b = got[name], want[name]
+                    assert a.dtype == b.dtype and a.shape == b.shape and a.is_contiguous(), (file, name, a.dtype, a.shape)
+                    integer = torch.int32 if a.dtype == torch.float32 else torch.int16
+                    assert torch.equal(a.view(integer), b.view(integer)), (file, name)
+        """, shape.json, json(folders), with: peer)
   }
 }
 

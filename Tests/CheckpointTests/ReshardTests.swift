@@ -25,27 +25,31 @@ struct ReshardTests {
     Case(shape: .init(dim: 96, heads: 6, kvHeads: 3, hidden: 192, vocabulary: 300, embeddingAxis: 0, dtype: "float32"), from: 3, to: [6, 1]),
   ]
 
-  @Test(arguments: cases, ["pth", "safetensors"])
-  func everyTensorBitForBit(_ test: Case, format: String) throws {
-    let outputFormat = try #require(Checkpoint.Format(rawValue: format))
+  @Test(arguments: cases) func everyTensorBitForBit(_ test: Case) throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(test.shape, to: folder + "/source", modelParallel: test.from, format: format)
-      for count in test.to {
-        let output = "\(folder)/\(count)"
-        try reshard(folder + "/source", output, modelParallel: count, format: outputFormat)
-        try PythonModels.check(test.shape, output, modelParallel: count, format: format, with: .python)
-        if format == "pth" { try PythonModels.check(test.shape, output, modelParallel: count, format: format, with: .currentTorch) }
-        // And back, from what drover wrote: through the other format.
-        let other: Checkpoint.Format = outputFormat == .pth ? .safetensors : .pth
-        try reshard(output, output + "-back", modelParallel: test.from, format: other)
-        try PythonModels.check(test.shape, output + "-back", modelParallel: test.from, format: other.rawValue, with: .python)
+      let sources = ["pth", "safetensors"].map { PythonModels.Folder(path: "\(folder)/\($0)-source", modelParallel: test.from, format: $0) }
+      try PythonModels.write(test.shape, to: sources)
+      var outputs: [PythonModels.Folder] = []
+      for source in sources {
+        for count in test.to {
+          let format: Checkpoint.Format = source.format == "pth" ? .pth : .safetensors
+          let output = "\(folder)/\(source.format)-\(count)"
+          try reshard(source.path, output, modelParallel: count, format: format)
+          outputs.append(.init(path: output, modelParallel: count, format: source.format))
+          // And back, from what drover wrote, through the other format.
+          let other: Checkpoint.Format = format == .pth ? .safetensors : .pth
+          try reshard(output, output + "-back", modelParallel: test.from, format: other)
+          outputs.append(.init(path: output + "-back", modelParallel: test.from, format: other.rawValue))
+        }
       }
+      try PythonModels.check(test.shape, outputs, with: .python)
+      try PythonModels.check(test.shape, outputs, with: .currentTorch)
     }
   }
 
   @Test func sameInputSameBytes() throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2, format: "pth")
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2)
       let first = try reshard(folder + "/source", folder + "/a", modelParallel: 4, .init(digests: [.sha256], threads: 1))
       let second = try reshard(folder + "/source", folder + "/b", modelParallel: 4, .init(digests: [.sha256], threads: 7))
       #expect(first.map { [$0.name, $0.digests[.sha256]?.hex] } == second.map { [$0.name, $0.digests[.sha256]?.hex] })
@@ -54,7 +58,7 @@ struct ReshardTests {
 
   @Test func checklistAgreesWithMD5Sum() throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2, format: "pth")
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2)
       try reshard(folder + "/source", folder + "/out", modelParallel: 4)
       let outcome = try run("/usr/bin/md5sum", ["-c", "--strict", "checklist.chk"], in: folder + "/out")
       #expect(outcome.status == 0)
@@ -64,7 +68,7 @@ struct ReshardTests {
 
   @Test func zipIsWhatOthersExpect() throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1, format: "pth")
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)
       try reshard(folder + "/source", folder + "/out", modelParallel: 2)
       // testzip compares every CRC; torch's own alignment is 64.
       try python(
@@ -120,7 +124,7 @@ struct ReshardTests {
 
   @Test func replicasThatDifferAreRefused() throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2, format: "pth")
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2)
       try python(
         "import sys, torch; w = torch.load(sys.argv[1]); w['layers.1.ffn_norm.weight'][3] = 1; torch.save(w, sys.argv[1])",
         folder + "/source/consolidated.01.pth")
@@ -134,7 +138,7 @@ struct ReshardTests {
   @Test(arguments: [5, 3, 0, -1, 128])
   func sizesThatHeadsDontAllow(_ count: Int) throws {
     try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder, modelParallel: 1, format: "pth")
+      try PythonModels.write(.init(), to: folder, modelParallel: 1)
       let outcome = try drover("reshard", folder, folder + "/out", "--mp=\(count)")
       #expect(outcome.status == 64)
       #expect(outcome.errors.contains("Sizes that work: 1, 2, 4, 8, 16, 32, 64"))
