@@ -14,7 +14,6 @@
 #define OUTER_M 3
 #define OUTER_V 2
 #define GEMV_ROWS 4
-#define PREFETCH_BYTES 1024
 #include "inference_vector.h"
 
 #pragma clang attribute pop

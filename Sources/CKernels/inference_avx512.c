@@ -14,7 +14,6 @@
 #define OUTER_M 4
 #define OUTER_V 4
 #define GEMV_ROWS 4
-#define PREFETCH_BYTES 1024
 #define NIBBLES_BY_PERMUTATION
 #include "inference_vector.h"
 

@@ -11,7 +11,6 @@
 #define OUTER_M 2
 #define OUTER_V 2
 #define GEMV_ROWS 4
-#define PREFETCH_BYTES 512
 #include "inference_vector.h"
 
 #endif

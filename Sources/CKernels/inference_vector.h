@@ -4,7 +4,7 @@
 //   KERNELS         the table's symbol, KERNELS_NAME its name,
 //   TILE_M, TILE_N  rows of x and of w in a register tile of gemm_nt,
 //   OUTER_M, OUTER_V  rows and vectors in a register tile of gemm_nn,
-//   GEMV_ROWS       rows that gemv reads side by side, PREFETCH_BYTES how far ahead of them it asks the memory.
+//   GEMV_ROWS       rows that gemv reads side by side.
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
@@ -87,22 +87,31 @@ INLINE v16 exp16(v16 x) {
 
 INLINE v16 load_bf16(const uint8_t *p) { return (v16)(__builtin_convertvector(*(const h16_at *)p, u16) << 16); }
 INLINE v16 load_f16(const uint8_t *p) { return __builtin_convertvector(*(const f16_at *)p, v16); }
-/// `scale · nibble + offset` for the sixteen low nibbles and for the sixteen high ones. The products are exact in float32.
-INLINE void nibbles(const uint8_t *q, float scale, float offset, v16 *low, v16 *high) {
-#if defined(__x86_64__) && defined(NIBBLES_BY_PERMUTATION)
+/// `(nibble - 8) · scale` if `centred` (a constant), else `nibble · scale + offset`, for the sixteen low nibbles and for the sixteen
+/// high ones. The products are exact in float32, so it doesn't matter how they are made.
+INLINE void nibbles(const uint8_t *q, const int centred, float scale, float offset, v16 *low, v16 *high) {
+#if defined(NIBBLES_BY_PERMUTATION)
     // All sixteen values in a register; the permutation reads only the low four bits of an index.
     const v16 levels = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    v16 values = fma16(levels, splat(scale), splat(offset));
+    v16 values = centred ? (levels - 8.0f) * splat(scale) : fma16(levels, splat(scale), splat(offset));
     __m512i indices = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)q));
     *low = _mm512_permutexvar_ps(indices, values);
     *high = _mm512_permutexvar_ps(_mm512_srli_epi32(indices, 4), values);
 #else
     n16_at bytes = *(const n16_at *)q;
-    *low = fma16(__builtin_convertvector(bytes & 15, v16), splat(scale), splat(offset));
-    *high = fma16(__builtin_convertvector(bytes >> 4, v16), splat(scale), splat(offset));
+    v16 a = __builtin_convertvector(bytes & 15, v16), b = __builtin_convertvector(bytes >> 4, v16);
+    *low = centred ? (a - 8.0f) * scale : fma16(a, splat(scale), splat(offset));
+    *high = centred ? (b - 8.0f) * scale : fma16(b, splat(scale), splat(offset));
 #endif
 }
-INLINE float scale_of(const uint8_t *p) { return (float)*(const f16_one *)p; }
+INLINE float scale_of(const uint8_t *p) {
+#if defined(__x86_64__)
+    // A plain conversion inserts into whatever the register held, and so waits for the block before.
+    return _cvtsh_ss((uint16_t)read_u16(p));
+#else
+    return (float)*(const f16_one *)p;
+#endif
+}
 
 /// Elements 0…31 of the run that starts at `p`: of a quantized type, one block.
 INLINE void load32(drover_dtype type, const uint8_t *p, v16 *low, v16 *high) {
@@ -128,12 +137,11 @@ INLINE void load32(drover_dtype type, const uint8_t *p, v16 *low, v16 *high) {
     }
     case drover_q4_0: {
         const block_q4_0 *block = (const block_q4_0 *)p;
-        float d = scale_of(block->d);
-        return nibbles(block->q, d, -8 * d, low, high);
+        return nibbles(block->q, 1, scale_of(block->d), 0, low, high);
     }
     case drover_q4_1: {
         const block_q4_1 *block = (const block_q4_1 *)p;
-        return nibbles(block->q, scale_of(block->d), scale_of(block->m), low, high);
+        return nibbles(block->q, 0, scale_of(block->d), scale_of(block->m), low, high);
     }
     }
 }
@@ -171,12 +179,15 @@ INLINE void gemv_rows(drover_dtype type, const int rows, const drover_segment *s
     for (ptrdiff_t s = 0; s < count; s++) {
         const ptrdiff_t stride = segments[s].row_stride, columns = segments[s].columns;
         const uint8_t *p = (const uint8_t *)segments[s].first + row * stride;
+        // The memory delivers far more when it is asked for one line after the other than for the lines of several rows in turn, so
+        // the rows after these are asked for in the order in which they lie.
+        const uint8_t *ahead = p + rows * stride;
         ptrdiff_t k = 0;
-        for (; k + 32 <= columns; k += 32, p += bytes, x += 32) {
+        for (; k + 32 <= columns; k += 32, p += bytes, x += 32, ahead += rows * bytes) {
             v16 x_low = load(x), x_high = load(x + 16);
             UNROLL for (int r = 0; r < rows; r++) {
                 v16 low, high;
-                __builtin_prefetch(p + r * stride + PREFETCH_BYTES, 0, 3);
+                if ((r + 1) * bytes / 64 > r * bytes / 64) __builtin_prefetch(ahead + r * bytes, 0, 3);
                 load32(type, p + r * stride, &low, &high);
                 sums[r] = fma16(low, x_low, sums[r]);
                 sums[r] = fma16(high, x_high, sums[r]);

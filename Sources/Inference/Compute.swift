@@ -12,7 +12,7 @@ final class Compute {
   /// Unpacked weights that stay in a core's second-level cache while all tokens pass by.
   private static let panelFloats = 64 * 1024
   /// Weight bytes of a task when one token is multiplied: enough to hide the claiming, few enough to divide evenly.
-  private static let bytesPerTask = 32 * 1024
+  private static let bytesPerTask = 64 * 1024
 
   /// - Parameter columns: the widest matrix that will be multiplied.
   init(kernels: Kernels, threads: Int, columns: Int) throws(InferenceError) {

@@ -102,7 +102,7 @@ final class ThreadPool: Sendable {
       while completed.load(ordering: .acquiring) < count {
         spins += 1
         // The thread that we wait for may need this very processor.
-        if spins < 10_000 { drover_spin_hint() } else { sched_yield() }
+        if spins < 2_000 { drover_spin_hint() } else { sched_yield() }
       }
     }
 

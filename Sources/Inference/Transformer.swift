@@ -93,7 +93,13 @@ public final class Transformer {
   /// Rows of one sequence stand in the order of their positions. Tokens, slots and positions must be in range.
   public func forward(_ rows: [Row]) {
     let n = rows.count
-    precondition(n <= maxRows)
+    precondition(n <= maxRows, "more rows than a pass takes")
+    precondition(
+      rows.allSatisfy {
+        (0..<maxBatchSize).contains($0.slot) && (0..<maxSequenceLength).contains($0.position)
+          && (0..<params.vocabularySize).contains($0.token)
+      },
+      "a row outside the batch, the sequence or the vocabulary")
     attention.prepare(rows)
     compute.gather(weights.embeddings, rows.map(\.token), into: x)
 
