@@ -86,7 +86,7 @@ import Transfer
       }
       #expect(try stage.finish(nginx.port).status == 0)
       #expect(try stage.isRight())
-      #expect(try FileManager.default.contentsOfDirectory(atPath: stage.output + "/m").sorted() == ["checklist.chk", "consolidated.00.pth", "params.json"])
+      #expect(try FileManager.default.contentsOfDirectory(atPath: stage.output + "/m").allSatisfy { !$0.contains(".part") })
     }
   }
 
