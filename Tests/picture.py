@@ -30,8 +30,12 @@ def spans(line, style):
     for piece in re.split(r"(\x1b\[[0-9;]*m)", line):
         if codes := re.fullmatch(r"\x1b\[([0-9;]*)m", piece):
             for code in codes[1].split(";"):
-                style = {} if code in ("", "0") else style | ({"font-weight": "bold"} if code == "1" else {"opacity": "0.6"} if code == "2"
-                    else {"fill": INKS[code]} if code in INKS else {k: v for k, v in style.items() if k != "fill"} if code == "39" else {})
+                if code in ("", "0"):
+                    style = {}
+                elif code == "39":
+                    style = {k: v for k, v in style.items() if k != "fill"}
+                else:
+                    style = style | ({"font-weight": "bold"} if code == "1" else {"opacity": "0.6"} if code == "2" else {"fill": INKS[code]} if code in INKS else {})
         elif piece:
             runs.append((column, piece, style))
             column += len(piece)
@@ -50,6 +54,8 @@ def main():
         for column, text, look in runs:
             if text.strip():
                 attributes = "".join(f' {k}="{v}"' for k, v in look.items())
+                column += len(text) - len(text.lstrip())
+                text = text.strip()
                 out.append(f'<text x="{16 + column * CELL:.1f}" y="{28 + row * LINE}" textLength="{len(text) * CELL:.1f}"{attributes}>{html.escape(text)}</text>')
     out.append("</g></svg>")
     os.makedirs(os.path.dirname(target) or ".", exist_ok=True)

@@ -33,7 +33,10 @@ struct ZipArchive {
       let (entry, header) = try Self.readEntry(&reader, before: directory.range.lowerBound)
       guard entries.updateValue(entry, forKey: entry.name) == nil else { throw reader.corrupt("the zip has two entries \(entry.name)", at: at) }
       spans.append((header..<entry.range.upperBound, entry.name))
+      // The kernel maps much around each local header that is touched, and counts it as resident.
+      if spans.count % 64 == 0 { file.releasePages() }
     }
+    file.releasePages()
     guard reader.remaining == 0 else { throw reader.corrupt("\(reader.remaining) bytes follow the last entry of the zip directory") }
     spans.sort { $0.range.lowerBound < $1.range.lowerBound }
     for (a, b) in zip(spans, spans.dropFirst()) where a.range.upperBound > b.range.lowerBound {

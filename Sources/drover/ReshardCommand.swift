@@ -16,7 +16,7 @@ struct ReshardCommand: ParsableCommand {
       synced, or not at all. A dtype other than "keep" rounds where it must, and says so; quantized weights, which .pth and safetensors can't
       hold, are kept as float32, exactly.
 
-      Examples:
+      EXAMPLES
         drover reshard llama-2-70b llama-2-70b-mp1 --mp 1
         drover reshard llama-2-13b out --mp 1 --format safetensors
         drover reshard SmolLM2.gguf smol-mp3 --mp 3 --dtype bf16

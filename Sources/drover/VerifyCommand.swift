@@ -12,7 +12,7 @@ struct VerifyCommand: ParsableCommand {
       PATH is a model folder, a folder of several, a checklist (Meta's checklist.chk, or what md5sum and sha256sum write), or a drover-receipt.json.
       Files that no list speaks of are named, but are no failure.
 
-      Examples:
+      EXAMPLES
         drover verify llama-2-7b
         drover verify models llama-2-7b/checklist.chk --json
 

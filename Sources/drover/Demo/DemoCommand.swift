@@ -18,6 +18,8 @@ struct DemoCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Keep what is made in this new folder.", valueName: "dir"))
   var keep: String?
 
+  @OptionGroup var global: GlobalOptions
+
   func run() async throws {
     let folder = try DemoFolder(keep: keep)
     Interruption.onSignal {
@@ -25,7 +27,7 @@ struct DemoCommand: AsyncParsableCommand {
       Glibc.exit(DroverExit.interrupted.rawValue)
     }
     defer { folder.remove() }
-    try await DemoRoad(folder: folder.path).walk()
+    try await DemoRoad(folder: folder.path, isQuiet: global.quiet).walk()
     if keep != nil { Console.outputLine("\nWhat was made is in \(folder.path).") }
   }
 }

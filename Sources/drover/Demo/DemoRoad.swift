@@ -10,6 +10,8 @@ import Transfer
 /// The steps of the demonstration, each told as it is done.
 struct DemoRoad {
   let folder: FilePath
+  /// Whether only the summary is shown.
+  let isQuiet: Bool
 
   private static let prompts = ["Once upon a time", "The wolf said to the king"]
   private let style = Style.standardOutput
@@ -18,10 +20,10 @@ struct DemoRoad {
   private static let layouts: [(format: Checkpoint.Format, shards: Int)] = [(.pth, 2), (.safetensors, 1), (.pth, 4), (.safetensors, 2)]
 
   func walk() async throws {
-    Console.outputLine(style("drover demo", .bold) + "  The whole road on loopback, with a model of 1.2 million parameters.")
+    tellLine(style("drover demo", .bold) + "  The whole road on loopback, with a model of 1.2 million parameters.")
     var summary = Table(["step", "", "time"], alignments: [.left, .left, .right])
     func step(_ name: String, _ body: () async throws -> String) async throws {
-      Console.outputLine("\n" + style(name, .bold, .cyan))
+      tellLine("\n" + style(name, .bold, .cyan))
       let start = monotonicSeconds()
       let result = try await body()
       summary.add(name, result, Format.duration(monotonicSeconds() - start))
@@ -61,13 +63,13 @@ struct DemoRoad {
         switch event {
         case .finished(let file, let status):
           let name = DemoServer.files[file].name
-          Console.outputLine("  \(style("✓", .green)) \(name)  \(style("\(name.hasSuffix(".chk") ? status.rawValue : "\(status.rawValue), MD5 agrees")", .dim))")
+          tellLine("  \(style("✓", .green)) \(name)  \(style("\(name.hasSuffix(".chk") ? status.rawValue : "\(status.rawValue), MD5 agrees")", .dim))")
         default: break
         }
       },
       newLink: { _ in
         guard links.withLock({ $0 += 1; return $0 <= 2 }) else { return nil }
-        Console.outputLine("  \(style("!", .yellow)) the link has ended; a second one goes on from the same byte")
+        tellLine("  \(style("!", .yellow)) the link has ended; a second one goes on from the same byte")
         return try? SignedLink.examine(second).link
       })
     let report: TransferReport
@@ -97,7 +99,7 @@ struct DemoRoad {
       let plan = try ReshardPlan(source, .init(modelParallel: layout.shards, format: layout.format))
       let written = try plan.write(to: path(of: layout))
       let count = "\(layout.shards) \(layout.shards == 1 ? "shard" : "shards")"
-      Console.outputLine("  \(style("✓", .green)) 2 shards of pth → \(count) of \(layout.format.rawValue)  \(style(Format.bytes(written.reduce(0) { $0 + $1.bytes }), .dim))")
+      tellLine("  \(style("✓", .green)) 2 shards of pth → \(count) of \(layout.format.rawValue)  \(style(Format.bytes(written.reduce(0) { $0 + $1.bytes }), .dim))")
     }
     return "2 shards to 1, 2 and 4, in two formats"
   }
@@ -120,13 +122,13 @@ struct DemoRoad {
     let generator = Generator(model.transformer, stopTokens: model.stopTokens)
     var rate = 0.0
     for prompt in Self.prompts {
-      Console.output("  " + style(prompt, .bold))
+      tell("  " + style(prompt, .bold))
       var lines = LineWrapper(indent: 2, width: 98, column: 2 + prompt.count)
       var decoder = StreamingDecoder(model.tokenizer, continuing: true)
       let result = try generator.generate([model.encode(prompt: prompt)], GenerationOptions(maxGenLen: 60, temperature: 0)) { _, event in
         switch event {
-        case .token(let id): Console.output(lines.wrap(decoder.append(id)))
-        case .end: Console.outputLine(lines.wrap(decoder.finish()) + lines.finish() + "…")
+        case .token(let id): tell(lines.wrap(decoder.append(id)))
+        case .end: tellLine(lines.wrap(decoder.finish()) + lines.finish() + "…")
         }
       }
       rate = max(rate, result.timings.decodeTokensPerSecond)
@@ -146,7 +148,13 @@ struct DemoRoad {
     try LanguageModel(at: path(of: layout), maxBatchSize: 1, maxSequenceLength: 256)
   }
 
-  private func say(_ text: String) { Console.outputLine("  " + text) }
+  private func say(_ text: String) { tellLine("  " + text) }
+
+  private func tellLine(_ text: String) { tell(text + "\n") }
+
+  private func tell(_ text: String) {
+    if !isQuiet { Console.output(text) }
+  }
 }
 
 /// The demonstration came out other than it must.
