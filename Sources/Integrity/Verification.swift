@@ -88,6 +88,10 @@ public struct Verification: Sendable {
     }
     observer.willRead(jobs.map { ($0.path, Folder.size(of: $0.path)) })
     let results = hasher.hash(jobs) { observer.didRead(file: $0, bytes: $1) }
+    // Threads may have reported in another order than they read.
+    for (job, result) in results.enumerated() {
+      if case .success(let outcome) = result { observer.didRead(file: job, bytes: outcome.bytes) }
+    }
     return claims.map { claim in
       guard let job = jobOf[claim.path] else { return Finding(claim: claim, actual: nil, bytes: 0, status: .missing) }
       switch results[job] {
