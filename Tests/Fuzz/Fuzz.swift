@@ -8,7 +8,7 @@ import Tokenization
 ///
 /// A parser may throw. It may not crash, hang, or hand out a tensor that lies outside its file.
 private enum Target: String {
-  case pth, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist
+  case pth, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt
 
   /// The one file that is fuzzed; what must lie beside it comes from the seeds' `around` folder.
   var fuzzed: String {
@@ -21,6 +21,7 @@ private enum Target: String {
     case .tokenizer: "tokenizer.model"
     case .tokenizerJSON: "tokenizer.json"
     case .checklist: "checklist.chk"
+    case .receipt: Receipt.fileName
     }
   }
 
@@ -35,6 +36,7 @@ private enum Target: String {
       if let vocabulary = try checkpoint.vocabulary() { roundTrip(vocabulary) }
     case .tokenizer, .tokenizerJSON: roundTrip(try Vocabulary.load(path))
     case .checklist: _ = try Checklist(parsing: Array(bytes), path: path)
+    case .receipt: _ = try Receipt(parsing: Array(bytes), path: path)
     }
   }
 

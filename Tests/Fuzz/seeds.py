@@ -76,3 +76,7 @@ bpe.add_special_tokens(["<|im_start|>", "<|im_end|>"])
 bpe.save(seed("tokenizerJSON", "bytelevel"))
 shutil.copy(f"{demo}/checklist.chk", seed("checklist", "md5sum"))
 open(seed("checklist", "bsd"), "w").write("MD5 (a b) = d41d8cd98f00b204e9800998ecf8427e\r\n\\d41d8cd98f00b204e9800998ecf8427e *./a\\nb\r\n")
+digest = {"md5": "d41d8cd98f00b204e9800998ecf8427e", "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
+json.dump({"created": "2026-11-23T08:47:14Z", "files": [{"bytes": 0, "path": "a/b", **digest}, {"bytes": 5, "path": "params.json", "md5": digest["md5"]}],
+           "fingerprint": {"checkpoint": digest["sha256"], "tensors": {"norm.weight": digest["sha256"]}}, "operation": "reshard", "options": {"mp": "1"},
+           "source": {"checkpoint": "model"}, "tool": "drover 0.1.0", "receipt": 1}, open(seed("receipt", "reshard"), "w"))
