@@ -34,9 +34,9 @@ enum PythonModels {
     def whole(shape):
         g = torch.Generator().manual_seed(1)
         dtype = getattr(torch, shape["dtype"])
-        integer = torch.int32 if dtype == torch.float32 else torch.int16
-        limit = torch.iinfo(integer)
-        def t(*size): return torch.randint(limit.min, limit.max, size, generator=g, dtype=torch.int64).to(integer).view(dtype)
+        # In halves of 16 bits: versions of torch differ in how they draw numbers from a wide range.
+        halves = 2 if dtype == torch.float32 else 1
+        def t(*size): return torch.randint(-32768, 32767, (*size[:-1], size[-1] * halves), generator=g, dtype=torch.int64).to(torch.int16).view(dtype)
         dim, hd = shape["dim"], shape["dim"] // shape["n_heads"]
         kv, hidden, vocab = shape["n_kv_heads"] * hd, shape["hidden"], shape["vocab_size"]
         w = {"tok_embeddings.weight": t(vocab, dim), "norm.weight": t(dim), "output.weight": t(vocab, dim), "rope.freqs": t(hd // 2)}
