@@ -164,8 +164,7 @@ def manifest(folder):
     names = ["checklist.chk", "params.json", *[f"consolidated.{r:02d}.pth" for r in range(SHARDS)]]
     path = DATA / "manifest.json"
     path.write_text(json.dumps({
-        "id": "bench", "aliases": [], "family": "bench", "parameters": "1.1B", "modelParallel": SHARDS, "tokenizer": "sentencepiece",
-        "chatFormat": "plain", "license": "none", "files": [{"path": f"model/{n}", "remote": f"model/{n}"} for n in names]}))
+        "id": "bench", "aliases": [], "family": "bench", "modelParallel": SHARDS, "files": [{"path": f"model/{n}", "remote": f"model/{n}"} for n in names]}))
     return path
 
 
@@ -306,7 +305,10 @@ def drover_bench(model, prompt, generate):
     return {"prefill": report["prefillTokensPerSecond"]["median"], "decode": report["decodeTokensPerSecond"]["median"]}
 
 
-@row("engine", "prefill ≥ 2 ×, decode ≥ 1 × (BF16), ≥ 1.3 × (Q8_0, Q4_0)")
+TARGETS = {("prefill", "BF16"): "≥ 2 ×", ("prefill", "Q8_0"): "≥ 2 ×", ("decode", "BF16"): "≥ 1 ×", ("decode", "Q8_0"): "≥ 1.3 ×", ("decode", "Q4_0"): "≥ 1.3 ×"}
+
+
+@row("engine", "")
 def engine(runs):
     rows = []
     for kind in ["F32", "F16", "BF16", "Q8_0", "Q4_0"]:
@@ -320,7 +322,8 @@ def engine(runs):
             ratio = statistics.median(a[phase] / b[phase] for a, b in zip(ours, theirs))
             rows.append(dict(label=f"{phase}, {512 if phase == 'prefill' else 64} tokens, SmolLM2-135M {kind}, 2 threads",
                              drover=f"{statistics.median(a[phase] for a in ours):.0f} tokens/s",
-                             peer=f"llama.cpp: {statistics.median(b[phase] for b in theirs):.0f} tokens/s", ratio=f"{ratio:.2f} ×", note=""))
+                             peer=f"llama.cpp: {statistics.median(b[phase] for b in theirs):.0f} tokens/s", ratio=f"{ratio:.2f} ×", note="",
+                             target=TARGETS.get((phase, kind), "")))
     return rows
 
 
@@ -357,13 +360,13 @@ def main():
     for name in options.only:
         function, target = ROWS[name]
         for r in function(options.runs):
-            lines.append(f"| {r['label']} | {r['drover']} | {r['peer']} | **{r['ratio']}** | {target} | {r['note']} |")
+            lines.append(f"| {r['label']} | {r['drover']} | {r['peer']} | **{r['ratio']}** | {r.get('target', target)} | {r['note']} |")
             print(lines[-1], flush=True)
     if options.readme:
         readme = ROOT / "README.md"
         text = readme.read_text()
         table = "\n".join(lines)
-        readme.write_text(re.sub(r"(<!-- benchmarks -->\n).*?(\n<!-- /benchmarks -->)", lambda m: m[1] + table + m[2], text, flags=re.S))
+        readme.write_text(re.sub(r"(<!-- benchmarks -->\n).*?(<!-- /benchmarks -->)", lambda m: m[1] + table + "\n" + m[2], text, flags=re.S))
     print("\n".join(["", *lines]))
 
 
