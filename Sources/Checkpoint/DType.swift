@@ -28,4 +28,7 @@ public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
   }
 
   public var isQuantized: Bool { blockElements > 1 }
+
+  /// Bytes of `elements` elements without gaps; of quantized types whole blocks.
+  func byteCount(_ elements: Int) -> Int { elements / blockElements * blockBytes }
 }

@@ -59,8 +59,38 @@ struct TensorRegion: Sendable {
   let sources: [Source]
 
   var shape: [Int] { isVector ? [columns] : [rows, columns] }
-  var rowBytes: Int { columns / dtype.blockElements * dtype.blockBytes }
+  var rowBytes: Int { dtype.byteCount(columns) }
   var byteCount: Int { rows * rowBytes }
+
+  /// A part of the region that follows what comes before it without a gap.
+  struct Window: Sendable {
+    let rows: Range<Int>
+    let columns: Range<Int>
+    /// Bytes from the region's start.
+    let offset: Int
+    let byteCount: Int
+  }
+
+  /// Window `index` of those of at most `limit` bytes, whole rows where they fit; nil beyond the last.
+  func window(_ index: Int, limit: Int) -> Window? {
+    let rows: Range<Int>
+    let columns: Range<Int>
+    if rowBytes <= limit {
+      let step = limit / rowBytes
+      guard index * step < self.rows else { return nil }
+      rows = index * step..<min(self.rows, (index + 1) * step)
+      columns = 0..<self.columns
+    } else {
+      let step = limit / dtype.blockBytes * dtype.blockElements
+      let perRow = (self.columns + step - 1) / step
+      guard index < self.rows * perRow else { return nil }
+      rows = index / perRow..<index / perRow + 1
+      columns = index % perRow * step..<min(self.columns, (index % perRow + 1) * step)
+    }
+    return Window(
+      rows: rows, columns: columns, offset: rows.lowerBound * rowBytes + dtype.byteCount(columns.lowerBound),
+      byteCount: rows.count * dtype.byteCount(columns.count))
+  }
 
   /// A rectangle of the region, and where in a source file its elements lie.
   struct Source: Sendable {

@@ -18,7 +18,7 @@ struct RegionReader {
     self.resident = resident
   }
 
-  /// Writes `rows` × `columns` of `region` to `out`, rows first and without gaps.
+  /// Writes `rows` × `columns` of `region`, of quantized types whole blocks, to `out`, rows first and without gaps.
   mutating func read(
     _ region: TensorRegion, rows: Range<Int>, columns: Range<Int>, into out: UnsafeMutableRawPointer
   ) throws(CheckpointError) {
@@ -26,9 +26,8 @@ struct RegionReader {
       let commonRows = source.rows.clamped(to: rows)
       let commonColumns = source.columns.clamped(to: columns)
       guard !commonRows.isEmpty, !commonColumns.isEmpty else { continue }
-      let element = region.dtype.blockBytes
-      let pitch = columns.count * element
-      let corner = out + (commonRows.lowerBound - rows.lowerBound) * pitch + (commonColumns.lowerBound - columns.lowerBound) * element
+      let pitch = region.dtype.byteCount(columns.count)
+      let corner = out + (commonRows.lowerBound - rows.lowerBound) * pitch + region.dtype.byteCount(commonColumns.lowerBound - columns.lowerBound)
       try read(source, region, commonRows, commonColumns, into: corner, pitch: pitch)
     }
   }
@@ -68,7 +67,7 @@ struct RegionReader {
       let at = base + (source.partRow(row) - partRows.lowerBound) * part.rowStride
       let to = out + index * pitch
       if isCopy {
-        memcpy(to, at, columns.count * element)
+        memcpy(to, at, region.dtype.byteCount(columns.count))
       } else if source.dtype == region.dtype, block == 1 {
         for column in 0..<columns.count { memcpy(to + column * element, at + column * part.columnStride, element) }
       } else {

@@ -73,7 +73,7 @@ public struct ReshardPlan: Sendable {
   }
 
   /// The dtype that a tensor is written as.
-  private static func outputDType(_ dtype: DType, _ options: Options) -> DType { options.dtype ?? (dtype.isQuantized ? .f32 : dtype) }
+  static func outputDType(_ dtype: DType, _ options: Options) -> DType { options.dtype ?? (dtype.isQuantized ? .f32 : dtype) }
 
   private static func notes(_ source: Checkpoint, _ options: Options) -> [String] {
     let dtypes = Set(source.tensors.map(\.dtype))
@@ -99,15 +99,6 @@ public struct ReshardPlan: Sendable {
       guard end == file.byteCount else { throw CheckpointError(.output, "the plan for \(file.name) ends at byte \(end) of \(file.byteCount)") }
     }
     guard Set(files.map(\.name)).count == files.count else { throw CheckpointError(.output, "the plan has two files of one name") }
-  }
-
-  /// Pieces of the source that should hold the same, and aren't all read: one tensor's copies in several shards.
-  var replicas: [(tensor: LogicalTensor, a: LogicalTensor.Part, b: LogicalTensor.Part)] {
-    source.tensors.flatMap { tensor in
-      tensor.parts.enumerated().compactMap { index, part in
-        tensor.parts[..<index].first { $0.rows == part.rows && $0.columns == part.columns }.map { (tensor, $0, part) }
-      }
-    }
   }
 }
 

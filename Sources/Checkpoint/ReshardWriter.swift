@@ -36,8 +36,8 @@ extension ReshardPlan {
   /// Bytes of memory that writing takes at most beside the program itself, whatever the size of the model.
   public func peakMemory(_ options: WriteOptions = WriteOptions()) -> Int {
     let largest = files.reduce(0) { max($0, $1.pieces.reduce(0) { if case .bytes(let bytes, _) = $1.content { max($0, bytes.count) } else { $0 } }) }
-    return ReshardWriter.blocks(options.threads) * ReshardWriter.chunkBytes + options.threads * RegionReader.scratchBytes
-      + ResidentPages.limit * 2 + 2 * largest
+    return ReshardWriter.blocks(options.threads) * ReshardWriter.chunkBytes
+      + options.threads * (RegionReader.scratchBytes + SHA256.lanes * ReshardWriter.chunkBytes) + ResidentPages.limit * 2 + 2 * largest
   }
 
   /// Carries the plan out. The folder appears under `destination` complete and synced, or not at all.
@@ -53,7 +53,7 @@ extension ReshardPlan {
     let resident = ResidentPages(files: source.files)
     let folder = try OutputFolder(
       destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount)
-    try checkReplicas(options.threads, resident)
+    try source.checkReplicas(options.threads, resident)
     var descriptors: [Int32] = []
     for file in files { descriptors.append(try folder.create(file.name, bytes: file.byteCount)) }
     let writer = try ReshardWriter(self, options, folder, descriptors, resident, progress, isCancelled)
@@ -83,36 +83,12 @@ extension ReshardPlan {
   private func receipt(_ options: WriteOptions, _ written: [WrittenFile], _ fingerprint: CheckpointFingerprint?) -> Receipt? {
     guard let tool = options.tool, !options.digests.isEmpty, let first = source.files.first?.path else { return nil }
     let place = source.format == .gguf ? first : first.removingLastComponent()
+    var given = ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtype?.rawValue ?? "keep"]
+    if self.options.format == .hf { given["max-shard-size"] = "\(self.options.maxShardBytes)" }
     return Receipt(
-      tool: tool, operation: "reshard", origin: .checkpoint(at: place),
-      options: ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtype?.rawValue ?? "keep"],
+      tool: tool, operation: "reshard", origin: .checkpoint(at: place), options: given,
       files: written.map { .init(path: FilePath($0.name), bytes: $0.bytes, md5: $0.digests[.md5], sha256: $0.digests[.sha256]) },
       fingerprint: fingerprint)
-  }
-
-  /// Whether the output's tensors are the source's, bit for bit, so that they have its fingerprint.
-  fileprivate var keepsDTypes: Bool { source.tensors.allSatisfy { options.dtype == nil ? !$0.dtype.isQuantized : $0.dtype == options.dtype } }
-
-  /// Of a tensor that several shards have, one is read. They must be the same, or something would be lost.
-  private func checkReplicas(_ threads: Int, _ resident: ResidentPages) throws(CheckpointError) {
-    let replicas = replicas
-    let next = Atomic(0)
-    let difference = Mutex<CheckpointError?>(nil)
-    Workers.run(min(threads, max(1, replicas.count))) {
-      while difference.withLock({ $0 == nil }) {
-        let turn = next.add(1, ordering: .relaxed).oldValue
-        guard turn < replicas.count else { return }
-        let (tensor, a, b) = replicas[turn]
-        let (fileA, fileB) = (source.files[a.file], source.files[b.file])
-        if !a.isEqual(in: fileA, to: b, in: fileB, tensor.dtype) {
-          let error = CheckpointError(
-            .corrupt, in: fileB.path, byte: b.offset, "\(tensor.name) should be the same in shards \(a.rank) and \(b.rank), and isn't")
-          difference.withLock { $0 = error }
-        }
-        resident.didTouch(2 * a.rows.count * a.columns.count * tensor.dtype.blockBytes / tensor.dtype.blockElements, of: fileA)
-      }
-    }
-    if let error = difference.withLock({ $0 }) { throw error }
   }
 }
 
@@ -138,7 +114,7 @@ private final class ReshardWriter: Sendable {
     let offset: Int
     let count: Int
     /// nil for pieces of known bytes.
-    var window: (rows: Range<Int>, columns: Range<Int>)?
+    var window: TensorRegion.Window?
     /// Filled, once it is parked.
     var block: Block?
     var checksum: UInt32 = 0
@@ -146,28 +122,43 @@ private final class ReshardWriter: Sendable {
     var lanes = 0
   }
 
-  /// Something that takes the chunks of a file in order.
+  /// Something that takes the chunks of a file in order: seals them, or hashes them.
   private final class Lane: @unchecked Sendable {
     // Unchecked: `next` and `isBusy` are touched with the lock held, the rest by the thread that made it busy.
+    /// nil for the lane that seals.
+    let algorithm: HashAlgorithm?
     var next = 0
     var isBusy = false
-    var hash: (any StreamingHash)?
+    var md5 = MD5()
+    var sha256 = SHA256()
     /// By piece.
     var checksums: [Int: UInt32] = [:]
-
     /// Bytes of the file whose way to the disk has begun.
     var syncedBytes = 0
 
-    init(_ hash: (any StreamingHash)?) { self.hash = hash }
+    init(_ algorithm: HashAlgorithm?) { self.algorithm = algorithm }
+
+    var digest: Digest? { algorithm.map { $0 == .md5 ? md5.finalize() : sha256.finalize() } }
   }
 
   /// A tensor whose fingerprint is computed on the side.
   private final class Fingerprinting: @unchecked Sendable {
     // Unchecked: as for a lane.
-    var walk: TensorWalk
+    var walk: FingerprintWalk
     var isBusy = false
 
-    init(_ walk: TensorWalk) { self.walk = walk }
+    init(_ walk: FingerprintWalk) { self.walk = walk }
+  }
+
+  /// A chunk that one of its file's lanes takes next.
+  private struct Turn {
+    let chunk: Chunk
+    let lane: Lane
+
+    var bytes: UnsafeRawBufferPointer {
+      guard let block = chunk.block else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+      return UnsafeRawBufferPointer(rebasing: block.memory[..<chunk.count])
+    }
   }
 
   private struct State {
@@ -216,10 +207,13 @@ private final class ReshardWriter: Sendable {
     self.resident = resident
     self.progress = progress
     self.isCancelled = isCancelled
-    lanes = plan.files.map { _ in [Lane(nil)] + options.digests.sorted { $0.rawValue < $1.rawValue }.map { Lane($0.newHash) } }
+    lanes = plan.files.map { _ in [Lane(nil)] + options.digests.sorted { $0.rawValue < $1.rawValue }.map { Lane($0) } }
     var fingerprinting: [Fingerprinting] = []
-    if options.tool != nil, plan.keepsDTypes {
-      for tensor in plan.source.fingerprinted { fingerprinting.append(Fingerprinting(try TensorWalk(tensor, in: plan.source.files))) }
+    if options.tool != nil {
+      // Of what is written, so of what a conversion makes of the source.
+      for tensor in plan.source.fingerprinted {
+        fingerprinting.append(Fingerprinting(try FingerprintWalk(tensor, as: ReshardPlan.outputDType(tensor.dtype, plan.options))))
+      }
     }
     state = Monitor(
       State(
@@ -245,7 +239,7 @@ private final class ReshardWriter: Sendable {
     }
     if let failure = state.update({ $0.failure }) { throw failure }
     let written = zip(plan.files, lanes).map { file, lanes in
-      let digests = lanes.compactMap(\.hash).map { (type(of: $0).algorithm, $0.finalize()) }
+      let digests = lanes.compactMap(\.digest).map { ($0.algorithm, $0) }
       return ReshardPlan.WrittenFile(name: file.name, bytes: file.byteCount, digests: .init(uniqueKeysWithValues: digests))
     }
     let fingerprints = state.update { $0.fingerprints }
@@ -254,21 +248,24 @@ private final class ReshardWriter: Sendable {
 
   private enum Job {
     case produce(Chunk)
-    case pass(Chunk, Lane)
-    case fingerprint(Fingerprinting)
+    case seal(Turn)
+    case md5([Turn])
+    case sha256([Turn], [Fingerprinting])
     case stop
   }
 
   private func work() {
     var reader = RegionReader(files: plan.source.files, resident: resident)
+    let blocks = (0..<SHA256.lanes).map { _ in Block(count: Self.chunkBytes) }
     while true {
       if isCancelled() { fail(CheckpointError(.cancelled, "stopped; nothing was left behind")) }
       let job = state.wait { self.nextJob(&$0) }
       do throws(CheckpointError) {
         switch job {
         case .produce(let chunk): try produce(chunk, &reader)
-        case .pass(let chunk, let lane): try pass(chunk, lane)
-        case .fingerprint(let tensor): fingerprint(tensor)
+        case .seal(let turn): try seal(turn)
+        case .md5(let turns): md5(turns)
+        case .sha256(let turns, let tensors): try sha256(turns, tensors, &reader, blocks)
         case .stop: return
         }
       } catch {
@@ -280,41 +277,56 @@ private final class ReshardWriter: Sendable {
   private func fail(_ error: CheckpointError) { state.update { if $0.failure == nil { $0.failure = error } } }
 
   /// What to do next; nil when there is nothing right now.
+  ///
+  /// An MD5 is the longest chain, so it comes before all that doesn't feed it. Several files' are hashed side by side, when enough chunks are there.
   private func nextJob(_ state: inout State) -> Job? {
     if state.failure != nil { return .stop }
-    for (file, lanes) in lanes.enumerated() {
-      for (index, lane) in lanes.enumerated() where !lane.isBusy {
-        // Digests see only sealed bytes.
-        guard let chunk = state.parked[file][lane.next], index == 0 || lane.next < lanes[0].next else { continue }
-        lane.isBusy = true
-        return .pass(chunk, lane)
-      }
-    }
+    if let turn = turns(nil, state, limit: 1).first { return take(turn) { .seal(turn) } }
+    let md5 = options.digests.contains(.md5) ? turns(.md5, state, limit: MD5Kernel.best.lanes) : []
+    let group = lanes.count <= options.threads ? 1 : min(lanes.count, MD5Kernel.best.lanes)
+    if !md5.isEmpty, md5.count >= group { return take(md5) }
     if !state.isAllHandedOut, !state.free.isEmpty, var chunk = nextChunk(&state) {
       state.open += 1
       state.produced += chunk.count
       if chunk.window != nil { chunk.block = state.free.removeLast() }
       return .produce(chunk)
     }
-    if state.isAllHandedOut || state.fingerprinted < state.produced + Self.fingerprintLead,
-      let tensor = state.fingerprinting.first(where: { !$0.isBusy })
-    {
-      tensor.isBusy = true
-      return .fingerprint(tensor)
-    }
-    return state.isAllHandedOut && state.open == 0 && state.fingerprinting.isEmpty ? .stop : nil
+    if !md5.isEmpty { return take(md5) }
+    return sha256Job(state) ?? (state.isAllHandedOut && state.open == 0 && state.fingerprinting.isEmpty ? .stop : nil)
   }
 
-  private func fingerprint(_ tensor: Fingerprinting) {
-    let bytes = tensor.walk.advance(1 << 20, resident)
-    let digest = tensor.walk.isDone ? tensor.walk.finalize() : nil
-    state.update { state in
-      state.fingerprinted += bytes
-      tensor.isBusy = false
-      guard let digest else { return }
-      state.fingerprints[tensor.walk.tensor.name] = digest
-      state.fingerprinting.removeAll { $0 === tensor }
+  /// The turns of the files' lanes for `algorithm`, nil for sealing, that can be taken now.
+  private func turns(_ algorithm: HashAlgorithm?, _ state: State, limit: Int) -> [Turn] {
+    var turns: [Turn] = []
+    for (file, lanes) in lanes.enumerated() where turns.count < limit {
+      guard let lane = lanes.first(where: { $0.algorithm == algorithm }), !lane.isBusy, let chunk = state.parked[file][lane.next] else { continue }
+      // Digests see only sealed bytes.
+      if algorithm == nil || lane.next < lanes[0].next { turns.append(Turn(chunk: chunk, lane: lane)) }
     }
+    return turns
+  }
+
+  private func take(_ turn: Turn, _ job: () -> Job) -> Job {
+    turn.lane.isBusy = true
+    return job()
+  }
+
+  private func take(_ turns: [Turn]) -> Job {
+    for turn in turns { turn.lane.isBusy = true }
+    return .md5(turns)
+  }
+
+  /// Files and tensors side by side; tensors only as far as the copying, near enough to read a disk once for both.
+  private func sha256Job(_ state: State) -> Job? {
+    let mayLead = state.isAllHandedOut || state.fingerprinted < state.produced + Self.fingerprintLead
+    var tensors = mayLead ? Array(state.fingerprinting.lazy.filter { !$0.isBusy }.prefix(SHA256.lanes)) : []
+    var turns = options.digests.contains(.sha256) ? turns(.sha256, state, limit: SHA256.lanes) : []
+    if !tensors.isEmpty { turns = Array(turns.prefix(max(1, SHA256.lanes - 1))) }
+    tensors = Array(tensors.prefix(SHA256.lanes - turns.count))
+    guard !turns.isEmpty || !tensors.isEmpty else { return nil }
+    for turn in turns { turn.lane.isBusy = true }
+    for tensor in tensors { tensor.isBusy = true }
+    return .sha256(turns, tensors)
   }
 
   /// Cuts the next chunk off the files.
@@ -350,24 +362,8 @@ private final class ReshardWriter: Sendable {
     guard case .tensor(let region) = place.content else {
       return index > 0 ? nil : Chunk(file: file, ordinal: ordinal, piece: piece, offset: place.offset, count: place.byteCount)
     }
-    let element = region.dtype.blockBytes
-    let rows: Range<Int>
-    let columns: Range<Int>
-    if region.rowBytes <= Self.chunkBytes {
-      let step = Self.chunkBytes / region.rowBytes
-      guard index * step < region.rows else { return nil }
-      rows = index * step..<min(region.rows, (index + 1) * step)
-      columns = 0..<region.columns
-    } else {
-      let step = Self.chunkBytes / element
-      let perRow = (region.columns + step - 1) / step
-      guard index < region.rows * perRow else { return nil }
-      rows = index / perRow..<index / perRow + 1
-      columns = index % perRow * step..<min(region.columns, (index % perRow + 1) * step)
-    }
-    return Chunk(
-      file: file, ordinal: ordinal, piece: piece, offset: place.offset + rows.lowerBound * region.rowBytes + columns.lowerBound * element,
-      count: rows.count * columns.count * element, window: (rows, columns))
+    guard let window = region.window(index, limit: Self.chunkBytes) else { return nil }
+    return Chunk(file: file, ordinal: ordinal, piece: piece, offset: place.offset + window.offset, count: window.byteCount, window: window)
   }
 
   /// Gathers a chunk, writes it, and parks it for the lanes.
@@ -390,29 +386,54 @@ private final class ReshardWriter: Sendable {
     state.update { $0.parked[chunk.file][chunk.ordinal] = chunk }
   }
 
-  /// Takes a chunk through one lane of its file.
-  private func pass(_ chunk: Chunk, _ lane: Lane) throws(CheckpointError) {
+  private func seal(_ turn: Turn) throws(CheckpointError) {
+    let (chunk, lane) = (turn.chunk, turn.lane)
     guard let block = chunk.block else { return }
-    let bytes = UnsafeRawBufferPointer(rebasing: block.memory[..<chunk.count])
-    if lane.hash != nil {
-      lane.hash?.update(bytes)
-    } else {
-      try seal(chunk, block, lane)
-      let end = chunk.offset + chunk.count
-      if end / Self.syncBytes != lane.syncedBytes / Self.syncBytes {
-        folder.startSync(descriptors[chunk.file], lane.syncedBytes..<end)
-        lane.syncedBytes = end
-      }
-      progress(chunk.file, end)
+    try seal(chunk, block, lane)
+    let end = chunk.offset + chunk.count
+    if end / Self.syncBytes != lane.syncedBytes / Self.syncBytes {
+      folder.startSync(descriptors[chunk.file], lane.syncedBytes..<end)
+      lane.syncedBytes = end
     }
+    progress(chunk.file, end)
+    state.update { finish([turn], &$0) }
+  }
+
+  private func md5(_ turns: [Turn]) {
+    var hashes = turns.map(\.lane.md5)
+    MD5.update(&hashes, with: turns.map(\.bytes))
+    for (turn, hash) in zip(turns, hashes) { turn.lane.md5 = hash }
+    state.update { finish(turns, &$0) }
+  }
+
+  private func sha256(_ turns: [Turn], _ tensors: [Fingerprinting], _ reader: inout RegionReader, _ blocks: [Block]) throws(CheckpointError) {
+    var stretches: [FingerprintWalk.Stretch] = []
+    for (tensor, block) in zip(tensors, blocks) { stretches.append(try tensor.walk.read(&reader, into: block)) }
+    var hashes = turns.map(\.lane.sha256) + tensors.map(\.walk.hash.hash)
+    SHA256.update(&hashes, with: turns.map(\.bytes) + stretches.map(\.bytes))
+    for (turn, hash) in zip(turns, hashes) { turn.lane.sha256 = hash }
+    for (tensor, hash) in zip(tensors, hashes[turns.count...]) { tensor.walk.hash.hash = hash }
+    let ended = tensors.filter(\.walk.isDone).map { ($0.walk.name, $0.walk.hash.finalize()) }
     state.update { state in
-      lane.next += 1
-      lane.isBusy = false
+      finish(turns, &state)
+      state.fingerprinted += stretches.reduce(0) { $0 + $1.count }
+      for tensor in tensors { tensor.isBusy = false }
+      for (name, digest) in ended { state.fingerprints[name] = digest }
+      if !ended.isEmpty { state.fingerprinting.removeAll { !$0.isBusy && $0.walk.isDone } }
+    }
+  }
+
+  /// A lane has taken each of the chunks; one that all lanes have taken makes room.
+  private func finish(_ turns: [Turn], _ state: inout State) {
+    for turn in turns {
+      let chunk = turn.chunk
+      turn.lane.next += 1
+      turn.lane.isBusy = false
       state.parked[chunk.file][chunk.ordinal]?.lanes -= 1
-      guard state.parked[chunk.file][chunk.ordinal]?.lanes == 0 else { return }
+      guard state.parked[chunk.file][chunk.ordinal]?.lanes == 0 else { continue }
       state.parked[chunk.file][chunk.ordinal] = nil
       state.open -= 1
-      if chunk.window != nil { state.free.append(block) }
+      if chunk.window != nil, let block = chunk.block { state.free.append(block) }
     }
   }
 

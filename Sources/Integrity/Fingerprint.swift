@@ -18,7 +18,8 @@
 /// - `rope.freqs` (also within the layers) is left out: it is computed from the hyperparameters, and most formats don't hold it.
 /// - `output.weight` is always there: where a format leaves it out because it is the embedding table, it has the fingerprint of `tok_embeddings.weight`.
 public struct TensorFingerprint: Sendable {
-  private var hash = SHA256()
+  /// For hashing side by side with others.
+  package var hash = SHA256()
 
   /// The fingerprint of a tensor whose bytes are still to come.
   /// - Parameters:

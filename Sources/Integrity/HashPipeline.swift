@@ -4,7 +4,7 @@ import SystemPackage
 ///
 /// An MD5 is a serial chain: a core that hashes one file is idle most of the time, and hashes up to 16 side by side for little more. So reading and
 /// hashing are separate tasks, and a core that hashes takes as many files at once as it takes for the other cores to keep up with the reading:
-/// eight files on two cores are hashed by one, and read by the other. SHA-256 has instructions of its own and is hashed file by file.
+/// eight files on two cores are hashed by one, and read by the other. SHA-256 has instructions of its own, which two files at once keep busy.
 final class HashPipeline: Sendable {
   /// Bytes that are read, and hashed, at a time: large against the cost of handing them over, small against the cache that cores share.
   static let chunkBytes = 256 << 10
@@ -32,7 +32,7 @@ final class HashPipeline: Sendable {
 
   private enum Task {
     case read(HashStream)
-    case sha256(HashStream)
+    case sha256([HashStream])
     case md5([HashStream])
     case stop
   }
@@ -63,7 +63,7 @@ final class HashPipeline: Sendable {
     while true {
       switch state.wait({ state in next(&state) }) {
       case .read(let stream): read(stream)
-      case .sha256(let stream): hashSHA256(stream)
+      case .sha256(let streams): hashSHA256(streams)
       case .md5(let streams): hashMD5(streams)
       case .stop: return
       }
@@ -87,18 +87,24 @@ final class HashPipeline: Sendable {
     // With a core for every file, each is hashed as soon as it is read. With fewer, half of the cores' time goes into reading.
     let group = chains <= threads ? 1 : min(kernel.lanes, (2 * chains + threads - 1) / threads)
     if ready.count >= group, !ready.isEmpty { return takeMD5(ready) }
-    if let stream = state.open.first(where: { $0.canHash($0.sha256) }) {
-      stream.sha256.isBusy = true
-      return .sha256(stream)
-    }
+    let sha256 = state.open.filter { $0.canHash($0.sha256) }
+    let wanted = state.open.count { $0.sha256.isWanted }
+    if sha256.count >= (wanted <= threads ? 1 : SHA256.lanes) { if let task = takeSHA256(sha256) { return task } }
     // The file that is least far ahead of its hashing.
     if let stream = state.open.filter({ $0.canRead }).min(by: { $0.chunksRead - $0.chunksDone < $1.chunksRead - $1.chunksDone }) {
       stream.isReading = true
       return .read(stream)
     }
     // A smaller group than one would like, unless it is about to grow.
-    let isGrowing = state.open.contains { $0.isReading || $0.md5.isBusy }
-    return ready.isEmpty || isGrowing ? nil : takeMD5(ready)
+    let isGrowing = state.open.contains { $0.isReading || $0.md5.isBusy || $0.sha256.isBusy }
+    if isGrowing { return nil }
+    return ready.isEmpty ? takeSHA256(sha256) : takeMD5(ready)
+  }
+
+  private func takeSHA256(_ ready: [HashStream]) -> Task? {
+    let group = Array(ready.prefix(SHA256.lanes))
+    for stream in group { stream.sha256.isBusy = true }
+    return group.isEmpty ? nil : .sha256(group)
   }
 
   private func takeMD5(_ ready: [HashStream]) -> Task {
@@ -131,10 +137,11 @@ final class HashPipeline: Sendable {
     }
   }
 
-  private func hashSHA256(_ stream: HashStream) {
-    let chunk = stream.chunk(stream.sha256)
-    stream.sha256.hash.update(chunk)
-    finished([stream], \.sha256)
+  private func hashSHA256(_ streams: [HashStream]) {
+    var hashes = streams.map(\.sha256.hash)
+    SHA256.update(&hashes, with: streams.map { $0.chunk($0.sha256) })
+    for (stream, hash) in zip(streams, hashes) { stream.sha256.hash = hash }
+    finished(streams, \.sha256)
   }
 
   private func hashMD5(_ streams: [HashStream]) {

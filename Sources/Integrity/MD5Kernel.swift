@@ -18,11 +18,19 @@ public enum MD5Kernel: String, Sendable, CaseIterable {
   /// Whether this processor has it.
   public var isAvailable: Bool { drover_md5_has(code) != 0 }
 
-  /// What the environment variable `DROVER_MD5_KERNEL` names, else the widest that this processor has.
-  public static let best: MD5Kernel = {
-    if let name = getenv("DROVER_MD5_KERNEL"), let forced = MD5Kernel(rawValue: String(cString: name)), forced.isAvailable { return forced }
-    return allCases.last { $0.isAvailable } ?? .plain
-  }()
+  /// What the environment variable `DROVER_MD5_KERNEL` names, else the widest that this processor has. Where the variable names what isn't there,
+  /// `checkEnvironment` says so; a program that lets it be set should ask at its start.
+  public static let best = (try? forced()) ?? allCases.last { $0.isAvailable } ?? .plain
+
+  /// - Throws: when `DROVER_MD5_KERNEL` names something that there isn't, or that this processor hasn't got.
+  public static func checkEnvironment() throws(MD5KernelError) { _ = try forced() }
+
+  private static func forced() throws(MD5KernelError) -> MD5Kernel? {
+    guard let value = getenv("DROVER_MD5_KERNEL"), value.pointee != 0 else { return nil }
+    let name = String(cString: value)
+    guard let kernel = MD5Kernel(rawValue: name), kernel.isAvailable else { throw MD5KernelError(name: name) }
+    return kernel
+  }
 
   /// Streams side by side in one register.
   public var lanes: Int {
@@ -42,5 +50,15 @@ public enum MD5Kernel: String, Sendable, CaseIterable {
     case .avx2: DROVER_MD5_AVX2
     case .avx512: DROVER_MD5_AVX512
     }
+  }
+}
+
+/// `DROVER_MD5_KERNEL` can't be obeyed.
+public struct MD5KernelError: Error, CustomStringConvertible, Equatable {
+  public let name: String
+
+  public var description: String {
+    let known = MD5Kernel.allCases.filter(\.isAvailable).map(\.rawValue).joined(separator: ", ")
+    return "this processor has no MD5 kernel called \(name) (DROVER_MD5_KERNEL); it has \(known)"
   }
 }

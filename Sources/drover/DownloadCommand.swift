@@ -1,6 +1,5 @@
 import ArgumentParser
 import Catalog
-import Integrity
 import Synchronization
 import SystemPackage
 import Terminal
@@ -79,10 +78,20 @@ struct DownloadCommand: AsyncParsableCommand {
       files: files, folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: cacert, retry: RetryPolicy(limit: retries),
       keepsCorrupt: keepCorrupt)
     let report = try await DownloadSession(request, link: link, global: global, asks: !yes && !json).run()
-    try Receipt.write(for: releases, report, output: FilePath(output))
+    try DownloadReceipts(releases: releases, report: report, output: FilePath(output), options: given, global: global).write()
     if json { return try outputJSON(report) }
     let fetched = report.files.count { $0.status != .present }
     Console.outputLine("\(report.files.count) files, \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; all verified in \(Format.duration(report.seconds))")
+  }
+
+  /// The options for the receipt: what shaped the download, without the link and without places on this machine.
+  private var given: [String: String] {
+    var given: [String: String] = [:]
+    given["models"] = models
+    given["manifest"] = manifest.flatMap { FilePath($0).lastComponent?.string }
+    given["connections"] = connections.map(String.init)
+    given["limit-rate"] = limitRate.map { String($0.bytes) }
+    return given
   }
 
   private func obtainLink() throws -> SignedLink {

@@ -1,25 +1,63 @@
 import ArgumentParser
 import Catalog
+import Checkpoint
 import Integrity
+import Synchronization
 import SystemPackage
+import Terminal
 import Transfer
 
-extension Receipt {
-  /// What a download brought into the folder of `release`; nil when that is nothing.
-  init?(_ release: Release, _ report: TransferReport) {
-    let folder = FilePath(release.folder)
-    let wanted = Set(release.files.map(\.path))
-    let files = report.files.compactMap { file -> File? in
-      var path = FilePath(file.path)
-      guard wanted.contains(file.path), path.removePrefix(folder), let md5 = Digest(hex: file.md5) else { return nil }
-      return File(path: path, bytes: file.bytes, md5: md5)
+/// The receipts of a download, one in the folder of each release: the last stage, when all files are here and verified.
+struct DownloadReceipts {
+  let releases: [Release]
+  let report: TransferReport
+  let output: FilePath
+  /// What the download was told, but for the link and for what names places on this machine.
+  let options: [String: String]
+  let global: GlobalOptions
+
+  func write() throws {
+    let display = ProgressDisplay("fingerprint", mode: global.progressMode)
+    defer { display.close() }
+    let isStopped = StopFlag()
+    Interruption.onSignal { isStopped.raise() }
+    for release in releases {
+      guard let receipt = receipt(of: release) else { continue }
+      let name = release.folder.isEmpty ? release.id : release.folder
+      let item = display.add(name, total: nil)
+      let done = Atomic(0)
+      do {
+        let completion = try receipt.complete(
+          in: output.appending(release.folder), willRead: { display.update(item, done: 0, total: $0) },
+          progress: { display.update(item, done: done.add($0, ordering: .relaxed).newValue) }, isCancelled: { isStopped.isRaised })
+        switch completion {
+        case .present: display.finish(item, "receipt is here already")
+        case .written: display.finish(item, "receipt written")
+        case .writtenWithoutFingerprint(let error):
+          display.finish(item, "receipt written, without fingerprint")
+          if !global.quiet { Console.note("note: the receipt of \(name) has no fingerprint: \(error)") }
+        }
+      } catch let error as CheckpointError where error.reason == .cancelled {
+        throw Interrupted(description: "interrupted: all files are here and verified; the same command again writes the receipt")
+      }
     }
-    guard !files.isEmpty else { return nil }
-    self.init(tool: Drover.configuration.version, operation: "download", origin: .release(release.id), files: files)
   }
 
-  /// Writes one into the folder of each release, below `output`.
-  static func write(for releases: [Release], _ report: TransferReport, output: FilePath) throws(ReceiptError) {
-    for release in releases { try Receipt(release, report)?.write(into: output.appending(release.folder)) }
+  /// nil when nothing came into the release's folder.
+  private func receipt(of release: Release) -> Receipt? {
+    let folder = FilePath(release.folder)
+    let wanted = Set(release.files.map(\.path))
+    let files = report.files.compactMap { file -> Receipt.File? in
+      var path = FilePath(file.path)
+      guard wanted.contains(file.path), path.removePrefix(folder), let md5 = Digest(hex: file.md5) else { return nil }
+      return .init(path: path, bytes: file.bytes, md5: md5)
+    }
+    guard !files.isEmpty else { return nil }
+    return Receipt(tool: Drover.configuration.version, operation: "download", origin: .release(release.id), options: options, files: files)
+  }
+
+  private struct Interrupted: ExitCoded {
+    let description: String
+    var exit: DroverExit { .interrupted }
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Integrity
 import Terminal
 
 @main
@@ -19,6 +20,7 @@ struct Drover: AsyncParsableCommand {
     ProcessSecrets.hide()
     do {
       var command = try parseAsRoot()
+      try MD5Kernel.checkEnvironment()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {

@@ -2,7 +2,6 @@ import ArgumentParser
 import Checkpoint
 import Glibc
 import Integrity
-import Synchronization
 import SystemPackage
 import Terminal
 
@@ -12,7 +11,7 @@ struct ReshardCommand: ParsableCommand {
     commandName: "reshard",
     abstract: "Write a checkpoint with another number of shards, or in another format.",
     discussion: """
-      Weights are copied bit for bit in constant memory; params.json, the tokenizer a fresh checklist.chk and a receipt come along. DST appears when it is complete and
+      Weights are copied bit for bit in constant memory; params.json, the tokenizer, a fresh checklist.chk and a receipt come along. DST appears when it is complete and
       synced, or not at all. A dtype other than "keep" rounds where it must, and says so; quantized weights, which .pth and safetensors can't
       hold, are kept as float32, exactly.
 
@@ -58,7 +57,7 @@ struct ReshardCommand: ParsableCommand {
     let checkpoint = try Checkpoint.open(at: FilePath(source))
     let plan = try ReshardPlan(checkpoint, planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
-    let options = ReshardPlan.WriteOptions(replacing: force, digests: json ? [.md5, .sha256] : [.md5], tool: Drover.configuration.version)
+    let options = ReshardPlan.WriteOptions(replacing: force, digests: [.md5, .sha256], tool: Drover.configuration.version)
     if dryRun {
       if json { try outputJSON(Report(plan, options)) } else { show(plan, options) }
       return
@@ -140,13 +139,6 @@ struct ReshardCommand: ParsableCommand {
       self.peakMemory = peakMemory
     }
   }
-}
-
-/// Raised on one thread, seen on others.
-private final class StopFlag: Sendable {
-  private let value = Atomic(false)
-  func raise() { value.store(true, ordering: .relaxed) }
-  var isRaised: Bool { value.load(ordering: .relaxed) }
 }
 
 /// Most bytes of memory that this process has had resident (`getrusage`).

@@ -69,6 +69,10 @@ extension ReceiptError: ExitCoded {
   }
 }
 
+extension MD5KernelError: ExitCoded {
+  var exit: DroverExit { .usage }
+}
+
 /// Bars while the files are read; how each ended, the report says.
 private final class ProgressReport: VerificationObserver {
   private let display: ProgressDisplay

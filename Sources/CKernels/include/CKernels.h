@@ -4,3 +4,4 @@
 #include "crc32.h"
 #include "inference.h"
 #include "md5_lanes.h"
+#include "sha256_pair.h"
