@@ -1,4 +1,5 @@
 import Integrity
+import Synchronization
 import SystemPackage
 
 extension Receipt {
@@ -11,37 +12,42 @@ extension Receipt {
     case writtenWithoutFingerprint(CheckpointError)
   }
 
-  /// Writes this receipt into the folder of its files, with the fingerprint of the weights among them.
+  /// Writes this receipt into the folder of its files, with what it lacks: the SHA-256 of files, and the fingerprint of the weights among them.
   ///
   /// A fingerprint runs through all shards of a tensor in order, so it can't be had from shards that arrive in any order: the files are read once
-  /// more, out of the page cache where they are still in it. A fingerprint that an earlier receipt of the same files has isn't computed again.
+  /// more, out of the page cache where they are still in it. What an earlier receipt of the same files has isn't computed again.
   ///
   /// - Parameters:
   ///   - folder: where the files lie, all of them verified.
-  ///   - willRead: called before weights are read, with the number of their bytes.
+  ///   - willRead: called before anything is read, with the number of bytes.
   ///   - progress: called on any thread with the number of bytes read since its last call.
   ///   - isCancelled: asked now and then.
-  /// - Throws: `ReceiptError` when it can't be written; `CheckpointError` with `.cancelled`, and then nothing was written.
+  /// - Throws: `ReceiptError` when it can't be written; `CheckpointError` when a file can't be read, or with `.cancelled`. Then nothing was written.
   public func complete(
     in folder: FilePath, willRead: (_ bytes: Int) -> Void = { _ in }, progress: @escaping @Sendable (_ bytes: Int) -> Void = { _ in },
     isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws -> Completion {
-    let before = try? Receipt(contentsOf: folder.appending(Self.fileName))
-    if let before, before.files == files, before.origin == origin, before.fingerprint != nil || !hasWeights { return .present }
     var receipt = self
-    var failure: CheckpointError?
-    if let before, before.fingerprint != nil, before.isOf(files) {
+    var hasFingerprint = false
+    if let before = try? Receipt(contentsOf: folder.appending(Self.fileName)), let files = before.completed(files) {
+      receipt.files = files
       receipt.fingerprint = before.fingerprint
-    } else if hasWeights {
-      do throws(CheckpointError) {
-        let checkpoint = try Checkpoint.open(at: folder.isEmpty ? "." : folder)
-        try checkNames(of: checkpoint)
-        willRead(checkpoint.fingerprintBytes)
-        receipt.fingerprint = try checkpoint.fingerprint(progress: progress, isCancelled: isCancelled)
-      } catch {
-        if error.reason == .cancelled { throw error }
-        failure = error
-      }
+      hasFingerprint = before.fingerprint != nil || !hasWeights
+      if hasFingerprint, before.files == files, before.origin == origin { return .present }
+    }
+    var failure: CheckpointError?
+    var checkpoint: Checkpoint?
+    if !hasFingerprint, hasWeights {
+      do throws(CheckpointError) { checkpoint = try openWeights(in: folder) } catch { failure = error }
+    }
+    let unhashed = receipt.files.filter { $0.sha256 == nil }.reduce(0) { $0 + $1.bytes }
+    willRead(unhashed + (checkpoint?.fingerprintBytes ?? 0))
+    try receipt.hashFiles(in: folder, progress, isCancelled)
+    do throws(CheckpointError) {
+      if let checkpoint { receipt.fingerprint = try checkpoint.fingerprint(progress: progress, isCancelled: isCancelled) }
+    } catch {
+      if error.reason == .cancelled { throw error }
+      failure = error
     }
     try receipt.write(into: folder)
     return failure.map { .writtenWithoutFingerprint($0) } ?? .written
@@ -49,23 +55,56 @@ extension Receipt {
 
   private var hasWeights: Bool { files.contains { ["pth", "safetensors", "gguf"].contains($0.path.extension) } }
 
-  /// Whether it names `files`, with no other digest than they have.
-  private func isOf(_ files: [File]) -> Bool {
-    func agree(_ a: Digest?, _ b: Digest?) -> Bool { a == nil || b == nil || a == b }
+  /// `files` with the digests that this receipt adds to them; nil unless it is of the same files, with no other digest of any.
+  private func completed(_ files: [File]) -> [File]? {
     let named = Dictionary(self.files.map { ($0.path, $0) }) { first, _ in first }
-    return self.files.count == files.count && files.allSatisfy { file in
-      guard let other = named[file.path] else { return false }
+    guard self.files.count == files.count else { return nil }
+    var completed: [File] = []
+    for file in files {
+      guard let known = named[file.path], known.bytes == file.bytes else { return nil }
       // One kind of digest at least has to be in both.
-      let shares = file.md5 != nil && other.md5 != nil || file.sha256 != nil && other.sha256 != nil
-      return shares && file.bytes == other.bytes && agree(file.md5, other.md5) && agree(file.sha256, other.sha256)
+      let pairs = [(file.md5, known.md5), (file.sha256, known.sha256)].filter { $0 != nil && $1 != nil }
+      guard !pairs.isEmpty, pairs.allSatisfy({ $0 == $1 }) else { return nil }
+      completed.append(File(path: file.path, bytes: file.bytes, md5: file.md5 ?? known.md5, sha256: file.sha256 ?? known.sha256))
     }
+    return completed
   }
 
-  /// A fingerprint must be of the files that the receipt vouches for, not of others that lie beside them.
-  private func checkNames(of checkpoint: Checkpoint) throws(CheckpointError) {
+  private func openWeights(in folder: FilePath) throws(CheckpointError) -> Checkpoint {
+    let checkpoint = try Checkpoint.open(at: folder.isEmpty ? "." : folder)
+    // A fingerprint must be of the files that the receipt vouches for, not of others that lie beside them.
     let named = Set(files.compactMap(\.path.lastComponent))
     for file in checkpoint.files where !(file.path.lastComponent.map(named.contains) ?? false) {
-      throw CheckpointError(.refused, in: file.path, "belongs to the checkpoint in its folder, but is none of the files that were fetched")
+      throw CheckpointError(.refused, in: file.path, "belongs to the checkpoint in its folder, but is none of the files of the receipt")
+    }
+    return checkpoint
+  }
+
+  /// Adds the SHA-256s that are missing.
+  private mutating func hashFiles(
+    in folder: FilePath, _ progress: @escaping @Sendable (Int) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
+  ) throws(CheckpointError) {
+    let missing = files.indices.filter { files[$0].sha256 == nil }
+    let jobs = missing.map { FileHasher.Job(path: folder.appending(files[$0].path.components), algorithms: [.sha256]) }
+    let done = Mutex([Int](repeating: 0, count: jobs.count))
+    let outcomes = FileHasher().hash(
+      jobs,
+      progress: { job, bytes in
+        progress(
+          done.withLock { done in
+            // Threads may report in another order than they hash.
+            let more = max(0, bytes - done[job])
+            done[job] += more
+            return more
+          })
+      }, isCancelled: isCancelled)
+    for (index, outcome) in zip(missing, outcomes) {
+      switch outcome {
+      case .success(let outcome):
+        files[index] = File(path: files[index].path, bytes: files[index].bytes, md5: files[index].md5, sha256: outcome.digests[.sha256])
+      case .failure(.canceled): throw CheckpointError(.cancelled, "stopped before all files had a SHA-256")
+      case .failure(let error): throw CheckpointError(.io, in: folder.appending(files[index].path.components), "can't be read: \(error)")
+      }
     }
   }
 }

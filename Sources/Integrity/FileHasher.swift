@@ -33,9 +33,15 @@ public struct FileHasher: Sendable {
   }
 
   /// Hashes all of `jobs`, the largest files first.
-  /// - Parameter progress: called on any thread, with the index of a job and the bytes of its file that are done.
-  /// - Returns: for each job its outcome, or why its file couldn't be read.
-  public func hash(_ jobs: [Job], progress: @escaping @Sendable (_ job: Int, _ bytes: Int) -> Void = { _, _ in }) -> [Result<Outcome, Errno>] {
-    HashPipeline(jobs, sizes: jobs.map { Folder.size(of: $0.path) ?? 0 }, threads: threads, kernel: kernel, progress: progress).run()
+  /// - Parameters:
+  ///   - progress: called on any thread, with the index of a job and the bytes of its file that are done.
+  ///   - isCancelled: asked now and then.
+  /// - Returns: for each job its outcome, or why its file couldn't be read: `.canceled` when that was asked for.
+  public func hash(
+    _ jobs: [Job], progress: @escaping @Sendable (_ job: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) -> [Result<Outcome, Errno>] {
+    HashPipeline(
+      jobs, sizes: jobs.map { Folder.size(of: $0.path) ?? 0 }, threads: threads, kernel: kernel, progress: progress, isCancelled: isCancelled
+    ).run()
   }
 }

@@ -41,14 +41,19 @@ final class HashPipeline: Sendable {
   private let threads: Int
   private let kernel: MD5Kernel
   private let progress: @Sendable (Int, Int) -> Void
+  private let isCancelled: @Sendable () -> Bool
   private let state: Monitor<State>
 
   /// - Parameter sizes: bytes of each job's file; the largest are hashed first.
-  init(_ jobs: [FileHasher.Job], sizes: [Int], threads: Int, kernel: MD5Kernel, progress: @escaping @Sendable (Int, Int) -> Void) {
+  init(
+    _ jobs: [FileHasher.Job], sizes: [Int], threads: Int, kernel: MD5Kernel, progress: @escaping @Sendable (Int, Int) -> Void,
+    isCancelled: @escaping @Sendable () -> Bool
+  ) {
     self.jobs = jobs
     self.threads = threads
     self.kernel = kernel
     self.progress = progress
+    self.isCancelled = isCancelled
     state = Monitor(State(jobs: jobs.indices.sorted { sizes[$0] < sizes[$1] }, results: .init(repeating: nil, count: jobs.count)))
   }
 
@@ -60,7 +65,7 @@ final class HashPipeline: Sendable {
   // MARK: What to do next
 
   private func work() {
-    while true {
+    while !isCancelled() {
       switch state.wait({ state in next(&state) }) {
       case .read(let stream): read(stream)
       case .sha256(let streams): hashSHA256(streams)

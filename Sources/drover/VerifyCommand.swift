@@ -62,6 +62,7 @@ extension VerificationError: ExitCoded {
 extension ReceiptError: ExitCoded {
   var exit: DroverExit {
     switch reason {
+    case .unreadable(.noSuchFileOrDirectory): .noInput
     case .unreadable, .secret: .failure
     case .unwritable: .cannotCreate
     case .malformed: .badData

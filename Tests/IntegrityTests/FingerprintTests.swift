@@ -6,162 +6,126 @@ import Testing
 
 /// `drover fingerprint` against twenty lines of Python, on one model in every layout and format.
 @Suite(.needs(.python)) struct FingerprintTests {
-  /// The definition in `TensorFingerprint`, for whole tensors with Meta's names.
-  private static let reference = """
-    import hashlib
-    def tensor_fingerprint(t):
-        t = t.contiguous()
-        if t.dim() == 1: t = t.float()
-        dtype = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}[t.dtype]
-        line = dtype + " " + "x".join(map(str, t.shape)) + "\\n"
-        raw = t.view(torch.int32 if dtype == "f32" else torch.int16).numpy().tobytes()
-        return hashlib.sha256(line.encode() + raw).hexdigest()
-    def fingerprint(model):
-        tensors = {name: tensor_fingerprint(t) for name, t in model.items() if not name.endswith("rope.freqs")}
-        tensors.setdefault("output.weight", tensors["tok_embeddings.weight"])
-        lines = "".join(f"{tensors[name]}  {name}\\n" for name in sorted(tensors))
-        return {"checkpoint": hashlib.sha256(lines.encode()).hexdigest(), "tensors": tensors}
-
-    """
-
-  /// Writes one random model, in the dtype given, as pth MP 1, 2, 4 and 8, safetensors, hf and gguf; prints its fingerprint.
-  private static let writer = """
-    import sys, os, json, torch, numpy as np, gguf
-    from safetensors.torch import save_file
-    root, kind, tied = sys.argv[1], getattr(torch, sys.argv[2]), sys.argv[3] == "tied"
-    dim, heads, kv, hidden, vocab, layers = 64, 8, 4, 96, 160, 2
-    torch.manual_seed(5)
-    def rand(*shape): return torch.randn(*shape).to(kind)
-    model = {"tok_embeddings.weight": rand(vocab, dim)}
-    for n in range(layers):
-        p = f"layers.{n}."
-        model |= {p + "attention.wq.weight": rand(dim, dim), p + "attention.wk.weight": rand(dim // 2, dim), p + "attention.wv.weight": rand(dim // 2, dim),
-                  p + "attention.wo.weight": rand(dim, dim), p + "feed_forward.w1.weight": rand(hidden, dim), p + "feed_forward.w2.weight": rand(dim, hidden),
-                  p + "feed_forward.w3.weight": rand(hidden, dim), p + "attention_norm.weight": rand(dim), p + "ffn_norm.weight": rand(dim)}
-    model |= {"norm.weight": rand(dim), "rope.freqs": torch.ones(dim // heads // 2).to(kind)}
-    if not tied: model["output.weight"] = rand(vocab, dim)
-    params = {"dim": dim, "n_layers": layers, "n_heads": heads, "n_kv_heads": kv, "vocab_size": vocab, "multiple_of": 32, "norm_eps": 1e-5}
-    def folder(name, config="params.json", content=params):
-        os.makedirs(f"{root}/{name}")
-        json.dump(content, open(f"{root}/{name}/{config}", "w"))
-        return f"{root}/{name}"
-    def shard(name, t, rank, ranks):
-        if t.dim() == 1: return t
-        if name.split(".")[-2] in ("wk", "wv") and ranks > kv: rank, ranks = rank * kv // ranks, kv
-        return t.chunk(ranks, 1 if name.split(".")[-2] in ("tok_embeddings", "wo", "w2") else 0)[rank].clone()
-    for ranks in (1, 2, 4, 8):
-        at = folder(f"mp{ranks}")
-        for rank in range(ranks): torch.save({k: shard(k, t, rank, ranks) for k, t in model.items()}, f"{at}/consolidated.{rank:02}.pth")
-    at = folder("strided")
-    torch.save({k: t.t().contiguous().t() if t.dim() == 2 else t for k, t in model.items()}, f"{at}/consolidated.00.pth")
-    save_file({k: t.contiguous() for k, t in model.items()}, folder("safetensors") + "/consolidated.safetensors")
-    def halves(t, n): return t.view(n, t.shape[0] // n // 2, 2, t.shape[1]).transpose(1, 2).reshape(t.shape).contiguous()
-    names = {"attention.wq": "self_attn.q_proj", "attention.wk": "self_attn.k_proj", "attention.wv": "self_attn.v_proj", "attention.wo": "self_attn.o_proj",
-             "feed_forward.w1": "mlp.gate_proj", "feed_forward.w2": "mlp.down_proj", "feed_forward.w3": "mlp.up_proj", "attention_norm": "input_layernorm",
-             "ffn_norm": "post_attention_layernorm", "tok_embeddings": "model.embed_tokens", "norm": "model.norm", "output": "lm_head"}
-    def hf(name):
-        if name == "rope.freqs": return None
-        parts = name[:-len(".weight")].split(".")
-        return f"model.layers.{parts[1]}.{names['.'.join(parts[2:])]}.weight" if parts[0] == "layers" else f"{names[parts[0]]}.weight"
-    config = {"model_type": "llama", "hidden_size": dim, "intermediate_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
-              "num_key_value_heads": kv, "vocab_size": vocab, "rms_norm_eps": 1e-5, "tie_word_embeddings": tied, "torch_dtype": sys.argv[2]}
-    save_file({hf(k): halves(t, heads if "wq" in k else kv) if ".wq." in k or ".wk." in k else t.contiguous() for k, t in model.items() if hf(k)},
-              folder("hf", "config.json", config) + "/model.safetensors")
-    w = gguf.GGUFWriter(f"{root}/model.gguf", "llama")
-    w.add_embedding_length(dim); w.add_block_count(layers); w.add_feed_forward_length(hidden); w.add_head_count(heads); w.add_head_count_kv(kv)
-    w.add_layer_norm_rms_eps(1e-5); w.add_vocab_size(vocab); w.add_context_length(128); w.add_rope_dimension_count(dim // heads)
-    ggml = {"wq": "attn_q", "wk": "attn_k", "wv": "attn_v", "wo": "attn_output", "w1": "ffn_gate", "w2": "ffn_down", "w3": "ffn_up",
-            "attention_norm": "attn_norm", "ffn_norm": "ffn_norm", "tok_embeddings": "token_embd", "norm": "output_norm", "output": "output"}
-    for k, t in model.items():
-        if k == "rope.freqs": continue
-        parts = k.split(".")
-        name = (f"blk.{parts[1]}." if parts[0] == "layers" else "") + ggml[parts[-2]] + ".weight"
-        if t.dim() == 1: w.add_tensor(name, t.float().numpy())
-        elif kind == torch.bfloat16: w.add_tensor(name, t.contiguous().view(torch.int16).numpy().view(np.uint8), raw_dtype=gguf.GGMLQuantizationType.BF16)
-        else: w.add_tensor(name, t.contiguous().numpy())
-    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
-    print(json.dumps(fingerprint(model)))
-    """
-
-  private struct Report: Decodable, Equatable {
-    var checkpoint: String
-    var tensors: [String: String]
+  private func fingerprint(_ path: String) throws -> ReferenceModel.Fingerprint {
+    let outcome = try drover("fingerprint", path, "--json", "--progress", "none")
+    try #require(outcome.status == 0, "\(path): \(outcome.errors)")
+    return try JSONDecoder().decode(ReferenceModel.Fingerprint.self, from: Data(outcome.output.utf8))
   }
 
   private static let layouts = ["mp1", "mp2", "mp4", "mp8", "strided", "safetensors", "hf", "model.gguf"]
 
-  private func fingerprint(_ path: String) throws -> Report {
-    let outcome = try drover("fingerprint", path, "--json", "--progress", "none")
-    try #require(outcome.status == 0, "\(path): \(outcome.errors)")
-    return try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
-  }
-
   @Test(arguments: [("bfloat16", "untied"), ("float16", "untied"), ("float32", "tied")])
   func isTheSameInEveryLayout(dtype: String, tied: String) throws {
     try withTemporaryFolder { folder in
-      let printed = try python(Self.reference + Self.writer, folder, dtype, tied)
-      let expected = try JSONDecoder().decode(Report.self, from: Data(printed.utf8))
-      for layout in Self.layouts {
-        let report = try fingerprint("\(folder)/\(layout)")
-        #expect(report == expected, "\(layout): \(report.tensors.filter { expected.tensors[$0.key] != $0.value }.keys)")
+      let expected = try ReferenceModel.write(to: folder, dtype: dtype, tied: tied)["keep"]
+      for layout in Self.layouts { #expect(try fingerprint("\(folder)/\(layout)") == expected, "\(layout)") }
+    }
+  }
+
+  /// What drover makes of MP 8 is the same as what Python wrote, by one command; one flipped bit is not, in any format, and the tensor is named.
+  @Test func comparesEveryFormat() throws {
+    try withTemporaryFolder { folder in
+      let expected = try #require(try ReferenceModel.write(to: folder)["keep"])
+      var layouts = ["mp8", "mp2", "safetensors", "hf", "model.gguf"].map { folder + "/" + $0 }
+      for (format, ranks) in [("pth", "1"), ("pth", "2"), ("pth", "8"), ("safetensors", "1"), ("hf", "1")] {
+        let path = "\(folder)/made-\(format)-\(ranks)"
+        try #require(try drover("reshard", folder + "/mp8", path, "--mp", ranks, "--format", format, "--quiet").status == 0)
+        layouts += [path, path + "/drover-receipt.json"]
+      }
+      let same = try run(droverPath, ["fingerprint", "--json", "--progress", "none"] + layouts)
+      #expect(same.status == 0, "\(same.errors)")
+      #expect(try decode(same).others?.allSatisfy { $0.same && $0.checkpoint == expected.checkpoint } == true)
+      #expect(try decode(same).checkpoint == expected.checkpoint)
+
+      let names = ["layers.1.attention.wq.weight", "layers.0.feed_forward.w2.weight", "tok_embeddings.weight", "output.weight", "layers.1.attention.wv.weight"]
+      for (turn, layout) in layouts.filter({ !$0.hasSuffix(".json") }).enumerated() {
+        let name = names[turn % names.count]
+        let files = layout.hasSuffix(".gguf") ? [layout] : try weights(in: layout)
+        // Of key and value heads that two ranks share, one copy alone would be an error; that is another test's.
+        if files.count == 8, name.contains("wv") { continue }
+        try ReferenceModel.flip(name, row: 21, of: folder, in: files)
+        // The first of those that Python wrote as MP 1 isn't touched.
+        let outcome = try drover("fingerprint", folder + "/mp1", layout, "--json", "--progress", "none")
+        #expect(outcome.status == 65)
+        #expect(try decode(outcome).others?.first?.differences == [name], "\(layout)")
+        let said = try drover("fingerprint", folder + "/mp1", layout, "--progress", "none")
+        #expect(said.status == 65 && said.output.contains(name) && said.output.contains("1 of 21 tensors"), "\(said.output)")
       }
     }
   }
 
-  /// One bit, anywhere in the weights of any file, changes the fingerprint of the tensor it is in; in one of several copies it is an error that
-  /// names the tensor.
-  @Test(arguments: ["mp1/consolidated.00.pth", "mp4/consolidated.03.pth", "hf/model.safetensors", "model.gguf"])
-  func oneBitMakesADifference(file: String) throws {
+  private struct Comparison: Decodable {
+    struct Other: Decodable {
+      var path: String
+      var same: Bool
+      var differences: [String]
+      var checkpoint: String
+    }
+    var checkpoint: String
+    var others: [Other]?
+  }
+
+  private func decode(_ outcome: Outcome) throws -> Comparison { try JSONDecoder().decode(Comparison.self, from: Data(outcome.output.utf8)) }
+
+  private func weights(in folder: String) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".pth") || $0.hasSuffix(".safetensors") }.map { folder + "/" + $0 }
+  }
+
+  /// A receipt without a fingerprint, and weights that aren't there.
+  @Test func saysWhatCannotBeCompared() throws {
     try withTemporaryFolder { folder in
-      _ = try python(Self.reference + Self.writer, folder, "bfloat16", "untied")
-      let path = folder + "/" + file
-      let layout = file.contains("/") ? String(file.prefix { $0 != "/" }) : file
-      let before = try fingerprint("\(folder)/\(layout)")
-      // A sample of bytes in the second half, where the weights are and no header is; at an end lie pickles, directories and padding.
-      let whole = try Data(contentsOf: URL(filePath: path))
-      for share in [0.5, 0.61, 0.7, 0.83] {
-        var bytes = whole
-        let at = Int(Double(bytes.count) * share)
-        bytes[at] ^= 0x10
-        try bytes.write(to: URL(filePath: path))
-        let outcome = try drover("fingerprint", "\(folder)/\(layout)", "--json", "--progress", "none")
-        if outcome.status == 65 {
-          #expect(outcome.errors.contains("norm.weight") || outcome.errors.contains("attention.w"), "\(outcome.errors)")
-          continue
-        }
-        try #require(outcome.status == 0, "\(outcome.errors)")
-        let after = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
-        let changed = after.tensors.filter { before.tensors[$0.key] != $0.value }
-        #expect(after.checkpoint != before.checkpoint, "byte \(at) of \(file)")
-        #expect(changed.count == 1, "byte \(at) of \(file): \(changed.keys)")
+      let receipt = Receipt(tool: "t", operation: "download", origin: .release("r"), files: [.init(path: "a", bytes: 0, md5: MD5.hash([]))])
+      try receipt.write(into: FilePath(folder))
+      for (path, code) in [("drover-receipt.json", Int32(65)), ("absent.json", 66), ("absent", 66)] {
+        let outcome = try drover("fingerprint", folder + "/" + path)
+        #expect(outcome.status == code && outcome.errors.contains(path), "\(outcome.errors)")
       }
     }
   }
 
-  /// What reshard writes has a receipt with the source's fingerprint, computed on the way, and verifies.
-  @Test(arguments: [("mp8", "1", "pth"), ("mp1", "4", "pth"), ("hf", "2", "safetensors"), ("model.gguf", "1", "safetensors")])
-  func reshardLeavesAReceipt(source: String, ranks: String, format: String) throws {
+  struct Making: Sendable, CustomTestStringConvertible {
+    var source: String
+    var mp: String
+    var format: String
+    var dtype = "keep"
+    /// Which of the reference's fingerprints the output has.
+    var expected = "keep"
+    var testDescription: String { "\(source) to \(format) \(mp), \(dtype)" }
+  }
+
+  private static let makings = [
+    Making(source: "mp8", mp: "1", format: "pth"), Making(source: "mp1", mp: "4", format: "pth"), Making(source: "hf", mp: "2", format: "safetensors"),
+    Making(source: "model.gguf", mp: "1", format: "safetensors"),
+    Making(source: "mp8", mp: "2", format: "pth", dtype: "f32", expected: "f32"),
+    Making(source: "mp2", mp: "1", format: "hf", dtype: "f16", expected: "f16"),
+    Making(source: "model.gguf", mp: "4", format: "safetensors", dtype: "f16", expected: "f16"),
+    Making(source: "hf", mp: "8", format: "pth", dtype: "bf16", expected: "bf16"),
+    Making(source: "q8_0.gguf", mp: "2", format: "pth", expected: "q8_0"),
+  ]
+
+  /// What reshard writes has a receipt with the fingerprint of what was written, computed on the way, and verifies.
+  @Test(arguments: makings) func reshardLeavesAReceipt(_ making: Making) throws {
     try withTemporaryFolder { folder in
-      let printed = try python(Self.reference + Self.writer, folder, "bfloat16", "untied")
-      let expected = try JSONDecoder().decode(Report.self, from: Data(printed.utf8))
-      let made = try drover("reshard", "\(folder)/\(source)", folder + "/out", "--mp", ranks, "--format", format)
+      let expected = try #require(try ReferenceModel.write(to: folder)[making.expected])
+      let out = folder + "/out"
+      let made = try drover(
+        "reshard", "\(folder)/\(making.source)", out, "--mp", making.mp, "--format", making.format, "--dtype", making.dtype, "--progress", "none")
       try #require(made.status == 0, "\(made.errors)")
-      let receipt = try Receipt(contentsOf: FilePath(folder + "/out/drover-receipt.json"))
+      let receipt = try Receipt(contentsOf: FilePath(out + "/drover-receipt.json"))
       #expect(receipt.fingerprint?.whole.hex == expected.checkpoint)
       #expect(receipt.fingerprint?.tensors.mapValues(\.hex) == expected.tensors)
-      #expect(receipt.origin == .checkpoint(source))
-      #expect(receipt.options == ["mp": ranks, "format": format, "dtype": "keep"])
-      let again = try fingerprint(folder + "/out")
-      #expect(again == expected)
-      let verified = try drover("verify", folder + "/out")
-      #expect(verified.status == 0, "\(verified.output)")
-      #expect(!verified.output.contains("unlisted"))
+      #expect(receipt.origin == .checkpoint(making.source) && receipt.operation == "reshard")
+      let shard = making.format == "hf" ? ["max-shard-size": "5000000000"] : [:]
+      #expect(receipt.options == ["mp": making.mp, "format": making.format, "dtype": making.dtype].merging(shard) { $1 })
+      try expectTruth(receipt, in: out)
+      #expect(try fingerprint(out) == expected)
+      try expectVerified(out)
     }
   }
 
   @Test func copiesMustAgree() throws {
     try withTemporaryFolder { folder in
-      _ = try python(Self.reference + Self.writer, folder, "bfloat16", "untied")
+      _ = try ReferenceModel.write(to: folder)
       _ = try python(
         """
         import sys, torch
@@ -174,4 +138,39 @@ import Testing
       #expect(outcome.errors.contains("layers.1.ffn_norm.weight") && outcome.errors.contains("consolidated.02.pth"))
     }
   }
+}
+
+/// Sizes and digests in `receipt` are what `stat`, `md5sum` and `sha256sum` say of all files in `folder`, and it tells nothing that it shouldn't.
+func expectTruth(_ receipt: Receipt, in folder: String) throws {
+  let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { !["checklist.chk", "drover-receipt.json"].contains($0) }.sorted()
+  #expect(receipt.files.map(\.path.string).filter { $0 != "checklist.chk" }.sorted() == names)
+  func sums(_ tool: String) throws -> [String] {
+    try run("/usr/bin/env", [tool] + receipt.files.map(\.path.string), in: folder).output.split(separator: "\n").map { String($0.prefix { $0 != " " }) }
+  }
+  #expect(try receipt.files.map { $0.md5?.hex } == sums("md5sum"))
+  #expect(try receipt.files.map { $0.sha256?.hex } == sums("sha256sum"))
+  for file in receipt.files {
+    let size = try FileManager.default.attributesOfItem(atPath: folder + "/" + file.path.string)[.size] as? Int
+    #expect(size == file.bytes, "\(file.path)")
+  }
+  let text = try String(contentsOfFile: folder + "/drover-receipt.json", encoding: .utf8)
+  #expect(!text.contains("://") && !text.contains("\"/") && !text.contains(FileManager.default.temporaryDirectory.path(percentEncoded: false)))
+  #expect(abs(receipt.created.timeIntervalSinceNow) < 600 && receipt.tool.hasPrefix("drover "))
+}
+
+/// `drover verify` holds `folder` against its receipt, all of it; and sees one flipped bit.
+func expectVerified(_ folder: String) throws {
+  let verified = try drover("verify", folder)
+  #expect(verified.status == 0 && !verified.output.contains("unlisted"), "\(verified.output)")
+  let receipt = folder + "/drover-receipt.json"
+  #expect(try drover("verify", receipt).status == 0)
+  let victim = try #require(try FileManager.default.contentsOfDirectory(atPath: folder).first { $0.hasSuffix(".pth") || $0.hasSuffix(".safetensors") })
+  let url = URL(filePath: folder + "/" + victim)
+  let whole = try Data(contentsOf: url)
+  var bytes = whole
+  bytes[bytes.count / 2] ^= 1
+  try bytes.write(to: url)
+  let outcome = try drover("verify", receipt, "--json", "--progress", "none")
+  #expect(outcome.status == 65 && outcome.output.contains("\"mismatch\""))
+  try whole.write(to: url)
 }

@@ -45,14 +45,40 @@ import Testing
     #expect(restored.map { $0.finalize() } == data.map { MD5.hash($0) })
   }
 
+  /// SHA-256 of streams of random lengths, side by side and fed in random pieces, against OpenSSL one by one.
+  @Test(arguments: [1, 2, 3, 4, 7]) func pairsAgreeWithOpenSSL(streams: Int) {
+    var random = SplitMix64(state: UInt64(streams))
+    for round in 0..<100 {
+      let data = (0..<streams).map { _ in
+        let length = round % 2 == 0 ? Self.edges.randomElement(using: &random) ?? 0 : Int.random(in: 0...5000, using: &random)
+        return (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
+      }
+      var hashes = [SHA256](repeating: SHA256(), count: streams)
+      var fed = [Int](repeating: 0, count: streams)
+      while zip(fed, data).contains(where: { $0 < $1.count }) {
+        let pieces = data.indices.map { data[$0][fed[$0]..<min(data[$0].count, fed[$0] + Int.random(in: 0...700, using: &random))] }
+        for index in pieces.indices { fed[index] += pieces[index].count }
+        withCopies(of: pieces) { SHA256.update(&hashes, with: $0) }
+        // What a pair leaves can be saved and restored like any other.
+        if round % 3 == 0 { hashes = hashes.compactMap { SHA256(state: $0.state) } }
+      }
+      #expect(hashes.map { $0.finalize() } == data.map { SHA256.hash($0) })
+      #expect(hashes.map(\.byteCount) == data.map { UInt64($0.count) })
+    }
+  }
+
   private func update(_ hashes: inout [MD5], with pieces: [ArraySlice<UInt8>], _ kernel: MD5Kernel) {
-    // One allocation each, at whatever alignment it gets.
+    withCopies(of: pieces) { MD5.update(&hashes, with: $0, kernel: kernel) }
+  }
+
+  /// One allocation each, at whatever alignment it gets.
+  private func withCopies(of pieces: [ArraySlice<UInt8>], _ body: ([UnsafeRawBufferPointer]) -> Void) {
     let copies = pieces.map { piece in
       let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: piece.count, alignment: 1)
       copy.copyBytes(from: piece)
       return copy
     }
-    MD5.update(&hashes, with: copies.map { UnsafeRawBufferPointer($0) }, kernel: kernel)
+    body(copies.map { UnsafeRawBufferPointer($0) })
     for copy in copies { copy.deallocate() }
   }
 
@@ -83,6 +109,19 @@ import Testing
         if let digest = outcome.digests[.md5] { #expect(digest.hex == md5[index]) }
         if let digest = outcome.digests[.sha256] { #expect(digest.hex == sha256[index]) }
       }
+    }
+  }
+
+  /// A kernel that was asked for and isn't there is an error that names what there is; one that is there does the work.
+  @Test func forcedKernels() throws {
+    let model = Peer.packageRoot + "/Sources/CDemoModel/model"
+    for kernel in MD5Kernel.allCases {
+      let outcome = try drover("verify", model, environment: ["DROVER_MD5_KERNEL": kernel.rawValue])
+      #expect(outcome.status == (kernel.isAvailable ? 0 : 64), "\(kernel): \(outcome.errors)")
+    }
+    for (variable, arguments) in [("DROVER_MD5_KERNEL", ["verify", model]), ("DROVER_KERNEL", ["complete", model, "--prompt", "a"])] {
+      let outcome = try run(droverPath, arguments, environment: [variable: "mmx"])
+      #expect(outcome.status == 64 && outcome.errors.contains(variable) && outcome.errors.contains("plain"), "\(outcome.errors)")
     }
   }
 
