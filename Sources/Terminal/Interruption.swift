@@ -6,51 +6,66 @@ import Synchronization
 
 /// Ctrl-C and its kin, for work that has something to save first.
 public enum Interruption {
-  private static let pipeEnd = Atomic<Int32>(-1)
-
-  /// Calls `body` once, on a thread of its own, when SIGINT, SIGTERM or SIGHUP comes. A second signal ends the process at once.
-  public static func onSignal(_ body: @escaping @Sendable () -> Void) {
+  /// A pipe that can be read once a signal has come, and from then on: nobody takes the byte out of it.
+  private static let ends: (read: Int32, write: Int32) = {
     var ends: [Int32] = [-1, -1]
-    guard pipe2(&ends) else { return }
-    pipeEnd.store(ends[1], ordering: .releasing)
-    let box = Unmanaged.passRetained(Box(descriptor: ends[0], body: body))
-    var thread = pthread_t()
-    let failed = pthread_create(&thread, nil, { raw in
-      guard let raw else { return nil }
-      let box = Unmanaged<Box>.fromOpaque(raw).takeRetainedValue()
-      var byte: UInt8 = 0
-      while read(box.descriptor, &byte, 1) < 0, errno == EINTR {}
-      box.body()
-      return nil
-    }, box.toOpaque())
-    guard failed == 0 else { return box.release() }
-    pthread_detach(thread)
+    guard pipe(&ends) == 0 else { return (-1, -1) }
+    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+    return (ends[0], ends[1])
+  }()
+  private static let writeEnd = Atomic<Int32>(-1)
+
+  /// Catches SIGINT, SIGTERM and SIGHUP, where they aren't ignored: what `nohup` or a script's `&` asked for stays. A second signal ends the process
+  /// at once.
+  static let isCaught: Bool = {
+    guard ends.write >= 0 else { return false }
+    writeEnd.store(ends.write, ordering: .releasing)
     for signal in [SIGINT, SIGTERM, SIGHUP] {
       var action = sigaction()
+      guard sigaction(signal, nil, &action) == 0, unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) != 1 else { continue }
       // Only what a signal handler may do: write to the pipe.
       action.__sigaction_handler.sa_handler = { _ in
         var byte: UInt8 = 1
         let saved = errno
-        _ = write(Interruption.pipeEnd.load(ordering: .acquiring), &byte, 1)
+        _ = write(Interruption.writeEnd.load(ordering: .acquiring), &byte, 1)
         errno = saved
       }
       action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
       sigaction(signal, &action, nil)
     }
+    return true
+  }()
+
+  /// Calls `body` once, on a thread of its own, when SIGINT, SIGTERM or SIGHUP comes, or at once if one has come since a question was asked. A second
+  /// signal ends the process at once.
+  public static func onSignal(_ body: @escaping @Sendable () -> Void) {
+    guard isCaught else { return }
+    let box = Unmanaged.passRetained(Box(body: body))
+    var thread = pthread_t()
+    let failed = pthread_create(&thread, nil, { raw in
+      guard let raw else { return nil }
+      Unmanaged<Box>.fromOpaque(raw).takeRetainedValue().run()
+      return nil
+    }, box.toOpaque())
+    guard failed == 0 else { return box.release() }
+    pthread_detach(thread)
   }
 
-  private static func pipe2(_ ends: inout [Int32]) -> Bool {
-    guard pipe(&ends) == 0 else { return false }
-    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-    return true
+  /// Waits until `descriptor` can be read, or has come to its end; a negative one never can.
+  /// - Returns: false when a signal came first.
+  static func waitToRead(_ descriptor: Int32) -> Bool {
+    var polled = [pollfd(fd: ends.read, events: Int16(POLLIN), revents: 0), pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
+    while poll(&polled, 2, -1) < 0, errno == EINTR {}
+    return polled[0].revents == 0
   }
 
   private final class Box: Sendable {
-    let descriptor: Int32
     let body: @Sendable () -> Void
-    init(descriptor: Int32, body: @escaping @Sendable () -> Void) {
-      self.descriptor = descriptor
-      self.body = body
+    init(body: @escaping @Sendable () -> Void) { self.body = body }
+
+    func run() {
+      _ = Interruption.waitToRead(-1)
+      body()
     }
   }
 }

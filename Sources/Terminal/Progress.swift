@@ -12,7 +12,8 @@ public enum ProgressMode: String, Sendable, CaseIterable {
 
   var resolved: ProgressMode {
     guard self == .auto else { return self }
-    return Console.isTerminal(STDERR_FILENO) ? .bar : .plain
+    // A dumb terminal can't take a line back.
+    return Console.isTerminal(STDERR_FILENO) && getenv("TERM").map({ String(cString: $0) }) != "dumb" ? .bar : .plain
   }
 }
 
@@ -42,7 +43,8 @@ public final class ProgressDisplay: Sendable {
 
   package struct State {
     package var items: [Item] = []
-    var drawnLines = 0
+    /// Columns of each line of the frame on the screen.
+    var drawn: [Int] = []
     var lastLine = 0.0
     var rate = RateMeter()
     var closed = false
@@ -61,7 +63,7 @@ public final class ProgressDisplay: Sendable {
     self.verb = verb
     self.mode = mode.resolved
     guard self.mode != .none else { return }
-    Console.lock.withLock { $0 = self }
+    Console.lock.withLock { $0.display = self }
     let thread = DrawingThread { [weak self] in self?.tick() ?? false }
     thread.start()
   }
@@ -100,29 +102,23 @@ public final class ProgressDisplay: Sendable {
   /// Draws once more, and stops.
   public func close() {
     guard mode != .none else { return }
-    Console.lock.withLock { current in
+    Console.lock.withLock { screen in
       draw(final: true)
       state.withLock { $0.closed = true }
-      if current === self { current = nil }
+      if screen.display === self { screen.display = nil }
     }
   }
 
-  /// Clears the bars, writes something else, and leaves redrawing to the next tick. The console's lock is held.
-  func interrupt(_ body: () -> Void) {
-    if mode == .bar {
-      let lines = state.withLock { state in
-        defer { state.drawnLines = 0 }
-        return state.drawnLines
-      }
-      Console.write(Self.erase(lines), to: STDERR_FILENO)
-    }
-    body()
+  /// Takes the bars off the screen until the next tick. The console's lock is held.
+  func clear() {
+    guard mode == .bar else { return }
+    Console.write(state.withLock { Self.erase(&$0, columns: Console.size.columns) }, to: STDERR_FILENO)
   }
 
   private func tick() -> Bool {
-    Console.lock.withLock { current in
-      guard current === self else { return false }
-      draw(final: false)
+    Console.lock.withLock { screen in
+      guard screen.display === self else { return false }
+      if !screen.isAsking { draw(final: false) }
       return true
     }
   }
@@ -131,12 +127,13 @@ public final class ProgressDisplay: Sendable {
     let now = monotonicSeconds()
     let text = state.withLock { state -> String in
       guard !state.closed else { return "" }
-      let renderer = ProgressRenderer(verb: verb, width: Console.width, style: .standardError, elapsed: now - start)
+      let size = Console.size
+      let renderer = ProgressRenderer(verb: verb, width: size.columns, height: size.rows, style: .standardError, elapsed: now - start)
       switch mode {
       case .bar:
         let lines = renderer.bars(&state, final: final)
-        let frame = Self.erase(state.drawnLines) + lines.scrolled.joined() + lines.live.joined()
-        state.drawnLines = final ? 0 : lines.live.count
+        let frame = Self.erase(&state, columns: size.columns) + lines.scrolled.joined() + lines.live.joined()
+        state.drawn = final ? [] : lines.live.map { TextWidth.of($0) - 1 }
         return frame
       case .plain:
         guard final || now - state.lastLine >= 5 else { return renderer.plainOutcomes(&state) }
@@ -152,8 +149,11 @@ public final class ProgressDisplay: Sendable {
     if !text.isEmpty { Console.write(text, to: STDERR_FILENO) }
   }
 
-  private static func erase(_ lines: Int) -> String {
-    lines == 0 ? "\r\u{1B}[J" : "\u{1B}[\(lines)A\r\u{1B}[J"
+  /// Takes the frame off the screen. A terminal that has become narrower since has broken its lines into several.
+  package static func erase(_ state: inout State, columns: Int) -> String {
+    let rows = state.drawn.reduce(0) { $0 + max(1, ($1 + columns - 1) / columns) }
+    state.drawn = []
+    return rows == 0 ? "\r\u{1B}[J" : "\u{1B}[\(rows)A\r\u{1B}[J"
   }
 }
 

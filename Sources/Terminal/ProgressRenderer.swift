@@ -2,19 +2,21 @@
 package struct ProgressRenderer {
   package let verb: String
   package let width: Int
+  package let height: Int
   package let style: Style
   /// Seconds since the display started.
   package let elapsed: Double
 
-  package init(verb: String, width: Int, style: Style, elapsed: Double) {
+  package init(verb: String, width: Int, height: Int = 24, style: Style, elapsed: Double) {
     self.verb = verb
     self.width = width
+    self.height = height
     self.style = style
     self.elapsed = elapsed
   }
 
-  /// Bars shown at once; more would scroll the screen away.
-  private static let mostBars = 16
+  /// Bars shown at once; more would scroll the screen away, and what has scrolled away can't be drawn again.
+  private var mostBars: Int { max(1, min(16, height - 3)) }
 
   /// A frame: lines of items that have ended, which scroll away, and the bars that stay.
   package func bars(_ state: inout ProgressDisplay.State, final: Bool) -> (scrolled: [String], live: [String]) {
@@ -28,7 +30,7 @@ package struct ProgressRenderer {
         state.items[index].announced = true
         let mark = item.failed ? style("✗", .red) : style("✓", .green)
         scrolled.append(line("\(mark) \(fit(item.name, nameWidth))  \(lead(Format.bytes(item.done), 8))  \(outcome)"))
-      } else if live.count < Self.mostBars, final || item.started != nil {
+      } else if live.count < mostBars, final || item.started != nil {
         live.append(line(bar(item, nameWidth: nameWidth)))
       }
     }

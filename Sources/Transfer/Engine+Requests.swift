@@ -55,6 +55,8 @@ extension Engine {
     ccurl_easy_setopt_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
     if let authorities = request.authorities { ccurl_easy_setopt_string(handle, CURLOPT_CAINFO, authorities) }
     ccurl_easy_setopt_long(handle, CURLOPT_NOSIGNAL, 1)
+    // Ctrl-C doesn't wait for a name server that doesn't answer.
+    ccurl_easy_setopt_long(handle, CURLOPT_QUICK_EXIT, 1)
     ccurl_easy_setopt_long(handle, CURLOPT_NOPROGRESS, 1)
     ccurl_easy_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, Int(min(30, request.stallSeconds) * 1000))
     ccurl_easy_setopt_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
@@ -142,6 +144,8 @@ extension Engine {
     connection.end()
     let file = connection.file
     let certificate = code == CURLE_PEER_FAILED_VERIFICATION ? verification(connection.handle) : ""
+    var proxyStatus = 0
+    ccurl_easy_getinfo_long(connection.handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus)
     curl_multi_remove_handle(multi, connection.handle)
     idleHandles.append(connection.handle)
     connections.removeAll { $0 === connection }
@@ -158,6 +162,7 @@ extension Engine {
     case nil where code == CURLE_OK:
       if connection.limit == .max { file.part.state.withLock { $0.length = connection.position } }
       if connection.position >= connection.limit || connection.limit == .max { settle(file) } else { retry(file, "the answer ended early", progressed: connection.gained > 0) }
+    case nil where 300...499 ~= proxyStatus: proxyRefused(file, status: proxyStatus)
     case nil: failed(connection, code, certificate)
     }
   }
@@ -180,6 +185,7 @@ extension Engine {
     case .refused:
       if file.request.isOptional, linkIsProven { return skip(file) }
       linkRefused(.refused(path: file.request.path, status: status, why: refusalReason()))
+    case .proxyRefused: proxyRefused(file, status: status)
     case .missing:
       if file.request.isOptional { return skip(file) }
       fail(file, .missing(path: file.request.path, status: status))
@@ -211,6 +217,12 @@ extension Engine {
     return "it is valid until \(Moment.utc(expiry)), but was used too often, is for other models, or was copied incompletely; \(next)"
   }
 
+  private func proxyRefused(_ file: FileTask, status: Int) {
+    let next = status == 407 ? "it wants a user and a password, as in https_proxy=http://USER:PASSWORD@HOST:PORT" : "NO_PROXY names hosts to go to without it"
+    let why = "the proxy \(Proxy.named(for: link.origin) ?? "on the way") refused to pass the request on (HTTP status \(status)); \(next)"
+    fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why), isFatal: true)
+  }
+
   private func failed(_ connection: Connection, _ code: CURLcode, _ certificate: String) {
     let file = connection.file
     func end(_ why: String) { fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why), isFatal: true) }
@@ -224,6 +236,9 @@ extension Engine {
     case CURLE_BAD_CONTENT_ENCODING:
       file.takesRanges = false
       retry(file, "the answer was compressed, and damaged", progressed: false)
+    case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_PROXY:
+      let proxy = Proxy.named(for: link.origin).map { "the proxy \($0)" }
+      retry(file, "couldn't connect to \(proxy ?? "the server")", progressed: false)
     // These words are libcurl's constants; they hold nothing of the request.
     default: retry(file, String(cString: curl_easy_strerror(code)).lowercasedFirst, progressed: connection.gained > 0)
     }

@@ -10,6 +10,8 @@ package enum Judgement: Equatable {
   case changed
   /// 401 or 403: the link opens nothing (any more).
   case refused
+  /// 407: a proxy lets nobody through without a password.
+  case proxyRefused
   /// 404 or 410.
   case missing
   /// The server wants to be left alone for a while.
@@ -33,6 +35,7 @@ package enum Judgement: Equatable {
       self = head.status == 200 ? Self.whole(head, length: length) : Self.part(head, asked: asked, length: length)
     case 401, 403: self = .refused
     case 404, 410: self = .missing
+    case 407: self = .proxyRefused
     case 416: self = Self.unsatisfiable(head, asked: asked, length: length)
     case 429, 503: self = .busy
     case 408, 500...: self = .failed("HTTP status \(head.status)")

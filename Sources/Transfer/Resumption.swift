@@ -49,8 +49,7 @@ extension PartialFile {
     try open()
     state.withLock { state in
       state.written = RangeSet(0..<size)
-      state.md5.hash = hash
-      state.prefixAtStart = size
+      state.hash = hash
       state.isDirty = true
     }
   }
@@ -85,19 +84,21 @@ extension PartialFile {
       try startAfresh()
       return nil
     }
+    if access(journalPath, R_OK) != 0, errno != ENOENT { throw .disk(path: name + ".part.journal", errno: errno) }
     guard let bytes = AtomicFile.read(journalPath, limit: Journal.mostBytes) else { return try afresh("the partial file has no journal to say what is good of it") }
     guard let journal = Journal(decoding: bytes) else { return try afresh("the partial file's journal was damaged") }
     guard journal.remote == remote else { return try afresh("the partial file's journal is another file's") }
     if let expected, let before = journal.expected, expected != before { return try afresh("the checklist has changed since the partial file was begun") }
     let isInDoubt = doubts(journal, identity)
     let kept = isInDoubt ? check(journal, descriptor, isCancelled: isCancelled) : (safe: journal.safe, hash: journal.hash)
-    // Over bytes that were found to be the same it is the same.
-    let sha256 = journal.sha256.position <= kept.safe.prefixEnd ? journal.sha256 : SHA256()
+    // Cut short, it vouches for less than there is.
+    if isInDoubt, isCancelled() { throw .interrupted }
     state.withLock { state in
+      state.isKnown = true
       state.length = journal.length
       state.validators = journal.validators
       state.written = kept.safe
-      (state.md5.hash, state.sha256.hash, state.prefixAtStart) = (kept.hash, sha256, kept.safe.prefixEnd)
+      state.hash = kept.hash
     }
     guard isInDoubt else { return nil }
     let lost = journal.safe.total - kept.safe.total

@@ -17,7 +17,7 @@ public struct RetryPolicy: Sendable {
   }
 
   /// Seconds to wait after `failures` failures in a row: exponential, and spread over the upper half so that clients don't come back together.
-  func delay(after failures: Int, random: Double) -> Double {
+  package func delay(after failures: Int, random: Double) -> Double {
     var delay = base
     for _ in 1..<max(1, min(failures, 32)) { delay = min(delay * 2, cap) }
     return min(delay, cap) * (0.5 + random / 2)

@@ -35,7 +35,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .mismatch(let path, let expected, let actual, let kept):
       "\(path): what arrived has MD5 \(actual), the checklist says \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
     case .checklist(let path, let why): "\(path): \(why); nothing it should vouch for was fetched"
-    case .disk(let path, let code): "\(path): \(String(cString: strerror(code))); what is here stays"
+    case .disk(let path, let code): "\(path): \(String(cString: strerror(code))); \(Self.advice(code))"
     case .noRoom(let needed, let free, let folder): "\(folder): \(needed) bytes are needed, and \(free) are free; make room or choose another folder with --output"
     case .busyFolder(let folder): "\(folder): another drover is downloading into it; let it finish, or choose another folder"
     case .unsafePath(let path): "\"\(path.prefix(100))\" can't be the name of a downloaded file: it must be relative and stay below the folder"
@@ -43,6 +43,15 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .declined: "nothing was downloaded"
     case .interrupted: "interrupted; what is here stays, run the same command again to go on"
     case .library(let why): "libcurl: \(why)"
+    }
+  }
+
+  private static func advice(_ code: Int32) -> String {
+    switch code {
+    case ENOSPC, EDQUOT: "make room, and run the same command again: what is here stays, and it goes on from there"
+    case EACCES, EPERM, EROFS: "make the folder writable, or choose another one with --output"
+    case EISDIR, ENOTDIR, EEXIST, ELOOP: "something else has that name: move it away, or choose another folder with --output"
+    default: "what is here stays; run the same command again to go on"
     }
   }
 }

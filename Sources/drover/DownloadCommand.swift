@@ -1,5 +1,7 @@
 import ArgumentParser
 import Catalog
+import Glibc
+import Integrity
 import Synchronization
 import SystemPackage
 import Terminal
@@ -95,7 +97,7 @@ struct DownloadCommand: AsyncParsableCommand {
   }
 
   private func obtainLink() throws -> SignedLink {
-    guard let text = url ?? ProcessSecrets.environmentLink ?? Console.askSecret("The signed link (it is not shown): ") else {
+    guard let text = try url ?? ProcessSecrets.environmentLink ?? Console.askSecret("The signed link (it is not shown): ") else {
       throw UsageError("no link: give it in DROVER_URL or with --url, or run drover on a terminal to be asked")
     }
     let (link, notes) = try SignedLink.examine(text)
@@ -149,6 +151,8 @@ struct DownloadSession: Sendable {
     }
     let download = Download(request, link: link, observe: observe, confirm: confirm, newLink: newLink)
     Interruption.onSignal { download.cancel() }
+    // Whoever read what we say may leave; the download stays.
+    signal(SIGPIPE, SIG_IGN)
     return try await download.run()
   }
 
@@ -157,12 +161,12 @@ struct DownloadSession: Sendable {
     var text = "\(Format.bytes(survey.bytes)) to fetch in \(survey.files) of \(files) files, \(Format.bytes(survey.free)) free"
     if let expiry = survey.expiry { text += "; the link ends in \(Format.duration(Double(max(0, expiry - secondsSinceEpoch()))))" }
     // Without a terminal nobody is asked: the command was the answer.
-    return Console.confirm(text + ". Go on?") ?? true
+    do { return try Console.confirm(text + ". Go on?") ?? true } catch { return false }
   }
 
   private static func askForLink(_ error: TransferError) -> SignedLink? {
     Console.note(error.description)
-    while let text = Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
+    while let text = try? Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
       do throws(LinkError) {
         let (link, notes) = try SignedLink.examine(text)
         for sentence in notes { Console.note("note: " + sentence) }

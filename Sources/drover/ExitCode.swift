@@ -1,4 +1,5 @@
 import ArgumentParser
+import Terminal
 
 /// The exit codes that scripts rely on (`sysexits.h` where it has one).
 enum DroverExit: Int32 {
@@ -30,6 +31,10 @@ struct UsageError: ExitCoded {
   var exit: DroverExit { .usage }
 
   init(_ description: String) { self.description = description }
+}
+
+extension Interrupted: ExitCoded {
+  var exit: DroverExit { .interrupted }
 }
 
 /// Ends the program with `code` and no message: the report already said what is wrong.

@@ -17,7 +17,8 @@ public final class Nginx {
   /// - Parameters:
   ///   - tls: paths of a certificate chain and its key, in PEM.
   ///   - directives: more lines for the server's block, such as `limit_rate 1m;`.
-  public init(root: String, tls: (certificate: String, key: String)? = nil, directives: String = "") throws {
+  ///   - addsIPv6: whether it listens on ::1 too.
+  public init(root: String, tls: (certificate: String, key: String)? = nil, directives: String = "", addsIPv6: Bool = false) throws {
     port = try freePort()
     folder = FileManager.default.temporaryDirectory.appending(path: "nginx-\(UUID().uuidString)").path(percentEncoded: false)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -30,7 +31,7 @@ public final class Nginx {
       http {
         access_log \(folder)/access.log; sendfile on;
         client_body_temp_path \(folder)/b; proxy_temp_path \(folder)/p; fastcgi_temp_path \(folder)/f; uwsgi_temp_path \(folder)/u; scgi_temp_path \(folder)/s;
-        server { listen 127.0.0.1:\(port)\(tls == nil ? "" : " ssl http2"); server_name localhost; root \(root); \(security) \(directives) }
+        server { listen 127.0.0.1:\(port)\(tls == nil ? "" : " ssl http2"); \(addsIPv6 ? "listen [::1]:\(port);" : "") server_name localhost; root \(root); \(security) \(directives) }
       }
       """
     try text.write(toFile: configuration, atomically: true, encoding: .utf8)
@@ -70,29 +71,46 @@ public final class Nginx {
   public var accessLog: [Substring] { ((try? String(contentsOfFile: folder + "/access.log", encoding: .utf8)) ?? "").split(separator: "\n") }
 }
 
+/// A socket that listens on loopback.
+public func listenOnLoopback() throws -> (descriptor: Int32, port: UInt16) {
+  let (descriptor, port) = try bindToLoopback()
+  guard listen(descriptor, 64) == 0 else { throw Nginx.Failed(description: "can't listen: errno \(errno)") }
+  return (descriptor, port)
+}
+
 /// A port on loopback that nobody listens on.
 public func freePort() throws -> UInt16 {
+  let (descriptor, port) = try bindToLoopback()
+  close(descriptor)
+  return port
+}
+
+private func bindToLoopback() throws -> (descriptor: Int32, port: UInt16) {
   let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-  defer { close(descriptor) }
   var address = sockaddr_in()
   address.sin_family = sa_family_t(AF_INET)
   address.sin_addr.s_addr = inet_addr("127.0.0.1")
   var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-  let bound = withUnsafeMutablePointer(to: &address) { pointer in
+  let isBound = withUnsafeMutablePointer(to: &address) { pointer in
     pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0 }
   }
-  guard bound else { throw Nginx.Failed(description: "no free port: errno \(errno)") }
-  return UInt16(bigEndian: address.sin_port)
+  guard isBound else { throw Nginx.Failed(description: "no free port: errno \(errno)") }
+  return (descriptor, UInt16(bigEndian: address.sin_port))
 }
 
-private func canConnect(to port: UInt16) -> Bool {
+/// A connection to a port on loopback; nil when nobody listens.
+func connectToLoopback(_ port: UInt16) -> Int32? {
   let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-  defer { close(descriptor) }
   var address = sockaddr_in()
   address.sin_family = sa_family_t(AF_INET)
   address.sin_port = port.bigEndian
   address.sin_addr.s_addr = inet_addr("127.0.0.1")
-  return withUnsafePointer(to: &address) { pointer in
+  let isConnected = withUnsafePointer(to: &address) { pointer in
     pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
   }
+  if isConnected { return descriptor }
+  close(descriptor)
+  return nil
 }
+
+private func canConnect(to port: UInt16) -> Bool { connectToLoopback(port).map { close($0) } != nil }

@@ -65,3 +65,13 @@ public func withTemporaryFolder<R>(_ body: (String) throws -> R) throws -> R {
   defer { try? FileManager.default.removeItem(at: url) }
   return try body(url.path(percentEncoded: false))
 }
+
+/// Waits, at most a minute, until something is so.
+/// - Returns: whether it came to be.
+public func waitUntil(_ isTrue: () throws -> Bool) rethrows -> Bool {
+  for _ in 0..<6000 {
+    if try isTrue() { return true }
+    usleep(10_000)
+  }
+  return false
+}

@@ -29,25 +29,15 @@ final class FaultServer: Sendable {
 
   let port: UInt16
   private let listener: Int32
-  private let turns = Mutex((paths: [String: Int](), count: 0, bytes: 0))
+  private let turns = Mutex((paths: [String: Int](), count: 0, bytes: 0, open: 0, mostOpen: 0))
   private let respond: @Sendable (Request) -> [Step]
 
   init(_ respond: @escaping @Sendable (Request) -> [Step]) throws {
     self.respond = respond
-    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0 }
-    }
-    guard isBound, listen(descriptor, 64) == 0 else { throw Nginx.Failed(description: "no port for the fault server") }
-    listener = descriptor
-    port = UInt16(bigEndian: address.sin_port)
-    Thread.detachNewThread { [weak self] in
+    (listener, port) = try listenOnLoopback()
+    Thread.detachNewThread { [listener, weak self] in
       while true {
-        let connection = accept(descriptor, nil, nil)
+        let connection = accept(listener, nil, nil)
         guard connection >= 0, let self else { return }
         Thread.detachNewThread { self.serve(connection) }
       }
@@ -63,6 +53,8 @@ final class FaultServer: Sendable {
   var requests: Int { turns.withLock { $0.count } }
   /// Bytes of bodies and heads sent so far.
   var bytesSent: Int { turns.withLock { $0.bytes } }
+  /// Most requests that were being answered at one time.
+  var mostAtOnce: Int { turns.withLock { $0.mostOpen } }
 
   private func serve(_ connection: Int32) {
     defer { close(connection) }
@@ -75,6 +67,8 @@ final class FaultServer: Sendable {
         defer {
           turns.paths[path, default: 0] += 1
           turns.count += 1
+          turns.open += 1
+          turns.mostOpen = max(turns.mostOpen, turns.open)
         }
         return (turns.paths[path] ?? 0, turns.count)
       }
@@ -82,6 +76,7 @@ final class FaultServer: Sendable {
         let ends = line.dropFirst("range: bytes=".count).split(separator: "-").compactMap { Int($0) }
         return ends.count == 2 ? ends[0]..<ends[1] + 1 : nil
       }
+      defer { turns.withLock { $0.open -= 1 } }
       for step in respond(Request(path: path, query: String(target.drop { $0 != "?" }.dropFirst()), range: range, turn: turn, count: count)) {
         switch step {
         case .send(let bytes):

@@ -248,11 +248,13 @@ func gzip(_ bytes: [UInt8]) -> [UInt8]? {
 @Suite(.serialized) struct FaultTests {
   static let secret = "SiGnAtUrEoFtHeLiNk"
 
+  static func link(_ port: UInt16, signature: String = secret) throws -> SignedLink { try SignedLink.examine(linkText(port, signature: signature)).link }
+
   /// A link to the port, signed as CloudFront signs.
-  static func link(_ port: UInt16, host: String = "127.0.0.1", scheme: String = "http", signature: String = secret) throws -> SignedLink {
+  static func linkText(_ port: UInt16, host: String = "127.0.0.1", scheme: String = "http", signature: String = secret) -> String {
     let policy = #"{"Statement":[{"Resource":"*","Condition":{"DateLessThan":{"AWS:EpochTime":\#(secondsSinceEpoch() + 86400)}}}]}"#
     let encoded = Data(policy.utf8).base64EncodedString().replacing("+", with: "-").replacing("=", with: "_").replacing("/", with: "~")
-    return try SignedLink.examine("\(scheme)://\(host):\(port)/*?Policy=\(encoded)&Signature=\(signature)&Key-Pair-Id=K1").link
+    return "\(scheme)://\(host):\(port)/*?Policy=\(encoded)&Signature=\(signature)&Key-Pair-Id=K1"
   }
 
   static func request(_ folder: String, connections: Int? = 3, retries: Int = 6) -> TransferRequest {

@@ -10,7 +10,7 @@ import Transfer
   }
 
   /// Makes an authority and a certificate for localhost (or not) that it signs.
-  private func make(_ kind: Certificate, in folder: String) throws -> (certificate: String, key: String) {
+  static func make(_ kind: Certificate, in folder: String) throws -> (certificate: String, key: String) {
     let name = kind == .wrongName ? "elsewhere.example" : "localhost"
     let days = kind == .expired ? "-not_before 20200101000000Z -not_after 20200102000000Z" : "-days 2"
     let script = """
@@ -50,13 +50,14 @@ import Transfer
       try FileManager.default.createDirectory(atPath: www + "/f", withIntermediateDirectories: true)
       let content = Wares.shared.contents["f/a.pth"] ?? []
       try Data(content).write(to: URL(filePath: www + "/f/a.pth"))
-      let nginx = try Nginx(root: www, tls: try make(kind, in: folder))
+      let nginx = try Nginx(root: www, tls: try Self.make(kind, in: folder))
       defer { nginx.stop() }
       let outcome = try download(folder, nginx.port, authorities: isTrusted ? folder + "/ca.pem" : nil)
       #expect(outcome.status == Int32(status), "\(outcome.errors)")
       #expect(words.isEmpty || outcome.errors.contains(words), "\(outcome.errors)")
       let arrived = FileManager.default.contents(atPath: folder + "/out/f/a.pth")
       #expect(status == 0 ? arrived == Data(content) : arrived == nil)
+      if status == 0 { #expect(nginx.accessLog.allSatisfy { $0.contains(" HTTP/2.0\"") }, "\(nginx.accessLog)") }
     }
   }
 
@@ -73,7 +74,7 @@ import Transfer
       try FileManager.default.createDirectory(atPath: folder + "/www", withIntermediateDirectories: true)
       let plain = try Nginx(root: folder + "/www")
       defer { plain.stop() }
-      let nginx = try Nginx(root: folder + "/www", tls: try make(.good, in: folder), directives: "return 302 http://127.0.0.1:\(plain.port)/f/a.pth;")
+      let nginx = try Nginx(root: folder + "/www", tls: try Self.make(.good, in: folder), directives: "return 302 http://127.0.0.1:\(plain.port)/f/a.pth;")
       defer { nginx.stop() }
       let outcome = try download(folder, nginx.port, authorities: folder + "/ca.pem")
       #expect(outcome.status == 69 && outcome.errors.contains("from https down to http"), "\(outcome.errors)")

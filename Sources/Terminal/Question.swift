@@ -1,0 +1,98 @@
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// A signal came while a question was open.
+public struct Interrupted: Error, CustomStringConvertible {
+  public let description = "interrupted"
+}
+
+/// Questions, on the terminal itself, wherever standard input and output lead.
+extension Console {
+  /// Asks for a line that isn't shown while it is typed.
+  /// - Returns: nil when there is no terminal to ask on, or input ended.
+  public static func askSecret(_ prompt: String) throws(Interrupted) -> String? {
+    try ask(prompt) { terminal throws(Interrupted) in try readSecret(terminal) } ?? nil
+  }
+
+  /// Asks for a yes, which an empty line is too.
+  /// - Returns: nil when there is no terminal to ask on.
+  public static func confirm(_ question: String) throws(Interrupted) -> Bool? {
+    try ask(question + " [Y/n] ") { terminal throws(Interrupted) in
+      var line: [UInt8] = []
+      while let byte = try readByte(terminal) {
+        guard byte == UInt8(ascii: "\n") else {
+          line.append(byte | 0x20)
+          continue
+        }
+        return line.isEmpty || line == Array("y".utf8) || line == Array("yes".utf8)
+      }
+      // The end of input is not a yes.
+      write("\n", to: terminal)
+      return false
+    }
+  }
+
+  /// Keeps bars and notes off the screen while `body` talks to the terminal.
+  private static func ask<R>(_ prompt: String, _ body: (Int32) throws(Interrupted) -> R) throws(Interrupted) -> R? {
+    let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
+    guard terminal >= 0 else { return nil }
+    // A signal must end the question, not the program: the terminal has to be left as it was found.
+    guard Interruption.isCaught else { return nil }
+    lock.withLock { screen in
+      screen.display?.clear()
+      screen.isAsking = true
+    }
+    defer {
+      close(terminal)
+      lock.withLock { screen in
+        for note in screen.waiting { write(note + "\n", to: STDERR_FILENO) }
+        (screen.isAsking, screen.waiting) = (false, [])
+      }
+    }
+    write(prompt, to: terminal)
+    do { return try body(terminal) } catch {
+      write("\n", to: terminal)
+      throw error
+    }
+  }
+
+  private static func readSecret(_ terminal: Int32) throws(Interrupted) -> String? {
+    var saved = termios()
+    guard tcgetattr(terminal, &saved) == 0 else { return nil }
+    var silent = saved
+    // Canonical mode would cut the line at 4,095 bytes, and a policy is longer than one thinks.
+    silent.c_lflag &= ~tcflag_t(ECHO | ICANON)
+    guard tcsetattr(terminal, TCSAFLUSH, &silent) == 0 else { return nil }
+    defer { tcsetattr(terminal, TCSAFLUSH, &saved) }
+    var line: [UInt8] = []
+    while let byte = try readByte(terminal) {
+      switch byte {
+      case UInt8(ascii: "\n"), UInt8(ascii: "\r"):
+        write("\n", to: terminal)
+        return String(decoding: line, as: UTF8.self)
+      case 4 where line.isEmpty:
+        write("\n", to: terminal)
+        return nil
+      case 8, 127: _ = line.popLast()
+      // Ctrl-U, as terminals have it.
+      case 21: line = []
+      default: line.append(byte)
+      }
+    }
+    return line.isEmpty ? nil : String(decoding: line, as: UTF8.self)
+  }
+
+  /// - Returns: nil at the end of input.
+  private static func readByte(_ terminal: Int32) throws(Interrupted) -> UInt8? {
+    guard Interruption.waitToRead(terminal) else { throw Interrupted() }
+    var byte: UInt8 = 0
+    while true {
+      let count = read(terminal, &byte, 1)
+      if count < 0, errno == EINTR { continue }
+      return count == 1 ? byte : nil
+    }
+  }
+}
