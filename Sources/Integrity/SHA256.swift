@@ -91,3 +91,7 @@ extension SHA256 {
     }
   }
 }
+
+extension SHA256: Equatable {
+  public static func == (a: SHA256, b: SHA256) -> Bool { a.state == b.state }
+}

@@ -32,7 +32,13 @@ final class Connection {
   var limit: Int
   /// Bytes before this one are here already.
   private var skipUntil = 0
-  private var published: Int
+  /// Where the bytes that wait to be written begin.
+  private(set) var published: Int
+  private var waiting = WriteBuffer()
+  /// Whether the next bytes have to wait until the hashes have come closer.
+  private var isHeld = false
+  /// Whether libcurl keeps bytes for us.
+  private(set) var isPaused = false
   private var sniffer: HTMLSniffer?
   private var drained = 0
   var ending: Ending?
@@ -94,6 +100,10 @@ final class Connection {
 
   /// - Returns: `bytes.count`, or something else to end the request.
   fileprivate func take(_ bytes: UnsafeRawBufferPointer) -> Int {
+    if isHeld {
+      isPaused = true
+      return Int(CURL_WRITEFUNC_PAUSE)
+    }
     judge()
     lastByte = steadySeconds()
     received += bytes.count
@@ -120,14 +130,18 @@ final class Connection {
       rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(skipped))
     }
     let room = min(rest.count, limit - position)
-    let failure = file.part.write(UnsafeRawBufferPointer(rebasing: rest[..<room]), at: position, to: descriptor)
-    guard failure == 0 else {
-      ending = .disk(failure)
-      return -1
+    var taken = UnsafeRawBufferPointer(rebasing: rest[..<room])
+    while !taken.isEmpty {
+      let count = waiting.append(taken)
+      position += count
+      taken = UnsafeRawBufferPointer(rebasing: taken.dropFirst(count))
+      guard waiting.isFull else { continue }
+      // A page that begins with so much space is none.
+      sniffer?.end()
+      flush()
+      if ending != nil { return -1 }
     }
-    position += room
     gained += room
-    if sniffer?.isHTML != nil || sniffer == nil { publish() }
     guard room == rest.count else {
       ending = .reachedLimit
       return -1
@@ -135,18 +149,35 @@ final class Connection {
     return bytes.count
   }
 
-  /// Says that the bytes so far are the file's.
-  func publish() {
-    guard position > published else { return }
-    file.part.publish(published..<position)
+  /// Writes what waits to be written, and says that it is the file's.
+  func flush() {
+    // Until it is known not to be a page, it isn't the file's.
+    guard position > published, sniffer == nil || sniffer?.isHTML == false else { return }
+    let failure = waiting.empty { file.part.write($0, at: position - $0.count, to: descriptor) }
+    guard failure == 0 else {
+      ending = .disk(failure)
+      return
+    }
+    isHeld = file.part.publish(published..<position) || isHeld
     published = position
+  }
+
+  /// Lets bytes come again.
+  func resume() {
+    guard isHeld else { return }
+    isHeld = false
+    guard isPaused else { return }
+    isPaused = false
+    lastByte = steadySeconds()
+    curl_easy_pause(handle, CURLPAUSE_CONT)
   }
 
   /// Says that no more will come, and that what came wasn't a page.
   func end() {
     guard ending == nil || ending == .reachedLimit || ending == .stalled else { return }
-    if case .some(.some(true)) = sniffer.map(\.isHTML) { return }
-    publish()
+    if sniffer?.isHTML == true { return }
+    sniffer?.end()
+    flush()
   }
 }
 

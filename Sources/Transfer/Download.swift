@@ -58,6 +58,8 @@ public struct TransferReport: Sendable, Codable {
     public var path: String
     public var bytes: Int
     public var md5: String
+    /// nil when the file was here already: then only what the checklist asks for was computed.
+    public var sha256: String?
     public var status: Status
   }
 

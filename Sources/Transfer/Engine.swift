@@ -8,8 +8,8 @@ import SystemPackage
 enum EngineMessage: Sendable {
   case wake
   case prepared(file: Int, Preparation)
-  /// Hash and bytes have met at the end.
-  case whole(file: Int)
+  /// The hashes have met the bytes at the end, or are close enough for a connection that waits.
+  case hashed(file: Int)
   /// `wasThere`: the same content had its final name before.
   case committed(file: Int, wasThere: Bool, TransferError?)
   case newLink(SignedLink?)
@@ -73,8 +73,10 @@ final class Engine {
 
     let parts = files.map(\.part)
     let mailbox = download.mailbox
-    hashing = Crew(threads: max(1, min(4, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))), pause: 0.005) {
-      let hasher = PrefixHasher(parts, mailbox)
+    let threads = max(2, min(8, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+    let gangs = PrefixHasher.Gangs(threads: threads)
+    hashing = Crew(threads: threads, pause: 0.005) {
+      let hasher = PrefixHasher(parts, mailbox, gangs)
       return { hasher.work() }
     }
     keeping = Crew(threads: 1, pause: 0.1) {
@@ -136,7 +138,7 @@ final class Engine {
     var entries: [TransferReport.File] = []
     for file in files {
       guard case .finished(let status) = file.stage else { continue }
-      entries.append(.init(path: file.request.path, bytes: file.length ?? 0, md5: file.digest?.hex ?? "", status: status))
+      entries.append(.init(path: file.request.path, bytes: file.length ?? 0, md5: file.digest?.hex ?? "", sha256: file.sha256?.hex, status: status))
     }
     return TransferReport(files: entries, bytes: entries.reduce(0) { $0 + $1.bytes }, seconds: steadySeconds() - started)
   }
@@ -151,6 +153,7 @@ final class Engine {
     connections = []
     for handle in idleHandles { curl_easy_cleanup(handle) }
     curl_multi_cleanup(multi)
+    letHashesCatchUp()
     hashing.stop()
     keeping.stop()
     for file in files where !file.stage.isOver || file.stage == .failed { file.part.keep(closing: true) }
@@ -159,6 +162,12 @@ final class Engine {
       file.part.closeDescriptor()
     }
     if folderLock >= 0 { Glibc.close(folderLock) }
+  }
+
+  /// What is hashed now isn't read again by the next run. It is never much, unless that run has just begun.
+  private func letHashesCatchUp() {
+    let until = steadySeconds() + 0.5
+    while steadySeconds() < until, files.contains(where: { $0.stage == .fetching && $0.part.isBehind }) { usleep(2000) }
   }
 
   private func makeFolders() throws(TransferError) {
@@ -287,7 +296,10 @@ final class Engine {
     switch message {
     case .wake: break
     case .prepared(let index, let preparation): prepared(files[index], preparation)
-    case .whole(let index): settle(files[index])
+    case .hashed(let index):
+      let file = files[index]
+      if file.part.hasCaughtUp { for connection in file.connections { connection.resume() } }
+      settle(file)
     case .committed(let index, let wasThere, let error):
       let file = files[index]
       if let error { fail(file, error, isFatal: true) } else { finish(file, wasThere ? .present : file.before > 0 ? .resumed : .downloaded) }
@@ -330,8 +342,8 @@ final class Engine {
     guard file.stage == .fetching || file.stage == .verifying, file.isFullyWritten else { return }
     file.stage = .verifying
     guard file.part.isWhole else { return }
-    let digest = file.part.state.withLock { $0.hash.digest }
-    file.digest = digest
+    let (digest, sha256) = file.part.state.withLock { ($0.md5.hash.digest, $0.sha256.hash.finalize()) }
+    (file.digest, file.sha256) = (digest, sha256)
     if let expected = file.expected, expected != digest { return mismatched(file, expected, digest) }
     file.stage = .committing
     let (part, index, mailbox, isChecklist) = (file.part, file.index, mailbox, file.isChecklist)
@@ -416,8 +428,15 @@ final class Engine {
     let now = steadySeconds()
     guard now - lastReport >= 0.1 else { return }
     lastReport = now
-    for connection in connections where connection.ending == nil && now - connection.lastByte > request.stallSeconds { connection.ending = .stalled }
-    for connection in connections where connection.ending == .stalled || connection.ending == .superseded { ended(connection, CURLE_OK) }
+    for connection in connections where connection.ending == nil && !connection.isPaused && now - connection.lastByte > request.stallSeconds { connection.ending = .stalled }
+    // What waits for long is lost for longer.
+    for connection in connections where connection.ending == nil { connection.flush() }
+    for connection in connections {
+      switch connection.ending {
+      case .stalled, .superseded, .disk: ended(connection, CURLE_OK)
+      case .reachedLimit, .judged, nil: break
+      }
+    }
     for file in files where file.stage == .fetching || file.stage == .verifying {
       let (written, length, failure) = file.part.state.withLock { ($0.written.total, $0.length, $0.failure) }
       if failure != 0 { fail(file, .disk(path: file.request.path, errno: failure), isFatal: true) }

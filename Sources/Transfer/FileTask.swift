@@ -30,6 +30,7 @@ final class FileTask {
   var stage = Stage.waiting
   var expected: Digest?
   var digest: Digest?
+  var sha256: Digest?
 
   /// Whether the server answered for this file in this run.
   var isMet = false
@@ -70,7 +71,7 @@ final class FileTask {
     let (length, written) = part.state.withLock { ($0.length, $0.written) }
     guard let length, length > 0 else { return RangeSet() }
     var gaps = RangeSet(0..<length).subtracting(written)
-    for connection in connections where connection.position < connection.limit { gaps.remove(contentsOf: connection.position..<connection.limit) }
+    for connection in connections where connection.published < connection.limit { gaps.remove(contentsOf: connection.published..<connection.limit) }
     return gaps
   }
 

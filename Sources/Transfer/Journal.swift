@@ -17,6 +17,8 @@ package struct Journal: Equatable, Sendable {
   package var safe: RangeSet<Int>
   /// The hash of a prefix that lies in `safe`.
   package var hash: PrefixHash
+  /// Of another such prefix.
+  package var sha256: SHA256
   /// The partial file as it was when it was synced.
   package var identity: Identity
   /// Whether nothing was written after the journal.
@@ -44,18 +46,19 @@ package struct Journal: Equatable, Sendable {
     var safe: [[Int]]
     var hash: String
     var marks: String
+    var sha256: String
     var identity: Identity
     var isClosed: Bool
   }
 
-  private static let title = "drover journal 1 sha256="
+  private static let title = "drover journal 2 sha256="
   static let mostBytes = 16 << 20
 
   /// The file's content.
   package func encoded() throws -> [UInt8] {
     let document = Document(
       remote: remote, length: length, validators: validators, expected: expected, safe: safe.ranges.map { [$0.lowerBound, $0.upperBound] },
-      hash: Hex.encode(hash.state), marks: Hex.encode(hash.marks), identity: identity, isClosed: isClosed)
+      hash: Hex.encode(hash.state), marks: Hex.encode(hash.marks), sha256: Hex.encode(sha256.state), identity: identity, isClosed: isClosed)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let body = [UInt8](try encoder.encode(document)) + [0x0A]
@@ -83,7 +86,7 @@ package struct Journal: Equatable, Sendable {
       end = range[1]
     }
     guard let state = Hex.decode(document.hash), let marks = Hex.decode(document.marks), let hash = PrefixHash(state: state, marks: marks),
-      hash.position <= safe.prefixEnd
+      let sha256 = Hex.decode(document.sha256).flatMap({ SHA256(state: $0) }), hash.position <= safe.prefixEnd, sha256.byteCount <= safe.prefixEnd
     else { return nil }
     remote = document.remote
     length = document.length
@@ -91,12 +94,14 @@ package struct Journal: Equatable, Sendable {
     expected = document.expected
     self.safe = safe
     self.hash = hash
+    self.sha256 = sha256
     identity = document.identity
     isClosed = document.isClosed
   }
 
   package init(
-    remote: String, length: Int, validators: Validators, expected: Digest?, safe: RangeSet<Int>, hash: PrefixHash, identity: Identity, isClosed: Bool
+    remote: String, length: Int, validators: Validators, expected: Digest?, safe: RangeSet<Int>, hash: PrefixHash, sha256: SHA256, identity: Identity,
+    isClosed: Bool
   ) {
     self.remote = remote
     self.length = length
@@ -104,6 +109,7 @@ package struct Journal: Equatable, Sendable {
     self.expected = expected
     self.safe = safe
     self.hash = hash
+    self.sha256 = sha256
     self.identity = identity
     self.isClosed = isClosed
   }

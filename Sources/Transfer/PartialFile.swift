@@ -27,8 +27,12 @@ final class PartialFile: Sendable {
     var expected: Digest?
     /// What was written and may be read.
     var written = RangeSet<Int>()
-    var hash = PrefixHash()
-    var isHashing = false
+    var md5 = Chain<PrefixHash>()
+    var sha256 = Chain<SHA256>()
+    /// Where the prefix ended when this run began: what lies before isn't waited for.
+    var prefixAtStart = 0
+    /// Whether a connection waits for the hashes.
+    var isHeld = false
     /// `errno` of a sync or a read that failed. Linux tells of a failed write-back once: after it no later sync may be believed.
     var failure: Int32 = 0
     /// Whether something changed since the last journal.
@@ -38,6 +42,17 @@ final class PartialFile: Sendable {
     /// Seconds between two journals: at most one, and less where syncing is quick.
     var journalPause = 0.2
   }
+
+  /// A hash that follows the prefix, each on a thread of its own.
+  struct Chain<Hash: FollowingHash> {
+    var hash = Hash()
+    /// Whether a thread has it.
+    var isBusy = false
+  }
+
+  /// Bytes that may lie between what was written and what is hashed. A file is not done before its hash is, so waiting costs no time, and what is
+  /// hashed at once is never read again, by no later run either.
+  static let mostUnhashed = 64 << 20
 
   let state = Mutex(State())
 
@@ -70,7 +85,7 @@ final class PartialFile: Sendable {
     let failure = state.withLock { state -> Int32 in
       state.generation += 1
       state.written = RangeSet()
-      state.hash = PrefixHash()
+      (state.md5.hash, state.sha256.hash, state.prefixAtStart) = (PrefixHash(), SHA256(), 0)
       state.length = nil
       state.validators = Validators()
       state.isKnown = ftruncate(state.descriptor, 0) == 0
@@ -104,50 +119,64 @@ final class PartialFile: Sendable {
   }
 
   /// Says that a range was written.
-  func publish(_ range: Range<Int>) {
-    guard !range.isEmpty else { return }
+  /// - Returns: whether the connection has to wait for the hashes.
+  func publish(_ range: Range<Int>) -> Bool {
     state.withLock { state in
+      guard !range.isEmpty else { return false }
       state.written.insert(contentsOf: range)
       state.isDirty = true
+      // Who writes ahead of the prefix doesn't feed the hashes.
+      guard state.written.prefixEnd == range.upperBound, state.unhashed > Self.mostUnhashed else { return false }
+      state.isHeld = true
+      return true
     }
   }
+
+  /// Whether the hashes have come close enough for connections to go on.
+  var hasCaughtUp: Bool {
+    state.withLock { state in
+      guard state.unhashed <= Self.mostUnhashed / 2 else { return false }
+      state.isHeld = false
+      return true
+    }
+  }
+
+  /// Whether a part of the prefix isn't hashed yet.
+  var isBehind: Bool { state.withLock { $0.failure == 0 && min($0.md5.hash.position, $0.sha256.hash.position) < $0.written.prefixEnd } }
 
   // MARK: Hashing
 
   /// A file's hash while a thread has it.
-  struct HashingTurn {
+  struct HashingTurn<Hash: FollowingHash> {
     let generation: Int
     let descriptor: Int32
-    var hash: PrefixHash
+    var hash: Hash
     /// Where what is there ends.
     let end: Int
   }
 
-  /// Takes the hash, if there is enough to read for it: `worth` bytes, or the file's last ones.
-  func takeHash(worth: Int) -> HashingTurn? {
+  /// Takes a hash, if there is enough to read for it: `worth` bytes, or the file's last ones.
+  func take<Hash>(_ chain: WritableKeyPath<State, Chain<Hash>> & Sendable, worth: Int) -> HashingTurn<Hash>? {
     state.withLock { state in
-      let end = state.written.prefixEnd
-      guard !state.isHashing, state.failure == 0, end > state.hash.position, end - state.hash.position >= worth || end == state.length else { return nil }
-      state.isHashing = true
-      return HashingTurn(generation: state.generation, descriptor: state.descriptor, hash: state.hash, end: end)
+      let (end, position) = (state.written.prefixEnd, state[keyPath: chain].hash.position)
+      guard !state[keyPath: chain].isBusy, state.failure == 0, end > position, end - position >= worth || end == state.length else { return nil }
+      state[keyPath: chain].isBusy = true
+      return HashingTurn(generation: state.generation, descriptor: state.descriptor, hash: state[keyPath: chain].hash, end: end)
     }
   }
 
-  /// Gives the hash back.
-  func returnHash(_ turn: HashingTurn) {
+  /// Gives a hash back.
+  /// - Returns: whether someone waits for it.
+  func giveBack<Hash>(_ chain: WritableKeyPath<State, Chain<Hash>> & Sendable, _ turn: HashingTurn<Hash>) -> Bool {
     state.withLock { state in
-      state.isHashing = false
-      if state.generation == turn.generation { state.hash = turn.hash }
+      state[keyPath: chain].isBusy = false
+      if state.generation == turn.generation { state[keyPath: chain].hash = turn.hash }
+      return state.isHeld && state.unhashed <= Self.mostUnhashed / 2 || state.isWhole
     }
   }
 
   /// Whether every byte is here and hashed.
-  var isWhole: Bool {
-    state.withLock { state in
-      guard let length = state.length else { return false }
-      return state.hash.position == length && state.written.prefixEnd == length
-    }
-  }
+  var isWhole: Bool { state.withLock { $0.isWhole } }
 
   // MARK: Keeping
 
@@ -166,7 +195,7 @@ final class PartialFile: Sendable {
     // A hash that is being taken back by a fresh start must not outlive it.
     guard state.withLock({ $0.generation == snapshot.generation }) else { return }
     let journal = Journal(
-      remote: remote, length: length, validators: snapshot.validators, expected: snapshot.expected, safe: snapshot.written, hash: snapshot.hash,
+      remote: remote, length: length, validators: snapshot.validators, expected: snapshot.expected, safe: snapshot.written, hash: snapshot.md5.hash, sha256: snapshot.sha256.hash,
       identity: identity, isClosed: closing)
     guard let bytes = try? journal.encoded() else { return }
     _ = AtomicFile.replace(journalPath, with: bytes)
@@ -245,6 +274,13 @@ final class PartialFile: Sendable {
       state.descriptor = -1
     }
   }
+}
+
+extension PartialFile.State {
+  var unhashed: Int { written.prefixEnd - max(prefixAtStart, min(md5.hash.position, sha256.hash.position)) }
+
+  /// Whether every byte is here and hashed.
+  var isWhole: Bool { length.map { md5.hash.position == $0 && sha256.hash.position == $0 && written.prefixEnd == $0 } ?? false }
 }
 
 /// Files that are there whole or not at all.

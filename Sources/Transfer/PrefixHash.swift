@@ -1,10 +1,29 @@
 import Integrity
 
+/// A hash that follows the prefix of a file as it grows.
+protocol FollowingHash: Sendable {
+  init()
+  /// Bytes hashed.
+  var position: Int { get }
+  /// Most bytes that may be taken at once.
+  var room: Int { get }
+  /// Streams that are hashed side by side.
+  static var lanes: Int { get }
+  /// Hashes for each file the bytes that follow; at most `room` of each.
+  static func take(_ hashes: inout [Self], _ chunks: [UnsafeRawBufferPointer])
+}
+
+extension SHA256: FollowingHash {
+  var position: Int { Int(byteCount) }
+  var room: Int { .max }
+  static func take(_ hashes: inout [SHA256], _ chunks: [UnsafeRawBufferPointer]) { update(&hashes, with: chunks) }
+}
+
 /// The MD5 of a file's beginning, which grows with it, and marks on the way.
 ///
 /// A mark is the chaining value at a multiple of `markInterval`. With two neighbouring marks the bytes between them can be checked alone: when a
 /// file is in doubt, what still fits is kept, and only the rest is fetched again.
-package struct PrefixHash: Equatable, Sendable {
+package struct PrefixHash: FollowingHash, Equatable, Sendable {
   /// Bytes between two marks; a multiple of MD5's block.
   package static let markInterval = 64 << 20
   /// Bytes of a chaining value.
@@ -15,6 +34,8 @@ package struct PrefixHash: Equatable, Sendable {
   package private(set) var marks: [UInt8] = []
 
   package init() {}
+
+  static var lanes: Int { MD5.lanes }
 
   /// - Returns: nil when the two don't fit together.
   init?(state: [UInt8], marks: [UInt8]) {
@@ -52,7 +73,7 @@ package struct PrefixHash: Equatable, Sendable {
     mark()
   }
 
-  /// Hashes for each file the bytes that follow; at most `room` of each. Several at once take little longer than one.
+  /// Several at once take little longer than one.
   static func take(_ hashes: inout [PrefixHash], _ chunks: [UnsafeRawBufferPointer]) {
     precondition(zip(hashes, chunks).allSatisfy { $0.room >= $1.count })
     var md5s = hashes.map(\.md5)

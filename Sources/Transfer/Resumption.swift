@@ -49,7 +49,8 @@ extension PartialFile {
     try open()
     state.withLock { state in
       state.written = RangeSet(0..<size)
-      state.hash = hash
+      state.md5.hash = hash
+      state.prefixAtStart = size
       state.isDirty = true
     }
   }
@@ -91,6 +92,8 @@ extension PartialFile {
     if let expected, let before = journal.expected, expected != before { return try afresh("the checklist has changed since the partial file was begun") }
     let isInDoubt = doubts(journal, identity)
     let kept = isInDoubt ? check(journal, descriptor, isCancelled: isCancelled) : (safe: journal.safe, hash: journal.hash)
+    // Over bytes that were found to be the same it is the same.
+    let sha256 = journal.sha256.position <= kept.safe.prefixEnd ? journal.sha256 : SHA256()
     // Cut short, it vouches for less than there is.
     if isInDoubt, isCancelled() { throw .interrupted }
     state.withLock { state in
@@ -98,7 +101,7 @@ extension PartialFile {
       state.length = journal.length
       state.validators = journal.validators
       state.written = kept.safe
-      state.hash = kept.hash
+      (state.md5.hash, state.sha256.hash, state.prefixAtStart) = (kept.hash, sha256, kept.safe.prefixEnd)
     }
     guard isInDoubt else { return nil }
     let lost = journal.safe.total - kept.safe.total

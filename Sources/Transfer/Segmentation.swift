@@ -71,8 +71,8 @@ struct Segmentation {
   }
 
   private func pieceSize(left: Int) -> Int {
-    // About four seconds of a connection, less towards the end so that all end together.
-    let lasting = Int(min(max(rate / Double(connections) * 4, 16e6), 128e6))
+    // About two seconds of a connection: what lies ahead of the prefix isn't hashed yet. Less towards the end, so that all end together.
+    let lasting = Int(min(max(rate / Double(connections) * 2, 8e6), 64e6))
     return max(Self.leastBytes, min(lasting, left / (2 * connections) + 1))
   }
 

@@ -50,7 +50,7 @@ struct DownloadReceipts {
     let files = report.files.compactMap { file -> Receipt.File? in
       var path = FilePath(file.path)
       guard wanted.contains(file.path), path.removePrefix(folder), let md5 = Digest(hex: file.md5) else { return nil }
-      return .init(path: path, bytes: file.bytes, md5: md5)
+      return .init(path: path, bytes: file.bytes, md5: md5, sha256: file.sha256.flatMap { Digest(hex: $0) })
     }
     guard !files.isEmpty else { return nil }
     return Receipt(tool: Drover.configuration.version, operation: "download", origin: .release(release.id), options: options, files: files)

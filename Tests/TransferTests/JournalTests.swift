@@ -10,9 +10,12 @@ import Transfer
     var hash = PrefixHash()
     let bytes = [UInt8](repeating: 5, count: 1 << 20)
     for _ in 0..<65 { bytes.withUnsafeBytes { hash.take($0) } }
+    var sha256 = SHA256()
+    sha256.update([UInt8](repeating: 5, count: 69 << 20))
     return Journal(
       remote: "llama-2-7b/consolidated.00.pth", length: 200 << 20, validators: Validators(etag: "\"x\"", lastModified: nil), expected: nil,
-      safe: RangeSet([0..<(70 << 20), (100 << 20)..<(110 << 20)]), hash: hash, identity: .init(inode: 1, size: 200 << 20, modified: 5), isClosed: false)
+      safe: RangeSet([0..<(70 << 20), (100 << 20)..<(110 << 20)]), hash: hash, sha256: sha256,
+      identity: .init(inode: 1, size: 200 << 20, modified: 5), isClosed: false)
   }
 
   @Test func comesBackAsItWas() throws {
@@ -39,9 +42,9 @@ import Transfer
     for _ in 0..<3000 {
       let changed = mutated(Array(body), &random)
       let sum = SHA256.hash(changed).hex
-      guard let journal = Journal(decoding: Array("drover journal 1 sha256=\(sum)\n".utf8) + changed) else { continue }
+      guard let journal = Journal(decoding: Array("drover journal 2 sha256=\(sum)\n".utf8) + changed) else { continue }
       accepted += 1
-      #expect(journal.hash.position <= journal.safe.prefixEnd)
+      #expect(journal.hash.position <= journal.safe.prefixEnd && journal.sha256.byteCount <= journal.safe.prefixEnd)
       #expect(journal.safe.ranges.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= journal.length })
     }
     #expect(accepted > 0)
