@@ -125,8 +125,7 @@ final class PartialFile: Sendable {
       guard !range.isEmpty else { return false }
       state.written.insert(contentsOf: range)
       state.isDirty = true
-      // Who writes ahead of the prefix doesn't feed the hashes.
-      guard state.written.prefixEnd == range.upperBound, state.unhashed > Self.mostUnhashed else { return false }
+      guard state.unhashed > Self.mostUnhashed else { return false }
       state.isHeld = true
       return true
     }
