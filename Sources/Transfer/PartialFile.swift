@@ -140,8 +140,8 @@ final class PartialFile: Sendable {
     }
   }
 
-  /// Whether a part of the prefix isn't hashed yet.
-  var isBehind: Bool { state.withLock { $0.failure == 0 && min($0.md5.hash.position, $0.sha256.hash.position) < $0.written.prefixEnd } }
+  /// Whether there is more to hash than the last few bytes.
+  var isBehind: Bool { state.withLock { $0.failure == 0 && $0.written.prefixEnd - min($0.md5.hash.position, $0.sha256.hash.position) >= Self.turnBytes } }
 
   // MARK: Hashing
 
@@ -154,11 +154,14 @@ final class PartialFile: Sendable {
     let end: Int
   }
 
-  /// Takes a hash, if there is enough to read for it: `worth` bytes, or the file's last ones.
-  func take<Hash>(_ chain: WritableKeyPath<State, Chain<Hash>> & Sendable, worth: Int) -> HashingTurn<Hash>? {
+  /// Fewer bytes aren't worth a turn, but for the file's last ones.
+  private static let turnBytes = 256 << 10
+
+  /// Takes a hash, if there is enough to read for it.
+  func take<Hash>(_ chain: WritableKeyPath<State, Chain<Hash>> & Sendable) -> HashingTurn<Hash>? {
     state.withLock { state in
       let (end, position) = (state.written.prefixEnd, state[keyPath: chain].hash.position)
-      guard !state[keyPath: chain].isBusy, state.failure == 0, end > position, end - position >= worth || end == state.length else { return nil }
+      guard !state[keyPath: chain].isBusy, state.failure == 0, end > position, end - position >= Self.turnBytes || end == state.length else { return nil }
       state[keyPath: chain].isBusy = true
       return HashingTurn(generation: state.generation, descriptor: state.descriptor, hash: state[keyPath: chain].hash, end: end)
     }

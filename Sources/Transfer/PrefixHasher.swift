@@ -54,7 +54,7 @@ final class PrefixHasher {
   private func follow<Hash>(_ chain: WritableKeyPath<PartialFile.State, PartialFile.Chain<Hash>> & Sendable) -> Bool {
     var turns: [(index: Int, turn: PartialFile.HashingTurn<Hash>)] = []
     for (index, part) in parts.enumerated() where turns.count < Hash.lanes {
-      if let turn = part.take(chain, worth: 2 * Self.chunkBytes) { turns.append((index, turn)) }
+      if let turn = part.take(chain) { turns.append((index, turn)) }
     }
     guard !turns.isEmpty else { return false }
     var hashes = turns.map(\.turn.hash)

@@ -113,6 +113,30 @@ import Transfer
     return drover.terminationReason == .exit ? drover.terminationStatus : 128 + drover.terminationStatus
   }
 
+  /// What the kernel counts says whether a prefix was read again: the files' hashes went on from their saved states.
+  @Test(.needs(.nginx)) func aResumedRunDoesNotReadWhatIsHere() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 80)
+      let slow = try Nginx(root: stage.root, directives: "limit_rate 20m;")
+      defer { slow.stop() }
+      let drover = try stage.start(slow.port, ["--connections", "2"])
+      while drover.isRunning, (Journaled(stage.journal)?.bytes ?? 0) < 50_000_000 { usleep(20_000) }
+      kill(drover.processIdentifier, SIGINT)
+      drover.waitUntilExit()
+      #expect(drover.terminationStatus == 130)
+      let here = try #require(Journaled(stage.journal)).bytes
+      let fast = try Nginx(root: stage.root)
+      defer { fast.stop() }
+      let outcome = try run(
+        "/bin/sh", ["-c", #""$@" >&2 || exit; cat /proc/$$/io"#, "sh", droverPath, "download", "--manifest", stage.manifest, "--output", stage.output, "--yes"],
+        environment: ["DROVER_URL": "http://127.0.0.1:\(fast.port)/*"])
+      let read = try #require(outcome.output.split(separator: "\n").first { $0.hasPrefix("rchar:") }.flatMap { Int($0.dropFirst(7)) }, "\(outcome.errors)")
+      // Two hashes read the rest out of the page cache; pieces that lay ahead of the prefix are of the rest.
+      #expect(here >= 50_000_000 && read < 2 * (80_000_017 - here) + here / 2)
+      #expect(try stage.isRight())
+    }
+  }
+
   @Test(.needs(.nginx), arguments: [SIGINT, SIGTERM]) func signalsKeepWhatIsHere(signal: Int32) throws {
     try withTemporaryFolder { folder in
       let stage = try Stage(folder, megabytes: 40)
