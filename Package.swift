@@ -38,7 +38,7 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "Catalog", "Transfer", "Integrity", "Checkpoint", "Tokenization", "Inference", "Terminal", "CDemoModel",
+        "Catalog", "Transfer", "Integrity", "Checkpoint", "Tokenization", "Inference", "Terminal", "CDemoModel", "CLinux",
         arguments, http, system,
       ],
       swiftSettings: ours),

@@ -29,6 +29,7 @@ public final class ProgressDisplay: Sendable {
     package var done = 0
     /// Bytes that were there before this run, which its rate must not count.
     package var before = 0
+    var rate = RateMeter()
     /// Seconds after the display's start when the item first moved.
     package var started: Double?
     package var outcome: String?
@@ -44,9 +45,8 @@ public final class ProgressDisplay: Sendable {
   package struct State {
     package var items: [Item] = []
     /// Columns of each line of the frame on the screen.
-    var drawn: [Int] = []
+    package var drawn: [Int] = []
     var lastLine = 0.0
-    var rate = RateMeter()
     var closed = false
 
     package init() {}
@@ -85,8 +85,8 @@ public final class ProgressDisplay: Sendable {
       if let total { state.items[item].total = total }
       if let before { state.items[item].before = before }
       state.items[item].done = done
+      state.items[item].rate.record(done - state.items[item].before, at: now)
       if state.items[item].started == nil { state.items[item].started = now }
-      state.rate.record(state.items.reduce(0) { $0 + $1.done - $1.before }, at: now)
     }
   }
 
@@ -158,18 +158,25 @@ public final class ProgressDisplay: Sendable {
 }
 
 /// Bytes a second over the last few seconds.
-struct RateMeter {
+package struct RateMeter {
+  private static let window = 5.0
   private var samples: [(time: Double, bytes: Int)] = []
 
-  mutating func record(_ bytes: Int, at time: Double) {
-    if let last = samples.last, time - last.time < 0.1 { return }
+  package init() {}
+
+  /// - Parameter bytes: of this run so far. Fewer than before: it began again.
+  package mutating func record(_ bytes: Int, at time: Double) {
+    if let last = samples.last {
+      if bytes < last.bytes { samples = [] } else if time - last.time < 0.1 { return }
+    }
     samples.append((time, bytes))
-    while samples.count > 2, time - samples[0].time > 5 { samples.removeFirst() }
+    while samples.count > 2, time - samples[1].time > Self.window { samples.removeFirst() }
   }
 
-  var bytesPerSecond: Double {
-    guard let first = samples.first, let last = samples.last, last.time > first.time else { return 0 }
-    return max(0, Double(last.bytes - first.bytes) / (last.time - first.time))
+  /// 0 when nothing came for as long as it looks back.
+  package func bytesPerSecond(at now: Double) -> Double {
+    guard let first = samples.last(where: { now - $0.time > Self.window }) ?? samples.first, let last = samples.last, now > first.time else { return 0 }
+    return Double(last.bytes - first.bytes) / (now - first.time)
   }
 }
 

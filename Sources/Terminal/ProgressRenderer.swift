@@ -54,7 +54,7 @@ package struct ProgressRenderer {
     var text = "\(verb): \(Format.bytes(sum.done))"
     if let total = sum.total { text += " of \(Format.bytes(total)) (\(percent(sum.done, total)))" }
     if final { return text + " in \(Format.duration(elapsed))\n" }
-    let rate = state.rate.bytesPerSecond
+    let rate = rate(state)
     text += "  \(Format.rate(rate))"
     if let left = timeLeft(sum.done, sum.total, rate) { text += "  \(left) left" }
     return text + "\n"
@@ -67,7 +67,7 @@ package struct ProgressRenderer {
       "{\"name\":\(quoted(item.name)),\"bytes\":\(item.done),\"total\":\(item.total.map(String.init) ?? "null"),\"status\":\(item.outcome.map(quoted) ?? "null")}"
     }
     return "{\"event\":\"\(final ? "end" : "progress")\",\"task\":\(quoted(verb)),\"bytes\":\(sum.done),\"total\":\(sum.total.map(String.init) ?? "null"),"
-      + "\"bytesPerSecond\":\(Int(state.rate.bytesPerSecond)),\"seconds\":\(Format.fixed(elapsed, 3)),\"items\":[\(items.joined(separator: ","))]}\n"
+      + "\"bytesPerSecond\":\(Int(rate(state))),\"seconds\":\(Format.fixed(elapsed, 3)),\"items\":[\(items.joined(separator: ","))]}\n"
   }
 
   private struct Sum {
@@ -83,22 +83,22 @@ package struct ProgressRenderer {
     }
   }
 
+  /// Of all items together; each counts from its own beginning, so that nobody's waiting is in it.
+  private func rate(_ state: ProgressDisplay.State) -> Double { state.items.reduce(0) { $0 + $1.rate.bytesPerSecond(at: elapsed) } }
+
   private func bar(_ item: ProgressDisplay.Item, nameWidth: Int) -> String {
-    let running = elapsed - (item.started ?? elapsed)
-    let rate = running > 0 ? Double(item.done - item.before) / running : 0
-    return "  \(fit(item.name, nameWidth))  " + gauge(item.done, item.total, rate, room: width - nameWidth - 5)
+    return "  \(fit(item.name, nameWidth))  " + gauge(item.done, item.total, item.rate.bytesPerSecond(at: elapsed), room: width - nameWidth - 5)
   }
 
   private func total(_ state: ProgressDisplay.State, nameWidth: Int) -> String {
     let sum = Sum(state)
-    return "  \(style(fit(verb, nameWidth), .bold))  " + gauge(sum.done, sum.total, state.rate.bytesPerSecond, room: width - nameWidth - 5)
+    return "  \(style(fit(verb, nameWidth), .bold))  " + gauge(sum.done, sum.total, rate(state), room: width - nameWidth - 5)
   }
 
-  /// Percent and bytes; then, while there is room, the rate, the time left and a bar, the most useful first.
+  /// Percent; then, while there is room, the bytes, the rate, the time left and a bar, the most useful first.
   private func gauge(_ done: Int, _ total: Int?, _ rate: Double, room: Int) -> String {
-    let bytes = lead(Format.bytes(done), 8)
-    var figures = total.map { "\(lead(percent(done, $0), 4))  \(bytes)" } ?? bytes
-    for figure in [lead(Format.rate(rate), 10), timeLeft(done, total, rate)] {
+    var figures = total.map { lead(percent(done, $0), 4) } ?? "   …"
+    for figure in [lead(Format.bytes(done), 8), lead(Format.rate(rate), 10), timeLeft(done, total, rate)] {
       if let figure, figures.count + 2 + figure.count <= room { figures += "  " + figure }
     }
     let cells = min(40, room - max(figures.count, 36) - 1)

@@ -123,7 +123,8 @@ final class Engine {
 
   private var isOver: Bool {
     if files.contains(where: { $0.stage == .committing }) { return false }
-    if fatal != nil { return true }
+    // What is here to its last byte gets its name, whatever became of the others.
+    if fatal != nil { return download.isCancelled.load(ordering: .relaxed) || !files.contains { $0.stage == .verifying } }
     // What is under way when a link ends may go on: servers check it only when they are asked.
     if refusal != nil, !isAsking { return connections.isEmpty && !files.contains { $0.stage == .verifying } }
     return files.allSatisfy { $0.stage.isOver }

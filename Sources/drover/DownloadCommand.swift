@@ -83,7 +83,7 @@ struct DownloadCommand: AsyncParsableCommand {
     try DownloadReceipts(releases: releases, report: report, output: FilePath(output), options: given, global: global).write()
     if json { return try outputJSON(report) }
     let fetched = report.files.count { $0.status != .present }
-    Console.outputLine("\(report.files.count) files, \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; all verified in \(Format.duration(report.seconds))")
+    Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; all verified in \(Format.duration(report.seconds))")
   }
 
   /// The options for the receipt: what shaped the download, without the link and without places on this machine.
@@ -97,6 +97,7 @@ struct DownloadCommand: AsyncParsableCommand {
   }
 
   private func obtainLink() throws -> SignedLink {
+    ProcessSecrets.lockMemory()
     guard let text = try url ?? ProcessSecrets.environmentLink ?? Console.askSecret("The signed link (it is not shown): ") else {
       throw UsageError("no link: give it in DROVER_URL or with --url, or run drover on a terminal to be asked")
     }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Keeps links out of what other programs can read of this process: `/proc/PID/cmdline`, which is what `ps` shows, and `/proc/PID/environ`.
@@ -26,6 +27,9 @@ enum ProcessSecrets {
     }
     unsetenv(variable)
   }
+
+  /// Keeps this process's memory out of core dumps, and from other processes of the same user: from here on it may hold a link.
+  static func lockMemory() { _ = clinux_forbid_dumps() }
 
   private static func overwrite(_ bytes: UnsafeMutableRawBufferPointer, from start: Int) {
     for index in start..<max(start, bytes.count) { bytes[index] = UInt8(ascii: "x") }

@@ -50,6 +50,28 @@ import Testing
     #expect(renderer(width: 80).bars(&complete, final: false).live.joined().contains("100%"))
   }
 
+  @Test("A rate is that of the last seconds: a stall brings it down, and what was there before doesn't count")
+  func ratesAreOfTheLastSeconds() {
+    var rate = RateMeter()
+    #expect(rate.bytesPerSecond(at: 1) == 0)
+    for second in 0...10 { rate.record(second * 1000, at: Double(second)) }
+    #expect(rate.bytesPerSecond(at: 10) == 1000)
+    #expect(rate.bytesPerSecond(at: 13) == 500)
+    #expect(rate.bytesPerSecond(at: 15.5) == 0)
+    rate.record(0, at: 16)
+    rate.record(4000, at: 18)
+    #expect(rate.bytesPerSecond(at: 18) == 2000)
+  }
+
+  @Test("What a narrower terminal has broken into several rows is taken off the screen whole")
+  func framesAreErasedByRows() {
+    var items = state([("a", 1, 5), ("b", 1, 5)])
+    #expect(ProgressDisplay.erase(&items, columns: 80) == "\r\u{1B}[J")
+    items.drawn = [79, 79, 10]
+    #expect(ProgressDisplay.erase(&items, columns: 40) == "\u{1B}[5A\r\u{1B}[J")
+    #expect(items.drawn.isEmpty)
+  }
+
   @Test func endedItemsAreAnnouncedOnce() {
     var items = state([("a", 5, 5), ("b", 1, 5)])
     items.items[0].outcome = "ok"

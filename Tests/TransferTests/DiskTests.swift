@@ -61,7 +61,11 @@ import Testing
       let part = disk.path + "/m/consolidated.00.pth.part"
       let journal = part + ".journal"
       let drover = try stage.start(slow.port, ["--connections", "1", "--output", disk.path])
-      #expect(waitUntil { FileManager.default.fileExists(atPath: journal) })
+      // Room is promised when the file has its length.
+      let isPromised = try waitUntil {
+        try FileManager.default.fileExists(atPath: journal) && FileManager.default.attributesOfItem(atPath: part)[.size] as? Int == size
+      }
+      #expect(isPromised)
       let half = size / 2
       if how == .inMidFile {
         _ = try run("/usr/bin/fallocate", ["--punch-hole", "--offset", "\(half)", "--length", "\(size - half)", part])
