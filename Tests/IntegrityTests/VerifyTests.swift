@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -44,6 +45,97 @@ import Testing
         #expect(report.files.allSatisfy { $0.status == "ok" && $0.expected == $0.actual })
       }
     }
+  }
+
+  /// For each kind of list, and files that are right, changed, cut, longer, empty, gone, unreadable or behind a link, the verdict is coreutils'.
+  @Test(arguments: [
+    ["md5sum"], ["md5sum", "--binary"], ["md5sum", "--tag"], ["sha256sum"], ["sha256sum", "--binary"], ["sha256sum", "--tag"],
+  ])
+  func agreesWithCoreutilsVerdict(tool: [String]) throws {
+    try withTemporaryFolder { folder in
+      let names = ["right", "changed", "cut", "longer", "emptied", "empty", "gone", "sub/right", "link", "dangling", "./dotted", "large", "larger"]
+      let large = String(repeating: "0123456789abcdef", count: 40_000)
+      for name in names where !["link", "dangling", "empty"].contains(name) { try write(name.hasPrefix("large") ? large + name : "\(name), as it was", folder + "/" + name) }
+      try write("", folder + "/empty")
+      for link in ["link", "dangling"] {
+        try write(link, folder + "/elsewhere/" + link)
+        try FileManager.default.createSymbolicLink(atPath: folder + "/" + link, withDestinationPath: "elsewhere/" + link)
+      }
+      let list = try run("/usr/bin/env", tool + names, in: folder)
+      try #require(list.status == 0)
+      try write("Changed, as it was", folder + "/changed")
+      try write("cut, as it", folder + "/cut")
+      try write("longer, as it was\n", folder + "/longer")
+      try write("", folder + "/emptied")
+      try write(large + "lArger", folder + "/larger")
+      for gone in ["gone", "elsewhere/dangling"] { try FileManager.default.removeItem(atPath: folder + "/" + gone) }
+      for (prefix, ending) in [("", "\n"), ("", "\r\n"), ("# a remark\n\n", "\n")] {
+        try write(prefix + list.output.replacingOccurrences(of: "\n", with: ending), folder + "/list.chk")
+        try write(list.output, folder + "/plain.chk")
+        // coreutils take a carriage return as part of the name, so theirs is the plain list.
+        let theirs = try run("/usr/bin/env", [tool[0], "-c", "plain.chk"], environment: ["LC_ALL": "C"], in: folder)
+        let (status, report) = try verify("list.chk", in: folder)
+        #expect(theirs.status == 1 && status == 65)
+        let words = ["OK": "ok", "FAILED": "mismatch", "FAILED open or read": "missing"]
+        let verdicts = theirs.output.split(separator: "\n").map { line in
+          let sides = line.split(separator: ": ", maxSplits: 1)
+          return "\(sides[0].hasPrefix("./") ? sides[0].dropFirst(2) : sides[0]) \(words[String(sides[1])] ?? "?")"
+        }
+        #expect(report.files.map { "\($0.path) \($0.status)" } == verdicts)
+      }
+    }
+  }
+
+  /// What BSD's `md5 -r` writes, one space between.
+  @Test func readsBSDsReversedLines() throws {
+    try withTemporaryFolder { folder in
+      try write("x", folder + "/a b")
+      let digest = try run("/usr/bin/md5sum", ["a b"], in: folder).output.prefix(32)
+      try write("\(digest) a b\n\(digest.uppercased())  a b\n", folder + "/list.md5")
+      let (status, report) = try verify(".", in: folder)
+      #expect(status == 0 && report.files.map(\.path) == ["./a b"])
+    }
+  }
+
+  /// Files that weren't in the page cache aren't there afterwards, and those that were stay.
+  @Test func leavesThePageCacheAlone() throws {
+    try withTemporaryFolder { folder in
+      let bytes = Data((0..<9_000_001).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ $0 >> 8) })
+      let names = ["cold1", "cold2", "hot1", "hot2"]
+      for name in names { try bytes.write(to: URL(filePath: folder + "/" + name)) }
+      try write(try run("/usr/bin/md5sum", names, in: folder).output, folder + "/list.chk")
+      for name in names { try sync(folder + "/" + name, evicting: name.hasPrefix("cold")) }
+      // A file system in memory has nothing to drop.
+      guard try cachedPages(folder + "/cold1") == 0 else { return }
+      let before = try cachedPages(folder + "/hot1")
+      try #require(before > 2000)
+      let (status, _) = try verify("list.chk", in: folder)
+      #expect(status == 0)
+      for name in names {
+        let pages = try cachedPages(folder + "/" + name)
+        // The kernel may have read a little ahead of its own accord, or dropped a little.
+        #expect(name.hasPrefix("cold") ? pages < 200 : pages > before - 200, "\(name): \(pages) of \(before) pages")
+      }
+    }
+  }
+
+  private func sync(_ path: String, evicting: Bool) throws {
+    let descriptor = open(path, O_RDONLY)
+    defer { close(descriptor) }
+    try #require(fsync(descriptor) == 0)
+    if evicting { posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED) }
+  }
+
+  /// Pages of the file at `path` that are in the page cache.
+  private func cachedPages(_ path: String) throws -> Int {
+    let descriptor = open(path, O_RDONLY)
+    defer { close(descriptor) }
+    let size = Int(lseek(descriptor, 0, SEEK_END))
+    let map = try #require(mmap(nil, size, PROT_READ, MAP_SHARED, descriptor, 0))
+    defer { munmap(map, size) }
+    var pages = [UInt8](repeating: 0, count: (size + 4095) / 4096)
+    try #require(mincore(map, size, &pages) == 0)
+    return pages.count { $0 & 1 == 1 }
   }
 
   @Test func namesWhatIsWrong() throws {
