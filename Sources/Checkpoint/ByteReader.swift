@@ -23,6 +23,7 @@ struct ByteReader {
     guard count >= 0, count <= remaining else {
       throw corrupt("\(what()) needs \(count) bytes, and \(remaining) are left: the file is cut off or damaged")
     }
+    try file.require(position..<position + count)
     defer { position += count }
     return UnsafeRawBufferPointer(rebasing: file.bytes[position..<position + count])
   }

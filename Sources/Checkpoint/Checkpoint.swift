@@ -36,20 +36,6 @@ public struct Checkpoint: Sendable {
 }
 
 extension Checkpoint {
-  /// Elements of all weights; buffers that can be computed don't count.
-  public var parameterCount: Int {
-    tensors.reduce(0) { count, tensor in
-      switch TensorName(tensor.name)?.role {
-      case .ropeFrequencies, .layerRoPEFrequencies: count
-      default: count + tensor.rows * tensor.columns
-      }
-    }
-  }
-
   /// The dtype of most of the weights.
-  public var dominantDType: DType {
-    var elements: [DType: Int] = [:]
-    for tensor in tensors { elements[tensor.dtype, default: 0] += tensor.rows * tensor.columns }
-    return DType.allCases.max { elements[$0, default: 0] < elements[$1, default: 0] } ?? .f32
-  }
+  public var dominantDType: DType { DType.dominant(tensors.map { ($0.dtype, $0.rows * $0.columns) }) }
 }

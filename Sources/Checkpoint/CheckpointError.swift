@@ -52,9 +52,12 @@ extension MappedFile {
   }
 
   /// The whole of a small text file, such as `params.json`.
-  static func contents(of path: FilePath, limit: Int = 64 << 20) throws(CheckpointError) -> [UInt8] {
-    let file = try open(path)
-    guard file.count <= limit else { throw CheckpointError(.corrupt, in: path, "has \(file.count) bytes; \(limit) are the most that make sense") }
-    return Array(file.bytes)
+  static func contents(of path: FilePath) throws(CheckpointError) -> [UInt8] { try open(path).contents() }
+
+  /// All bytes of what should be a small text file.
+  func contents(limit: Int = 64 << 20) throws(CheckpointError) -> [UInt8] {
+    guard count <= limit else { throw CheckpointError(.corrupt, in: path, "has \(count) bytes; \(limit) are the most that make sense") }
+    try require(0..<count)
+    return Array(bytes)
   }
 }

@@ -18,6 +18,8 @@ public struct Companions: Sendable {
   public var params: FilePath?
   /// Licences and policies, which must go where the weights go.
   public var legal: [FilePath]
+  /// Whether the vocabulary is SentencePiece's, where the reader knows and a reader of `tokenizer` couldn't find out.
+  var isSentencePiece: Bool?
   /// What a person should know about the checkpoint, in sentences: where description and shapes differ, what was left out.
   public var notes: [String]
 
@@ -40,7 +42,7 @@ public struct Companions: Sendable {
     if fileExists(folder.appending("chat_template.jinja")) {
       chatTemplate = String(decoding: try MappedFile.contents(of: folder.appending("chat_template.jinja")), as: UTF8.self)
     } else if fileExists(folder.appending("tokenizer_config.json")) {
-      chatTemplate = try? decodeJSON(TokenizerConfig.self, from: folder.appending("tokenizer_config.json")).chatTemplate
+      chatTemplate = try? decodeJSON(TokenizerConfig.self, from: MappedFile.open(folder.appending("tokenizer_config.json"))).chatTemplate
     }
   }
 
@@ -49,14 +51,17 @@ public struct Companions: Sendable {
     enum CodingKeys: String, CodingKey { case chatTemplate = "chat_template" }
   }
 
+  /// A SentencePiece model is a protocol buffer whose first field, a piece, starts with this byte; the other tokenizers are text.
+  static let sentencePieceStart: UInt8 = 0x0A
+
   /// Whether the vocabulary is SentencePiece's, as Llama 1 and 2 have it; all later ones are byte-level.
   func usesSentencePiece(vocabularySize: Int) -> Bool {
+    if let isSentencePiece { return isSentencePiece }
     switch tokenizer {
     case .gguf(let metadata): return metadata["tokenizer.ggml.model"]?.text == "llama"
     case .file(let path):
       guard let file = try? MappedFile(path: path) else { break }
-      // A SentencePiece model is a protocol buffer whose first field, a piece, starts with 0x0A; the others are text.
-      if path.extension == "model" { return file.bytes.first == 0x0A }
+      if path.extension == "model" { return file.bytes.first == Self.sentencePieceStart }
     case nil: break
     }
     // SentencePiece vocabularies have tens of thousands of pieces, tiktoken's of Llama 3 has 128,256.

@@ -16,14 +16,25 @@ extension Checkpoint {
         return try folder.checkpoint(preferring: name.string)
       }
     }
-    return try GGUFReader.open(path)
+    return try GGUFReader.open(MappedFile.open(path))
   }
 }
 
-/// The names in a checkpoint's folder.
+/// The names in a checkpoint's folder, of this machine or elsewhere.
 struct Folder {
   let path: FilePath
   let names: [String]
+  /// Opens a file in it.
+  let open: (FilePath) throws(CheckpointError) -> MappedFile
+  let isRemote: Bool
+
+  /// A folder that is elsewhere.
+  init(path: FilePath, names: [String], open: @escaping (FilePath) throws(CheckpointError) -> MappedFile) {
+    self.path = path
+    self.names = names
+    self.open = open
+    isRemote = true
+  }
 
   /// - Returns: nil when `path` is a file.
   init?(_ path: FilePath) throws(CheckpointError) {
@@ -33,6 +44,8 @@ struct Folder {
     }
     guard isDirectory else { return nil }
     self.path = path
+    open = { path throws(CheckpointError) in try MappedFile.open(path) }
+    isRemote = false
     do {
       names = try FileManager.default.contentsOfDirectory(atPath: path.string).sorted()
     } catch {
@@ -40,21 +53,33 @@ struct Folder {
     }
   }
 
+  /// What lies beside the weights; of a remote folder only what the shapes need to be understood.
+  func companions() throws(CheckpointError) -> Companions {
+    guard isRemote else { return try Companions(besides: path) }
+    var companions = Companions()
+    if has("tokenizer.model") {
+      let file = try open(path.appending("tokenizer.model"))
+      try file.require(0..<min(1, file.count))
+      companions.isSentencePiece = file.bytes.first == Companions.sentencePieceStart
+    }
+    return companions
+  }
+
   func has(_ name: String) -> Bool { names.contains(name) }
 
   /// - Parameter preferring: the file that a person named, where the folder holds several formats.
   func checkpoint(preferring named: String? = nil) throws(CheckpointError) -> Checkpoint {
     let suffix = named.flatMap { FilePath.Component($0)?.extension }
-    if suffix != "safetensors", let shards = try shards("pth") { return try MetaFolder.open(path, shards.map { [$0] }, format: .pth) }
-    if let shards = try shards("safetensors") { return try MetaFolder.open(path, shards.map { [$0] }, format: .safetensors) }
+    if suffix != "safetensors", let shards = try shards("pth") { return try MetaFolder.open(self, shards.map { [$0] }, format: .pth) }
+    if let shards = try shards("safetensors") { return try MetaFolder.open(self, shards.map { [$0] }, format: .safetensors) }
     if has("params.json"), has("consolidated.safetensors"), named == nil || named == "consolidated.safetensors" {
-      return try MetaFolder.open(path, [[path.appending("consolidated.safetensors")]], format: .safetensors)
+      return try MetaFolder.open(self, [[path.appending("consolidated.safetensors")]], format: .safetensors)
     }
     if let paths = try indexed("safetensors") {
-      if has("config.json") { return try HuggingFaceReader.open(path, paths) }
-      return try MetaFolder.open(path, [paths], format: .safetensors)
+      if has("config.json") { return try HuggingFaceReader.open(self, paths) }
+      return try MetaFolder.open(self, [paths], format: .safetensors)
     }
-    if let gguf = try only("gguf") { return try GGUFReader.open(gguf) }
+    if let gguf = try only("gguf") { return try GGUFReader.open(open(gguf)) }
     if names.contains(where: { $0.hasPrefix("pytorch_model") && $0.hasSuffix(".bin") }) {
       throw CheckpointError(.unsupported, in: path, "has its weights in pytorch_model.bin; save them as safetensors with transformers first")
     }
@@ -65,7 +90,7 @@ struct Folder {
 
   /// The safetensors files of one unsplit checkpoint: those that the index names, or the only one.
   private func indexed(_ suffix: String) throws(CheckpointError) -> [FilePath]? {
-    if let index = try only("\(suffix).index.json") { return try SafetensorsIndex.files(index) }
+    if let index = try only("\(suffix).index.json") { return try SafetensorsIndex.files(open(index)) }
     if has("model.safetensors") { return [path.appending("model.safetensors")] }
     return try only(suffix).map { [$0] }
   }

@@ -4,8 +4,8 @@ import SystemPackage
 ///
 /// Source: `docs/gguf.md` and `ggml/include/ggml.h` of the ggml repository.
 enum GGUFReader {
-  static func open(_ path: FilePath) throws(CheckpointError) -> Checkpoint {
-    let file = try MappedFile.open(path)
+  static func open(_ file: MappedFile) throws(CheckpointError) -> Checkpoint {
+    let path = file.path
     let (metadata, infos, dataStart) = try readHeader(file)
     let stated = try stated(metadata, path)
     var tensors: [TensorName: StoredTensor] = [:]
@@ -87,6 +87,7 @@ enum GGUFReader {
     _ tensor: StoredTensor, _ file: MappedFile, _ metadata: GGUFMetadata
   ) throws(CheckpointError) -> ModelParams.RoPEScaling? {
     guard tensor.dtype == .f32, tensor.shape.count == 1 else { throw CheckpointError(.unsupported, in: file.path, "rope_freqs.weight isn't a float32 vector") }
+    try file.require(tensor.offset..<tensor.offset + 4 * tensor.columns)
     let divisors = (0..<tensor.columns).map { Double(file.bytes.loadUnaligned(fromByteOffset: tensor.offset + 4 * $0, as: Float.self)) }
     if divisors.allSatisfy({ $0 == 1 }) { return nil }
     let theta = metadata["llama.rope.freq_base"]?.number ?? 10000

@@ -5,15 +5,15 @@ import SystemPackage
 ///
 /// Source: `transformers/models/llama/modeling_llama.py` and `convert_llama_weights_to_hf.py`.
 enum HuggingFaceReader {
-  static func open(_ folder: FilePath, _ paths: [FilePath]) throws(CheckpointError) -> Checkpoint {
-    let configPath = folder.appending("config.json")
-    let config = try decodeJSON(Config.self, from: configPath)
+  static func open(_ folder: Folder, _ paths: [FilePath]) throws(CheckpointError) -> Checkpoint {
+    let configPath = folder.path.appending("config.json")
+    let config = try decodeJSON(Config.self, from: folder.open(configPath))
     var stated = try config.stated(configPath)
     var files: [MappedFile] = []
     var tensors: [TensorName: StoredTensor] = [:]
-    var companions = try Companions(besides: folder)
+    var companions = try folder.companions()
     for path in paths {
-      let file = try MappedFile.open(path)
+      let file = try folder.open(path)
       for (text, tensor) in try SafetensorsReader.read(file, index: files.count) {
         // A buffer of old versions of transformers, which computes it since.
         if text.hasSuffix(".rotary_emb.inv_freq") { continue }
@@ -28,7 +28,7 @@ enum HuggingFaceReader {
       companions.notes.append("config.json ties the embeddings, so lm_head.weight is left out, as transformers does")
     }
     stated.tiedEmbeddings = stated.tiedEmbeddings ?? false
-    var assembly = Assembly(format: .hf, path: folder, shards: [tensors], files: files, stated: stated, companions: companions)
+    var assembly = Assembly(format: .hf, path: folder.path, shards: [tensors], files: files, stated: stated, companions: companions)
     assembly.rowOrder = { role, headDim in role == .query || role == .key ? .halves(headDim: headDim) : .pairs }
     return try assembly.checkpoint()
   }
@@ -46,7 +46,8 @@ enum HuggingFaceReader {
     return name.layer.map { "model.layers.\($0).\(text)" } ?? text
   }
 
-  private static func metaName(_ name: String) -> TensorName? {
+  /// Meta's name for a tensor of `transformers`; nil for what isn't one of a Llama text model.
+  static func metaName(_ name: String) -> TensorName? {
     let prefix = "model.layers."
     guard name.hasPrefix(prefix) else { return roles[name].flatMap { $0.isLayered ? nil : TensorName($0) } }
     let rest = name.dropFirst(prefix.count)

@@ -6,18 +6,22 @@ import SystemPackage
 
 /// A file mapped read-only for as long as this object lives.
 ///
-/// The bytes are shared with the page cache: nothing is copied, and what isn't touched isn't read.
+/// The bytes are shared with the page cache: nothing is copied, and what isn't touched isn't read. Inside this module a file may also be one that is
+/// elsewhere and only partly here; readers of headers therefore `require` what they look at.
 public final class MappedFile: @unchecked Sendable {
   // Unchecked: the mapping is read-only and lives until `deinit`.
   public let path: FilePath
   private let base: UnsafeMutableRawPointer?
   private let descriptor: Int32
   public let count: Int
+  /// Where the bytes come from when they aren't on this machine.
+  private let pages: FetchedPages?
 
   /// Maps the whole of `path`.
   /// - Throws: `Errno` from `open`, `fstat` or `mmap`.
   public init(path: FilePath) throws(Errno) {
     self.path = path
+    pages = nil
     // Without O_NONBLOCK a FIFO under a file's name would be waited for.
     let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw Errno(rawValue: errno) }
@@ -39,12 +43,31 @@ public final class MappedFile: @unchecked Sendable {
     }
   }
 
+  /// A file of which only what readers require is fetched.
+  init(_ source: any RangeSource, path: FilePath, failure: FetchFailure) throws(CheckpointError) {
+    let pages = try FetchedPages(source, path: path, failure: failure)
+    self.path = path
+    self.pages = pages
+    base = pages.base
+    count = source.count
+    descriptor = -1
+  }
+
   deinit {
+    guard pages == nil else { return }
     if let base { munmap(base, count) }
     close(descriptor)
   }
 
-  /// The file's bytes; valid while this object is alive.
+  /// Whether there are bytes that can't be read before they were required.
+  var isPartial: Bool { pages != nil }
+
+  /// Makes sure that `range` can be read; nothing to do for a file of this machine.
+  func require(_ range: Range<Int>) throws(CheckpointError) {
+    if let pages, !range.isEmpty { try pages.require(range.clamped(to: 0..<count)) }
+  }
+
+  /// The file's bytes; valid while this object is alive. Of a partial file only what was required may be touched.
   public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
   /// Reads into `buffer` without going through the map, so that nothing of it counts as resident.
@@ -63,5 +86,5 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   /// Lets go of the pages of the map that are resident; they come back from the page cache when they are touched.
-  func releasePages() { if let base { madvise(base, count, MADV_DONTNEED) } }
+  func releasePages() { if let base, pages == nil { madvise(base, count, MADV_DONTNEED) } }
 }

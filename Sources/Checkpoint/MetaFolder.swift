@@ -3,14 +3,15 @@ import SystemPackage
 /// A folder as Meta ships it: `params.json` and a file for each rank, whose tensors have Meta's names.
 enum MetaFolder {
   /// - Parameter shards: the files of each rank; one each, but for safetensors with an index.
-  static func open(_ folder: FilePath, _ shards: [[FilePath]], format: Checkpoint.Format) throws(CheckpointError) -> Checkpoint {
-    let stated = try MetaParams.read(folder.appending("params.json"))
+  static func open(_ folder: Folder, _ shards: [[FilePath]], format: Checkpoint.Format) throws(CheckpointError) -> Checkpoint {
+    let params = folder.path.appending("params.json")
+    let stated = try MetaParams.read(folder.open(params))
     var files: [MappedFile] = []
     var ranks: [[TensorName: StoredTensor]] = []
     for paths in shards {
       var tensors: [TensorName: StoredTensor] = [:]
       for path in paths {
-        let file = try MappedFile.open(path)
+        let file = try folder.open(path)
         let stored = format == .pth ? try PthReader.read(file, index: files.count) : try SafetensorsReader.read(file, index: files.count)
         for (text, tensor) in stored {
           guard let name = TensorName(text) else {
@@ -27,8 +28,8 @@ enum MetaFolder {
     if ranks.allSatisfy({ $0[output] != nil && $0[output] == $0[embedding] }) {
       for rank in ranks.indices { ranks[rank][output] = nil }
     }
-    var companions = try Companions(besides: folder)
-    companions.params = folder.appending("params.json")
-    return try Assembly(format: format, path: folder, shards: ranks, files: files, stated: stated, companions: companions).checkpoint()
+    var companions = try folder.companions()
+    companions.params = params
+    return try Assembly(format: format, path: folder.path, shards: ranks, files: files, stated: stated, companions: companions).checkpoint()
   }
 }

@@ -13,11 +13,16 @@ enum PthReader {
       throw CheckpointError(.corrupt, in: file.path, "is a zip, but holds \(pickles.count) entries <name>/data.pkl, where a checkpoint has one")
     }
     let prefix = pickle.name.dropLast(suffix.count)
-    if let order = archive.entries[prefix + "/byteorder"], !file.bytes[order.range].elementsEqual("little".utf8) {
-      throw CheckpointError(.unsupported, in: file.path, byte: order.range.lowerBound, "was written on a big-endian machine")
+    if let order = archive.entries[prefix + "/byteorder"] {
+      let range = try archive.contentRange(of: order)
+      try file.require(range)
+      guard file.bytes[range].elementsEqual("little".utf8) else {
+        throw CheckpointError(.unsupported, in: file.path, byte: range.lowerBound, "was written on a big-endian machine")
+      }
     }
-    let (nodes, root) = try Unpickler.read(file, pickle.range)
-    let dictionary = StateDictionary(file: file, index: index, archive: archive, prefix: String(prefix), nodes: nodes, at: pickle.range.lowerBound)
+    let range = try archive.contentRange(of: pickle)
+    let (nodes, root) = try Unpickler.read(file, range)
+    let dictionary = StateDictionary(file: file, index: index, archive: archive, prefix: String(prefix), nodes: nodes, at: range.lowerBound)
     return try dictionary.tensors(root)
   }
 }
@@ -54,7 +59,7 @@ private struct StateDictionary {
     guard function == .rebuildTensor, arguments.count >= 4, case .persistent(let identifier) = nodes[arguments[0]],
       case .integer(let first) = nodes[arguments[1]], let shape = integers(arguments[2]), let strides = integers(arguments[3])
     else { throw corrupt("\(name) isn't a tensor that torch would write") }
-    let (dtype, range, elements) = try storage(identifier, name)
+    let (dtype, entry, elements) = try storage(identifier, name)
     guard (1...2).contains(shape.count), shape.allSatisfy({ $0 > 0 }) else {
       throw CheckpointError(.unsupported, in: file.path, byte: at, "\(name) has the shape \(shape); a Llama has vectors and matrices")
     }
@@ -67,7 +72,7 @@ private struct StateDictionary {
     guard let last, last < elements else {
       throw corrupt("\(name) (shape \(shape), strides \(strides), offset \(first)) reaches beyond its storage of \(elements) elements")
     }
-    let offset = range.lowerBound + first * dtype.blockBytes
+    let offset = entry.start + first * dtype.blockBytes
     // With a stride of 0 a shape may exceed its file by any factor; sums over shards must not overflow.
     guard let size = StoredTensor.byteCount(dtype, shape), size < 1 << 50,
       var tensor = StoredTensor(dtype: dtype, shape: shape, file: self.index, offset: offset)
@@ -76,11 +81,12 @@ private struct StateDictionary {
     }
     // The stride of a dimension of one is never used, and may be anything.
     for (dimension, size) in shape.enumerated() where size > 1 { tensor.strides[dimension] = strides[dimension] * dtype.blockBytes }
+    if file.isPartial { tensor.localHeader = entry.header }
     return tensor
   }
 
   /// `("storage", torch.FloatStorage, key, location, element count)`
-  private func storage(_ index: Int, _ name: String) throws(CheckpointError) -> (DType, Range<Int>, elements: Int) {
+  private func storage(_ index: Int, _ name: String) throws(CheckpointError) -> (DType, ZipArchive.Entry, elements: Int) {
     guard case .tuple(let items) = nodes[index], items.count == 5, case .text("storage") = nodes[items[0]],
       case .global(.storage(let type, let dtype)) = nodes[items[1]], case .text(let key) = nodes[items[2]],
       case .integer(let elements) = nodes[items[4]]
@@ -90,12 +96,11 @@ private struct StateDictionary {
         .unsupported, in: file.path, byte: at, "\(name) is a torch.\(type); weights are FloatStorage, HalfStorage or BFloat16Storage")
     }
     guard let entry = archive.entries["\(prefix)/data/\(key)"] else { throw corrupt("\(name) lies in storage \(key), which the zip doesn't have") }
-    guard let bytes = product(elements, dtype.blockBytes), bytes <= entry.range.count else {
+    guard let bytes = product(elements, dtype.blockBytes), bytes <= entry.count else {
       throw CheckpointError(
-        .corrupt, in: file.path, byte: entry.range.lowerBound,
-        "storage \(key) of \(name) should have \(elements) elements, but has only \(entry.range.count) bytes")
+        .corrupt, in: file.path, byte: entry.start, "storage \(key) of \(name) should have \(elements) elements, but has only \(entry.count) bytes")
     }
-    return (dtype, entry.range, elements)
+    return (dtype, entry, elements)
   }
 
   private func integers(_ index: Int) -> [Int]? {

@@ -13,7 +13,7 @@ enum SafetensorsReader {
     var reader = ByteReader(file)
     let length = try reader.size("the header's length")
     guard length <= longestHeader else {
-      let isPage = file.bytes.first { $0 > 0x20 } == UInt8(ascii: "<")
+      let isPage = file.bytes.prefix(reader.position).first { $0 > 0x20 } == UInt8(ascii: "<")
       throw reader.corrupt(
         isPage ? "is a page of HTML; the link it came from was wrong or had expired" : "says its header has \(length) bytes, which is too much", at: 0)
     }
@@ -102,9 +102,10 @@ struct SafetensorsIndex: Decodable {
 
   enum CodingKeys: String, CodingKey { case weightMap = "weight_map" }
 
-  /// The files that the index at `path` names, in order of name.
-  static func files(_ path: FilePath) throws(CheckpointError) -> [FilePath] {
-    let names = Set(try decodeJSON(SafetensorsIndex.self, from: path).weightMap.values).sorted()
+  /// The files that an index names, in order of name.
+  static func files(_ index: MappedFile) throws(CheckpointError) -> [FilePath] {
+    let path = index.path
+    let names = Set(try decodeJSON(SafetensorsIndex.self, from: index).weightMap.values).sorted()
     let folder = path.removingLastComponent()
     var files: [FilePath] = []
     for name in names {

@@ -58,9 +58,9 @@ struct MetaParams: Decodable {
     case ropeOriginalContext = "original_rotary_embed_context"
   }
 
-  static func read(_ path: FilePath) throws(CheckpointError) -> StatedParams {
-    let params = try decodeJSON(MetaParams.self, from: path)
-    return try params.stated(path)
+  static func read(_ file: MappedFile) throws(CheckpointError) -> StatedParams {
+    let params = try decodeJSON(MetaParams.self, from: file)
+    return try params.stated(file.path)
   }
 
   private func stated(_ path: FilePath) throws(CheckpointError) -> StatedParams {
@@ -97,13 +97,13 @@ struct MetaParams: Decodable {
   }
 }
 
-/// Decodes the JSON in the file at `path`.
-func decodeJSON<T: Decodable>(_ type: T.Type, from path: FilePath) throws(CheckpointError) -> T {
-  let bytes = try MappedFile.contents(of: path)
+/// Decodes the JSON that `file` is.
+func decodeJSON<T: Decodable>(_ type: T.Type, from file: MappedFile) throws(CheckpointError) -> T {
+  let bytes = try file.contents()
   if bytes.first(where: { $0 > 0x20 }) == UInt8(ascii: "<") {
-    throw CheckpointError(.corrupt, in: path, "is a page of HTML, not JSON; the link it came from was wrong or had expired")
+    throw CheckpointError(.corrupt, in: file.path, "is a page of HTML, not JSON; the link it came from was wrong or had expired")
   }
-  return try decodeJSON(type, from: bytes, in: path)
+  return try decodeJSON(type, from: bytes, in: file.path)
 }
 
 /// Decodes JSON that lies in `path`.

@@ -7,8 +7,10 @@ struct StoredTensor: Equatable {
   var strides: [Int]
   /// Index into the checkpoint's files.
   var file: Int
-  /// Byte of the first element.
+  /// Byte of the first element; with a `localHeader`, the earliest it can be.
   var offset: Int
+  /// Byte of a zip's local header that lies before the tensor and that nobody has read: its extra field moves the tensor up by as much.
+  var localHeader: Int?
 
   var rows: Int { shape.count > 1 ? shape[0] : 1 }
   var columns: Int { shape[shape.count - 1] }
@@ -32,6 +34,17 @@ struct StoredTensor: Equatable {
     self.strides = strides
     self.file = file
     self.offset = offset
+  }
+
+  /// The tensor where it really lies, after a look into the local header before it.
+  func located(in file: MappedFile) throws(CheckpointError) -> StoredTensor {
+    guard let localHeader else { return self }
+    var reader = ByteReader(file, localHeader..<offset)
+    try reader.skip(28, "a local header")
+    var tensor = self
+    tensor.offset += Int(try reader.integer(UInt16.self, "a local header"))
+    tensor.localHeader = nil
+    return tensor
   }
 
   /// The tensor as the only part of a whole.

@@ -6,15 +6,25 @@ import SystemPackage
 struct ZipArchive {
   struct Entry {
     var name: String
-    /// Bytes of the file that hold the entry's content.
-    var range: Range<Int>
+    /// Byte of the local header.
+    var header: Int
+    /// Bytes of the content.
+    var count: Int
+    /// Byte where the content starts. In a partial file the local header isn't read, and this is where it starts at the earliest.
+    var start: Int
+
+    var range: Range<Int> { start..<start + count }
   }
 
   let file: MappedFile
+  /// Byte of the central directory.
+  private let directory: Int
   /// By name.
   let entries: [String: Entry]
 
   private static let endSize = 22
+  /// What a first look at the end takes in: a comment as long as may be, and the directory of most checkpoints (that of 70B's has 80 kB).
+  private static let tailSize = 128 << 10
 
   init(_ file: MappedFile) throws(CheckpointError) {
     self.file = file
@@ -25,14 +35,18 @@ struct ZipArchive {
         .corrupt, in: file.path, byte: directory.range.lowerBound,
         "the zip directory says it has \(directory.count) entries, but only \(directory.range.count) bytes")
     }
+    try file.require(directory.range)
+    self.directory = directory.range.lowerBound
     var reader = ByteReader(file, directory.range)
     var entries: [String: Entry] = [:]
     var spans: [(range: Range<Int>, name: String)] = []
     for _ in 0..<directory.count {
       let at = reader.position
-      let (entry, header) = try Self.readEntry(&reader, before: directory.range.lowerBound)
+      var entry = try Self.readEntry(&reader, before: directory.range.lowerBound)
+      // A request for each local header would take minutes; `contentRange(of:)` reads those that matter.
+      if !file.isPartial { entry.start = try Self.readLocalHeader(entry, file, before: directory.range.lowerBound) }
       guard entries.updateValue(entry, forKey: entry.name) == nil else { throw reader.corrupt("the zip has two entries \(entry.name)", at: at) }
-      spans.append((header..<entry.range.upperBound, entry.name))
+      spans.append((entry.header..<entry.range.upperBound, entry.name))
       // The kernel maps much around each local header that is touched, and counts it as resident.
       if spans.count % 64 == 0 { file.releasePages() }
     }
@@ -43,6 +57,13 @@ struct ZipArchive {
       throw CheckpointError(.corrupt, in: file.path, byte: b.range.lowerBound, "the zip entries \(a.name) and \(b.name) overlap")
     }
     self.entries = entries
+  }
+
+  /// Bytes of the file that hold the content of `entry`, whether or not its local header was read before.
+  func contentRange(of entry: Entry) throws(CheckpointError) -> Range<Int> {
+    guard file.isPartial else { return entry.range }
+    let start = try Self.readLocalHeader(entry, file, before: directory)
+    return start..<start + entry.count
   }
 
   /// Where the central directory lies and how many entries it has.
@@ -80,6 +101,7 @@ struct ZipArchive {
 
   /// The end record: the last thing in the file, but for a comment of up to 65,535 bytes.
   private static func findEnd(_ file: MappedFile) throws(CheckpointError) -> Int {
+    try file.require(max(0, file.count - tailSize)..<file.count)
     let lowest = max(0, file.count - endSize - 0xFFFF)
     var at = file.count - endSize
     while at >= lowest {
@@ -89,6 +111,7 @@ struct ZipArchive {
       }
       at -= 1
     }
+    try file.require(0..<min(512, file.count))
     throw CheckpointError(.corrupt, in: file.path, byte: file.count, "has no zip directory at its end: \(describeContent(file))")
   }
 
@@ -103,19 +126,21 @@ struct ZipArchive {
 
   private static func findEnd64(_ file: MappedFile, before end: Int) throws(CheckpointError) -> Int? {
     let locator = end - 20
-    guard locator >= 0, file.bytes.loadUnaligned(fromByteOffset: locator, as: UInt32.self).littleEndian == 0x0706_4B50 else { return nil }
+    guard locator >= 0 else { return nil }
+    try file.require(locator..<end)
+    guard file.bytes.loadUnaligned(fromByteOffset: locator, as: UInt32.self).littleEndian == 0x0706_4B50 else { return nil }
     var reader = ByteReader(file, locator + 8..<end)
     let at = try reader.size("the zip64 end record's offset")
     guard at <= locator - 56 else { throw reader.corrupt("the zip64 end record at \(at) doesn't fit into the file", at: locator + 8) }
+    try file.require(at..<locator)
     guard file.bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self).littleEndian == 0x0606_4B50 else {
       throw reader.corrupt("isn't the zip64 end record that the locator points to", at: at)
     }
     return at
   }
 
-  /// Reads one entry of the central directory and checks it against its local header.
-  /// - Returns: the entry, and where its local header starts.
-  private static func readEntry(_ reader: inout ByteReader, before directory: Int) throws(CheckpointError) -> (Entry, header: Int) {
+  /// Reads one entry of the central directory.
+  private static func readEntry(_ reader: inout ByteReader, before directory: Int) throws(CheckpointError) -> Entry {
     let start = reader.position
     let file = reader.file
     guard try reader.integer(UInt32.self, "a zip directory entry") == 0x0201_4B50 else {
@@ -155,23 +180,31 @@ struct ZipArchive {
     }
     guard packed == size else { throw reader.corrupt("the zip entry \(name) is stored, but its two sizes differ: \(packed) and \(size)", at: start) }
 
-    // The local header repeats the name and has an extra field of its own (torch pads with it to 64 bytes).
-    guard let localEnd = sum(header, 30), localEnd <= directory else {
-      throw reader.corrupt("the zip entry \(name) is said to start at \(header), outside of the file's data", at: start)
+    guard let earliest = sum(header, 30 + nameSize), let last = sum(earliest, size), last <= directory else {
+      throw reader.corrupt("the zip entry \(name) (\(size) bytes) is said to start at \(header), outside of the file's data", at: start)
     }
-    var local = ByteReader(file, header..<directory)
+    return Entry(name: name, header: header, count: size, start: earliest)
+  }
+
+  /// Checks a local header against its entry in the directory: it repeats the name, and has an extra field of its own (torch pads with it to 64
+  /// bytes).
+  /// - Returns: where the content starts.
+  private static func readLocalHeader(_ entry: Entry, _ file: MappedFile, before directory: Int) throws(CheckpointError) -> Int {
+    let name = entry.name
+    var local = ByteReader(file, entry.header..<directory)
+    try file.require(entry.header..<entry.start)
     guard try local.integer(UInt32.self, "a local header") == 0x0403_4B50 else {
-      throw local.corrupt("isn't the start of zip entry \(name)", at: header)
+      throw local.corrupt("isn't the start of zip entry \(name)", at: entry.header)
     }
     try local.skip(22, "a local header")
     let localNameSize = Int(try local.integer(UInt16.self, "a local header"))
     let localExtraSize = Int(try local.integer(UInt16.self, "a local header"))
     let localName = try local.text(localNameSize, "the name in a local header")
-    guard localName == name else { throw local.corrupt("the zip entry \(name) is called \(localName) here", at: header + 30) }
+    guard localName == name else { throw local.corrupt("the zip entry \(name) is called \(localName) here", at: entry.header + 30) }
     try local.skip(localExtraSize, "the extra field of zip entry \(name)")
-    guard size <= local.remaining else {
-      throw local.corrupt("the zip entry \(name) has \(size) bytes, and only \(local.remaining) are left: the file is cut off or damaged")
+    guard entry.count <= local.remaining else {
+      throw local.corrupt("the zip entry \(name) has \(entry.count) bytes, and only \(local.remaining) are left: the file is cut off or damaged")
     }
-    return (Entry(name: name, range: local.position..<local.position + size), header)
+    return local.position
   }
 }

@@ -40,30 +40,9 @@ extension Engine {
     return true
   }
 
-  /// Sets what all requests have in common.
   private func makeHandle() -> UnsafeMutableRawPointer? {
-    guard let handle = curl_easy_init() else { return nil }
-    let protocols = link.origin.hasPrefix("https:") ? "https" : "http,https"
-    ccurl_easy_setopt_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
-    // From https never down to http.
-    ccurl_easy_setopt_string(handle, CURLOPT_REDIR_PROTOCOLS_STR, protocols)
-    ccurl_easy_setopt_long(handle, CURLOPT_FOLLOWLOCATION, 1)
-    ccurl_easy_setopt_long(handle, CURLOPT_MAXREDIRS, 10)
-    ccurl_easy_setopt_long(handle, CURLOPT_SSL_VERIFYPEER, 1)
-    ccurl_easy_setopt_long(handle, CURLOPT_SSL_VERIFYHOST, 2)
-    ccurl_easy_setopt_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
-    ccurl_easy_setopt_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
-    if let authorities = request.authorities { ccurl_easy_setopt_string(handle, CURLOPT_CAINFO, authorities) }
-    ccurl_easy_setopt_long(handle, CURLOPT_NOSIGNAL, 1)
-    // Ctrl-C doesn't wait for a name server that doesn't answer.
-    ccurl_easy_setopt_long(handle, CURLOPT_QUICK_EXIT, 1)
-    ccurl_easy_setopt_long(handle, CURLOPT_NOPROGRESS, 1)
-    ccurl_easy_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, Int(min(30, request.stallSeconds) * 1000))
-    ccurl_easy_setopt_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
+    guard let handle = EasyHandle.make(origin: link.origin, authorities: request.authorities, stallSeconds: request.stallSeconds) else { return nil }
     ccurl_easy_setopt_long(handle, CURLOPT_BUFFERSIZE, segmentation.bufferSize(limit: request.bytesPerSecond))
-    // Says that nothing compressed is wanted, and undoes it where it comes all the same.
-    ccurl_easy_setopt_string(handle, CURLOPT_ACCEPT_ENCODING, "identity")
-    ccurl_easy_setopt_string(handle, CURLOPT_USERAGENT, "drover/0.1")
     return handle
   }
 
@@ -143,7 +122,7 @@ extension Engine {
     if code == CURLE_OK { connection.judge() }
     connection.end()
     let file = connection.file
-    let certificate = code == CURLE_PEER_FAILED_VERIFICATION ? verification(connection.handle) : ""
+    let certificate = code == CURLE_PEER_FAILED_VERIFICATION ? EasyHandle.verification(connection.handle) : ""
     var proxyStatus = 0
     ccurl_easy_getinfo_long(connection.handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus)
     curl_multi_remove_handle(multi, connection.handle)
@@ -208,14 +187,7 @@ extension Engine {
     }
   }
 
-  private func refusalReason() -> String {
-    let next = "ask for a new link and run the same command: what is here stays"
-    if !link.isSigned { return "there is no signature in it: it was cut off behind the *; copy it again up to its end, and put it in single quotes" }
-    guard let expiry = link.expiry else { return "it has expired, was used too often, or was copied incompletely; \(next)" }
-    let left = expiry - secondsSinceEpoch()
-    if left <= 0 { return "it expired \(Moment.ago(-left)) ago, at \(Moment.utc(expiry)); \(next)" }
-    return "it is valid until \(Moment.utc(expiry)), but was used too often, is for other models, or was copied incompletely; \(next)"
-  }
+  private func refusalReason() -> String { link.refusalReason(next: "ask for a new link and run the same command: what is here stays") }
 
   private func proxyRefused(_ file: FileTask, status: Int) {
     let next = status == 407 ? "it wants a user and a password, as in https_proxy=http://USER:PASSWORD@HOST:PORT" : "NO_PROXY names hosts to go to without it"
@@ -241,20 +213,6 @@ extension Engine {
       retry(file, "couldn't connect to \(proxy ?? "the server")", progressed: false)
     // These words are libcurl's constants; they hold nothing of the request.
     default: retry(file, String(cString: curl_easy_strerror(code)).lowercasedFirst, progressed: connection.gained > 0)
-    }
-  }
-
-  /// Why a certificate was refused, in OpenSSL's numbers (`X509_V_ERR_…`).
-  private func verification(_ handle: UnsafeMutableRawPointer) -> String {
-    var result = 0
-    ccurl_easy_getinfo_long(handle, CURLINFO_SSL_VERIFYRESULT, &result)
-    return switch result {
-    // libcurl compares names before it stores a result; 1 is what it starts with.
-    case 0, 1, 62: "it is for another name"
-    case 10: "it has expired"
-    case 9: "it isn't valid yet"
-    case 2, 18, 19, 20, 21: "its authority is unknown"
-    default: "OpenSSL's reason \(result)"
     }
   }
 

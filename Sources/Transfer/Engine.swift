@@ -65,7 +65,7 @@ final class Engine {
     if let authorities = request.authorities, access(authorities, R_OK) != 0 { throw .authorities(authorities) }
     let files = request.files.enumerated().map { FileTask(index: $0, request: $1, folder: download.request.folder) }
     self.files = files
-    guard Self.isInitialized, let multi = curl_multi_init() else { throw .library("it could not be started") }
+    guard EasyHandle.isInitialized, let multi = curl_multi_init() else { throw .library("it could not be started") }
     self.multi = multi
     // A stream each on one connection would share its speed.
     ccurl_multi_setopt_long(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING)
@@ -87,8 +87,6 @@ final class Engine {
       }
     }
   }
-
-  private static let isInitialized = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
 
   private static func isSafe(_ path: String) -> Bool {
     !path.isEmpty && !path.hasPrefix("/") && !path.utf8.contains(0)

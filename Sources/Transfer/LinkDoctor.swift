@@ -54,7 +54,8 @@ struct LinkDoctor {
   /// What was mended, in sentences.
   private(set) var notes: [String] = []
 
-  mutating func mend(_ pasted: String) throws(LinkError) -> LinkText {
+  /// - Parameter isForOneFile: that a link without `*` will do.
+  mutating func mend(_ pasted: String, isForOneFile: Bool = false) throws(LinkError) -> LinkText {
     var text = Self.unwrapQuotes(pasted)
     if text.isEmpty { throw .empty }
     if text.contains(where: \.isWhitespace) {
@@ -74,23 +75,35 @@ struct LinkDoctor {
       notes.append("the link had &amp; where & belongs (it was copied from a page's source), which was mended")
     }
     guard var url = LinkText(text) else { throw .notALink }
-    url = try unwrapRedirects(url)
+    if isForOneFile, !Self.isTracker(url) { url = try downloadable(url) } else { url = try unwrapRedirects(url) }
     guard url.scheme == "https" || url.scheme == "http" else { throw .unsupportedScheme }
     if !url.path.contains("*"), let star = url.text.firstRange(of: "%2A") ?? url.text.firstRange(of: "%2a"),
       let mended = LinkText(url.text[..<star.lowerBound] + "*" + url.text[star.upperBound...]), mended.path.contains("*")
     {
       url = mended
     }
-    guard url.path.contains("*") else { throw .missingStar(host: url.shownHost) }
+    guard isForOneFile || url.path.contains("*") else { throw .missingStar(host: url.shownHost) }
     try checkSignature(url)
     return url
+  }
+
+  private static func isHuggingFace(_ url: LinkText) -> Bool { url.host == "huggingface.co" || url.host.hasSuffix(".huggingface.co") || url.host == "hf.co" }
+
+  /// A link to one file; of Hugging Face's pages the one that shows a file has it next to it.
+  private mutating func downloadable(_ url: LinkText) throws(LinkError) -> LinkText {
+    guard Self.isHuggingFace(url), !url.path.contains("/resolve/"), !url.isSigned else { return url }
+    guard let blob = url.text.firstRange(of: "/blob/"), let file = LinkText(url.text[..<blob.lowerBound] + "/resolve/" + url.text[blob.upperBound...]) else {
+      throw .huggingFace
+    }
+    notes.append("the link was to the page about a file, and was made one to the file")
+    return file
   }
 
   /// Trackers carry their target in a parameter, encoded once for each that it went through.
   private mutating func unwrapRedirects(_ start: LinkText) throws(LinkError) -> LinkText {
     var url = start
     for _ in 0..<5 {
-      if url.host == "huggingface.co" || url.host.hasSuffix(".huggingface.co") || url.host == "hf.co" { throw .huggingFace }
+      if Self.isHuggingFace(url) { throw .huggingFace }
       let wrapped = Self.proofpointTarget(url)
       if wrapped == nil, url.path.contains("*") { return url }
       guard let target = wrapped ?? url.query.lazy.compactMap({ LinkDoctor.target(in: $0.value) }).first else {

@@ -27,6 +27,48 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
     return (link, doctor.notes)
   }
 
+  /// A link to one file, such as a store signs for it, or a plain one.
+  public struct OneFile: Sendable {
+    /// Opens the file, whose `remote` is empty.
+    public let link: SignedLink
+    /// The file's name; nil when the link doesn't end in one of a checkpoint's (it may be a part of the secret then).
+    public let name: String?
+    /// A template for the files beside it; nil when a signature or a query holds for this one only.
+    public let siblings: SignedLink?
+    /// Sentences on what had to be mended.
+    public let notes: [String]
+  }
+
+  /// Whether `text` is meant as a link rather than as a path.
+  public static func resembles(_ text: String) -> Bool { text.contains("://") || text.contains("?Policy=") }
+
+  /// Examines a link that somebody gave where either kind will do.
+  /// - Returns: nil when it is a template, which `examine` takes.
+  public static func examineFile(_ text: String, now: Int = secondsSinceEpoch()) throws(LinkError) -> OneFile? {
+    var doctor = LinkDoctor()
+    let url = try doctor.mend(text, isForOneFile: true)
+    if url.path.contains("*") { return nil }
+    let expiry = LinkExpiry.find(in: url)
+    if let expiry, now - expiry > 300 { throw .expired(at: expiry, now: now) }
+    func link(_ before: String) -> SignedLink { SignedLink(beforeStar: before, afterStar: "", origin: url.origin, expiry: expiry, isSigned: url.isSigned) }
+    let last = url.path.split(separator: "/", omittingEmptySubsequences: false).last.flatMap { percentDecoded(String($0)) } ?? ""
+    let isName = last.utf8.count <= 200 && [".pth", ".safetensors", ".gguf"].contains(where: last.hasSuffix) && !last.contains("/")
+      && last.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
+    var siblings: SignedLink?
+    if url.query.isEmpty, !url.text.contains("?"), let slash = url.text.lastIndex(of: "/") { siblings = link(String(url.text[...slash])) }
+    return OneFile(link: link(url.text), name: isName ? last : nil, siblings: siblings, notes: doctor.notes)
+  }
+
+  /// Why a server says 401 or 403 to this link, as far as the link tells.
+  /// - Parameter next: what to do about it.
+  func refusalReason(next: String, now: Int = secondsSinceEpoch()) -> String {
+    if !isSigned { return "there is no signature in it: it was cut off, or the server wants to know who asks; copy it again up to its end, and put it in single quotes" }
+    guard let expiry else { return "it has expired, was used too often, or was copied incompletely; \(next)" }
+    let left = expiry - now
+    if left <= 0 { return "it expired \(Moment.ago(-left)) ago, at \(Moment.utc(expiry)); \(next)" }
+    return "it is valid until \(Moment.utc(expiry)), but was used too often, is for other models, or was copied incompletely; \(next)"
+  }
+
   /// The address of one file. A secret as the link is.
   /// - Parameter remote: a relative path, as a manifest has it.
   package func address(of remote: String) -> String {
@@ -71,7 +113,7 @@ public enum LinkError: Error, Sendable, CustomStringConvertible {
     case .tracker(let host):
       "the link leads to \(host), which only redirects (a mail program's tracker): don't use \"copy link address\", copy the text of the link"
     case .huggingFace:
-      "that is a link to a Hugging Face page, not a signed download link; the link is in the mail that Meta sends after its own form"
+      "that is a link to a Hugging Face page, not one to download from; Meta's link is in the mail that it sends after its own form"
     case .expired(let at, let now):
       "the link expired \(Moment.ago(now - at)) ago, at \(Moment.utc(at)); ask for a new one and run the same command: what is here stays"
     }

@@ -9,6 +9,8 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   case missing(path: String, status: Int)
   /// The network or the server would not, after all retries.
   case unavailable(path: String, origin: String, why: String)
+  /// A part of a file on the server can't be had, after all retries or ever. Nothing was being downloaded.
+  case unreadable(path: String, origin: String, why: String)
   case html(path: String, origin: String)
   case mismatch(path: String, expected: Digest, actual: Digest, kept: String?)
   /// A checklist that can't be one, or that doesn't name what it should.
@@ -30,6 +32,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .refused(let path, let status, let why): "\(path): the server refused the link (HTTP status \(status)); \(why)"
     case .missing(let path, let status): "\(path): the server has no such file (HTTP status \(status)); the link may be for other models than the one asked for"
     case .unavailable(let path, let origin, let why): "\(path): \(origin): \(why); what is here stays, run the same command again to go on"
+    case .unreadable(let path, let origin, let why): "\(path): \(origin): \(why)"
     case .html(let path, let origin):
       "\(path): \(origin) answered with a page of HTML in place of the file; the link is not the signed one: copy its text from the mail"
     case .mismatch(let path, let expected, let actual, let kept):

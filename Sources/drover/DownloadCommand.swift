@@ -202,7 +202,7 @@ extension TransferError: ExitCoded {
     switch self {
     case .link(let error): error.exit
     case .refused: .linkRefused
-    case .missing, .unavailable: .unavailable
+    case .missing, .unavailable, .unreadable: .unavailable
     case .html, .mismatch, .checklist, .unsafePath: .badData
     case .disk, .noRoom, .busyFolder: .cannotCreate
     case .authorities: .noInput

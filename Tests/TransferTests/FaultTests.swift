@@ -54,6 +54,7 @@ func kind(_ error: TransferError) -> String {
   case .refused: "refused"
   case .missing: "missing"
   case .unavailable: "unavailable"
+  case .unreadable: "unreadable"
   case .html: "html"
   case .mismatch: "mismatch"
   case .checklist: "checklist"

@@ -1,0 +1,142 @@
+import SystemPackage
+
+extension CheckpointOutline {
+  /// Reads the headers of a checkpoint's folder that is elsewhere.
+  ///
+  /// - Parameters:
+  ///   - folder: what messages call it.
+  ///   - names: files in it, as a folder of this machine would have them.
+  ///   - open: opens one of them.
+  /// - Throws: what `open` or its sources throw, or `CheckpointError`.
+  public static func read(folder: FilePath, names: [String], open: @escaping (String) throws -> any RangeSource) throws -> CheckpointOutline {
+    try reading { failure throws(CheckpointError) in
+      CheckpointOutline(try Folder(path: folder, names: names.sorted(), open: opener(open, failure)).checkpoint())
+    }
+  }
+
+  /// Reads the headers of one file that is elsewhere: a `.pth`, a safetensors file or a GGUF, told apart by their content.
+  ///
+  /// - Parameters:
+  ///   - name: what messages call it.
+  ///   - sibling: opens a file beside it by name; nil when it isn't there. Asked for what describes the weights.
+  /// - Throws: what `sibling` or the sources throw, or `CheckpointError`.
+  public static func read(
+    file source: any RangeSource, name: FilePath, sibling: @escaping (String) throws -> (any RangeSource)?
+  ) throws -> CheckpointOutline {
+    try reading { failure throws(CheckpointError) in
+      let file = try MappedFile(source, path: name, failure: failure)
+      if try content(of: file) == .gguf { return CheckpointOutline(try GGUFReader.open(file)) }
+      let lone = try LoneFile(file)
+      guard let description = lone.description else { return try lone.outline() }
+      let beside: (any RangeSource)?
+      do { beside = try sibling(description) } catch {
+        failure.record(error)
+        throw CheckpointError(.io, in: name, "\(description) beside it can't be fetched: \(error)")
+      }
+      guard let beside else { return try lone.outline() }
+      let path = FilePath(description)
+      let descriptionFile = try MappedFile(beside, path: path, failure: failure)
+      let folder = Folder(path: "", names: [description, name.string]) { $0 == path ? descriptionFile : file }
+      return CheckpointOutline(
+        description == "config.json"
+          ? try HuggingFaceReader.open(folder, [name]) : try MetaFolder.open(folder, [[name]], format: lone.format))
+    }
+  }
+
+  /// Runs `body`, and throws what a source threw in place of what a reader made of it.
+  private static func reading(_ body: (FetchFailure) throws(CheckpointError) -> CheckpointOutline) throws -> CheckpointOutline {
+    let failure = FetchFailure()
+    do { return try body(failure) } catch { throw failure.error ?? error }
+  }
+
+  private static func opener(
+    _ open: @escaping (String) throws -> any RangeSource, _ failure: FetchFailure
+  ) -> (FilePath) throws(CheckpointError) -> MappedFile {
+    { path throws(CheckpointError) in
+      let source: any RangeSource
+      do { source = try open(path.lastComponent?.string ?? "") } catch {
+        failure.record(error)
+        throw CheckpointError(.io, in: path, "can't be fetched: \(error)")
+      }
+      return try MappedFile(source, path: path, failure: failure)
+    }
+  }
+
+  enum Content { case pth, safetensors, gguf }
+
+  /// What a file is, by its first bytes.
+  static func content(of file: MappedFile) throws(CheckpointError) -> Content {
+    try file.require(0..<min(file.count, 16))
+    let head = file.bytes.prefix(16)
+    if head.starts(with: "GGUF".utf8) { return .gguf }
+    // A zip, or torch's format from before it, which the reader of zips knows to name.
+    if head.starts(with: "PK".utf8) || head.first == 0x80 { return .pth }
+    if head.count > 8, head[8] == UInt8(ascii: "{") { return .safetensors }
+    throw CheckpointError(.corrupt, in: file.path, byte: 0, "is neither a .pth, nor a safetensors file, nor a GGUF")
+  }
+}
+
+/// One file of weights, seen by itself.
+private struct LoneFile {
+  let file: MappedFile
+  let format: Checkpoint.Format
+  let tensors: [TensorName: StoredTensor]
+
+  init(_ file: MappedFile) throws(CheckpointError) {
+    self.file = file
+    let isPth = try CheckpointOutline.content(of: file) == .pth
+    let stored = isPth ? try PthReader.read(file, index: 0) : try SafetensorsReader.read(file, index: 0)
+    let isMeta = stored.keys.contains { TensorName($0) != nil }
+    format = isPth ? .pth : isMeta ? .safetensors : .hf
+    var tensors: [TensorName: StoredTensor] = [:]
+    for (text, tensor) in stored where !text.hasSuffix(".rotary_emb.inv_freq") {
+      guard let name = isMeta || isPth ? TensorName(text) : HuggingFaceReader.metaName(text) else {
+        throw CheckpointError(.unsupported, in: file.path, "has the tensor \(text), which isn't one of a Llama text model")
+      }
+      tensors[name] = tensor
+    }
+    self.tensors = tensors
+  }
+
+  /// The shape in the first layer that is here.
+  private func shape(_ role: TensorName.Role) -> [Int]? {
+    tensors.keys.filter { $0.role == role }.min(by: TensorName.order).flatMap { tensors[$0]?.shape }
+  }
+
+  /// Shards of the release that the file is from: in every Llama the heads together are as wide as the model.
+  private var modelParallel: Int? {
+    guard let dim = shape(.norm)?.first ?? shape(.attentionNorm)?.first, let rows = shape(.query)?.first, dim % rows == 0 else { return nil }
+    return dim / rows
+  }
+
+  private var layers: Int { Set(tensors.keys.compactMap(\.layer)).count }
+
+  /// The file beside this one that makes a checkpoint of it; nil when more than that is missing.
+  var description: String? {
+    guard modelParallel == 1, shape(.embedding) != nil, shape(.norm) != nil else { return nil }
+    return format == .hf ? "config.json" : "params.json"
+  }
+
+  func outline() throws(CheckpointError) -> CheckpointOutline {
+    guard !tensors.isEmpty else { throw CheckpointError(.corrupt, in: file.path, "holds no tensors") }
+    let shards = modelParallel ?? 1
+    let dim = shape(.norm)?.first ?? shape(.attentionNorm)?.first ?? shape(.gate)?.last
+    var embeddingAxis = 0
+    if let embedding = shape(.embedding), let columns = embedding.last {
+      embeddingAxis = shards > 1 ? (columns == dim ? 0 : 1) : Companions().usesSentencePiece(vocabularySize: embedding[0]) ? 1 : 0
+    }
+    func whole(_ rows: Int?) -> Int? { rows.flatMap { product($0, shards) } }
+    let vocabulary = whole(shape(.output)?.first) ?? (embeddingAxis == 0 ? whole(shape(.embedding)?.first) : shape(.embedding)?.first)
+    var notes = ["it is one file, without what describes it: the number of heads and RoPE aren't known"]
+    if shards > 1 { notes.append("it is one of \(shards) shards, and shapes are the shard's own; name the release with --model to see the whole") }
+    if layers == 0 || shape(.embedding) == nil || shape(.norm) == nil { notes.append("it holds a part of a model, whose other tensors are in other files") }
+    return CheckpointOutline(
+      format: format, modelParallel: shards,
+      params: .shapes(dim: dim, layers: layers, hiddenDim: whole(shape(.gate)?.first), vocabularySize: vocabulary),
+      tensors: tensors.keys.sorted(by: TensorName.order).compactMap { name in
+        tensors[name].map {
+          .init(name: name.text, shape: $0.shape, dtype: $0.dtype, split: name.role.split(embeddingAxis: embeddingAxis), parts: 1)
+        }
+      }, notes: notes)
+  }
+}

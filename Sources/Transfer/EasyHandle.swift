@@ -1,0 +1,50 @@
+import CCurl
+import Glibc
+
+/// libcurl's easy handles, set up as every request of ours has to be: where it may be led to, whom it trusts, when it gives up.
+enum EasyHandle {
+  /// - Parameters:
+  ///   - origin: the link's scheme and host.
+  ///   - authorities: a PEM file of certificate authorities to trust in place of the system's.
+  ///   - stallSeconds: bounds the time to connect.
+  /// - Returns: nil when there are no more.
+  static func make(origin: String, authorities: String?, stallSeconds: Double) -> UnsafeMutableRawPointer? {
+    guard isInitialized, let handle = curl_easy_init() else { return nil }
+    ccurl_easy_setopt_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
+    // From https never down to http.
+    ccurl_easy_setopt_string(handle, CURLOPT_REDIR_PROTOCOLS_STR, origin.hasPrefix("https:") ? "https" : "http,https")
+    ccurl_easy_setopt_long(handle, CURLOPT_FOLLOWLOCATION, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_MAXREDIRS, 10)
+    ccurl_easy_setopt_long(handle, CURLOPT_SSL_VERIFYPEER, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_SSL_VERIFYHOST, 2)
+    ccurl_easy_setopt_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
+    ccurl_easy_setopt_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
+    if let authorities { ccurl_easy_setopt_string(handle, CURLOPT_CAINFO, authorities) }
+    ccurl_easy_setopt_long(handle, CURLOPT_NOSIGNAL, 1)
+    // Ctrl-C doesn't wait for a name server that doesn't answer.
+    ccurl_easy_setopt_long(handle, CURLOPT_QUICK_EXIT, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_NOPROGRESS, 1)
+    ccurl_easy_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, Int(min(30, stallSeconds) * 1000))
+    ccurl_easy_setopt_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
+    // Says that nothing compressed is wanted, and undoes it where it comes all the same.
+    ccurl_easy_setopt_string(handle, CURLOPT_ACCEPT_ENCODING, "identity")
+    ccurl_easy_setopt_string(handle, CURLOPT_USERAGENT, "drover/0.1")
+    return handle
+  }
+
+  static let isInitialized = curl_global_init(Int(CURL_GLOBAL_ALL)) == CURLE_OK
+
+  /// Why a certificate was refused, in OpenSSL's numbers (`X509_V_ERR_…`).
+  static func verification(_ handle: UnsafeMutableRawPointer) -> String {
+    var result = 0
+    ccurl_easy_getinfo_long(handle, CURLINFO_SSL_VERIFYRESULT, &result)
+    return switch result {
+    // libcurl compares names before it stores a result; 1 is what it starts with.
+    case 0, 1, 62: "it is for another name"
+    case 10: "it has expired"
+    case 9: "it isn't valid yet"
+    case 2, 18, 19, 20, 21: "its authority is unknown"
+    default: "OpenSSL's reason \(result)"
+    }
+  }
+}
