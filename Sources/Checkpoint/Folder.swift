@@ -57,7 +57,8 @@ struct Folder {
   func companions() throws(CheckpointError) -> Companions {
     guard isRemote else { return try Companions(besides: path) }
     var companions = Companions()
-    if has("tokenizer.model") {
+    // In several shards the embedding's own shape tells how it is split.
+    if has("tokenizer.model"), names.count(where: { $0.hasSuffix(".pth") || $0.hasSuffix(".safetensors") }) == 1 {
       let file = try open(path.appending("tokenizer.model"))
       try file.require(0..<min(1, file.count))
       companions.isSentencePiece = file.bytes.first == Companions.sentencePieceStart

@@ -180,8 +180,11 @@ struct ZipArchive {
     }
     guard packed == size else { throw reader.corrupt("the zip entry \(name) is stored, but its two sizes differ: \(packed) and \(size)", at: start) }
 
-    guard let earliest = sum(header, 30 + nameSize), let last = sum(earliest, size), last <= directory else {
-      throw reader.corrupt("the zip entry \(name) (\(size) bytes) is said to start at \(header), outside of the file's data", at: start)
+    guard let earliest = sum(header, 30 + nameSize), earliest <= directory else {
+      throw reader.corrupt("the zip entry \(name) is said to start at \(header), outside of the file's data", at: start)
+    }
+    guard size <= directory - earliest else {
+      throw reader.corrupt("the zip entry \(name) has \(size) bytes, and only \(directory - earliest) are left: the file is cut off or damaged", at: start)
     }
     return Entry(name: name, header: header, count: size, start: earliest)
   }

@@ -190,9 +190,7 @@ extension Engine {
   private func refusalReason() -> String { link.refusalReason(next: "ask for a new link and run the same command: what is here stays") }
 
   private func proxyRefused(_ file: FileTask, status: Int) {
-    let next = status == 407 ? "it wants a user and a password, as in https_proxy=http://USER:PASSWORD@HOST:PORT" : "NO_PROXY names hosts to go to without it"
-    let why = "the proxy \(Proxy.named(for: link.origin) ?? "on the way") refused to pass the request on (HTTP status \(status)); \(next)"
-    fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why), isFatal: true)
+    fail(file, .unavailable(path: file.request.path, origin: link.origin, why: Proxy.refusal(status, origin: link.origin)), isFatal: true)
   }
 
   private func failed(_ connection: Connection, _ code: CURLcode, _ certificate: String) {

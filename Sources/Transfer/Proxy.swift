@@ -18,6 +18,12 @@ enum Proxy {
     return LinkText(text.contains("://") ? text : "http://" + text)?.origin ?? "of the environment"
   }
 
+  /// That the proxy doesn't let a request to `origin` through, and what to do.
+  static func refusal(_ status: Int, origin: String) -> String {
+    let next = status == 407 ? "it wants a user and a password, as in https_proxy=http://USER:PASSWORD@HOST:PORT" : "NO_PROXY names hosts to go to without it"
+    return "the proxy \(named(for: origin) ?? "on the way") refused to pass the request on (HTTP status \(status)); \(next)"
+  }
+
   private static func first(of variables: [String]) -> String? {
     variables.lazy.compactMap { getenv($0).map { String(cString: $0) } }.first { !$0.isEmpty }
   }

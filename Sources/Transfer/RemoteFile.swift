@@ -58,12 +58,13 @@ public final class RemoteFile: Sendable {
     while true {
       let end = min(range.upperBound, state.count ?? .max)
       guard range.lowerBound + bytes.count < end else { return bytes }
-      let asked = range.lowerBound + bytes.count..<end
+      let before = bytes.count
+      let asked = range.lowerBound + before..<end
       let answer = session.ask(link.address(of: remote), asked, length: state.count, validators: state.validators)
       if let whole = try accept(answer, asked, &state, &bytes) { return Array(whole[range.clamped(to: 0..<whole.count)]) }
       guard let obstacle = answer.obstacle else { continue }
       // Patience is for servers that bring something on.
-      failures = answer.gained >= 4096 ? 1 : failures + 1
+      failures = bytes.count - before >= 4096 ? 1 : failures + 1
       guard failures <= session.retry.limit else {
         throw unreadable(obstacle + (session.retry.limit > 0 ? ", after \(session.retry.limit) retries" : "") + "; try again later")
       }

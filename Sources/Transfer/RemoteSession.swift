@@ -12,6 +12,7 @@ public final class RemoteSession: Sendable {
   }
 
   let retry: RetryPolicy
+  private let origin: String
   private let state: Mutex<State>
 
   /// - Parameters:
@@ -24,6 +25,7 @@ public final class RemoteSession: Sendable {
     ccurl_easy_setopt_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
     ccurl_easy_setopt_long(handle, CURLOPT_LOW_SPEED_TIME, max(1, Int(stallSeconds)))
     self.retry = retry
+    self.origin = origin
     state = Mutex(State(handle: UInt(bitPattern: handle)))
   }
 
@@ -49,7 +51,7 @@ public final class RemoteSession: Sendable {
       ccurl_easy_setopt_callback(handle, CURLOPT_WRITEFUNCTION, takeBody)
       ccurl_easy_setopt_pointer(handle, CURLOPT_WRITEDATA, context)
       let code = curl_easy_perform(handle)
-      answer.end(code, handle)
+      answer.end(code, handle, origin: origin)
       state.requests += 1
       state.fetchedBytes += answer.gained
     }
@@ -118,8 +120,15 @@ public final class RemoteSession: Sendable {
 
     private static func isWhole(_ judgement: Judgement) -> Bool { if case .whole = judgement { true } else { false } }
 
-    fileprivate func end(_ code: CURLcode, _ handle: UnsafeMutableRawPointer) {
-      if code == CURLE_OK { return judge() }
+    fileprivate func end(_ code: CURLcode, _ handle: UnsafeMutableRawPointer, origin: String) {
+      if code == CURLE_OK { judge() }
+      var proxyStatus = head.status == 407 ? 407 : 0
+      if code != CURLE_OK { ccurl_easy_getinfo_long(handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus) }
+      if 300...499 ~= proxyStatus {
+        failure = .final(Proxy.refusal(proxyStatus, origin: origin))
+        return
+      }
+      if code == CURLE_OK { return }
       // We ended it ourselves, with all that we wanted.
       if code == CURLE_WRITE_ERROR, judgement != nil { return }
       failure = switch code {
@@ -131,6 +140,8 @@ public final class RemoteSession: Sendable {
       case CURLE_URL_MALFORMAT: .final("the link is malformed")
       case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING: .transient("the connection ended before the answer did")
       case CURLE_OPERATION_TIMEDOUT: .transient("no byte came for too long")
+      case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_PROXY:
+        .transient("couldn't connect to \(Proxy.named(for: origin).map { "the proxy \($0)" } ?? "the server")")
       // These words are libcurl's constants; they hold nothing of the request.
       default: .transient(String(cString: curl_easy_strerror(code)).lowercasedFirst)
       }

@@ -71,7 +71,7 @@ struct DownloadCommand: AsyncParsableCommand {
       note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
     }
     let releases = matches?.map(\.release) ?? catalog.releases
-    let link = try obtainLink()
+    let link = try LinkInput.template(url, global)
     var files: [TransferRequest.File] = []
     for file in releases.flatMap(\.files) where !files.contains(where: { $0.path == file.path }) {
       files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional))
@@ -94,16 +94,6 @@ struct DownloadCommand: AsyncParsableCommand {
     given["connections"] = connections.map(String.init)
     given["limit-rate"] = limitRate.map { String($0.bytes) }
     return given
-  }
-
-  private func obtainLink() throws -> SignedLink {
-    ProcessSecrets.lockMemory()
-    guard let text = try url ?? ProcessSecrets.environmentLink ?? Console.askSecret("The signed link (it is not shown): ") else {
-      throw UsageError("no link: give it in DROVER_URL or with --url, or run drover on a terminal to be asked")
-    }
-    let (link, notes) = try SignedLink.examine(text)
-    for sentence in notes { note(sentence) }
-    return link
   }
 
   private func note(_ text: String) { if !global.quiet { Console.note("note: " + text) } }

@@ -30,7 +30,11 @@ struct Drover: AsyncParsableCommand {
       Console.error(error.description)
       Glibc.exit(error.exit.rawValue)
     } catch {
-      exit(withError: error)
+      let message = fullMessage(for: error)
+      let shown = ProcessSecrets.redact(message)
+      if shown == message { exit(withError: error) }
+      Console.note(shown)
+      Glibc.exit(exitCode(for: error).rawValue)
     }
   }
 }

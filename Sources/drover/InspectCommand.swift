@@ -1,7 +1,9 @@
 import ArgumentParser
+import Catalog
 import Checkpoint
 import SystemPackage
 import Terminal
+import Transfer
 
 /// `drover inspect`: what a checkpoint is, from its headers alone.
 struct InspectCommand: ParsableCommand {
@@ -9,16 +11,32 @@ struct InspectCommand: ParsableCommand {
     commandName: "inspect",
     abstract: "Show what a checkpoint holds: format, layout, hyperparameters, tensors.",
     discussion: """
-      Reads headers only, whatever the size of the weights, and runs nothing that a pickle might contain.
+      Reads headers only, whatever the size of the weights, and runs nothing that a pickle might contain. Of what is on a server only the headers are \
+      fetched: some 260 kB a shard. A signed link opens a whole release, which --model names; without one on the command line it comes from \
+      DROVER_URL or is asked for. A link to one file shows that file.
 
       EXAMPLES
         drover inspect llama-2-7b
         drover inspect model.gguf --tensors
         drover inspect llama-2-70b --json | jq .params
+        drover inspect --model 70B-chat
+        drover inspect https://huggingface.co/org/model/resolve/main/model.safetensors
       """)
 
-  @Argument(help: "A folder with .pth, safetensors or Hugging Face files, or a GGUF file.")
-  var path: String
+  @Argument(help: ArgumentHelp("A folder with .pth, safetensors or Hugging Face files, a GGUF file, or a link in single quotes.", valueName: "path|link"))
+  var path: String?
+
+  @Option(help: ArgumentHelp("The release that a signed link opens, as `drover catalog` lists it.", valueName: "model"))
+  var model: String?
+
+  @Option(help: ArgumentHelp("Releases from this file in place of the catalog.", valueName: "file"))
+  var manifest: String?
+
+  @Option(help: ArgumentHelp("Certificate authorities to trust (PEM), in place of the system's.", valueName: "file"))
+  var cacert: String?
+
+  @Option(help: ArgumentHelp("Retries in a row before the server is given up.", valueName: "n"))
+  var retries = 10
 
   @Flag(help: "List every tensor.")
   var tensors = false
@@ -28,34 +46,73 @@ struct InspectCommand: ParsableCommand {
 
   @OptionGroup var global: GlobalOptions
 
+  private var isRemote: Bool { path.map(SignedLink.resembles) ?? true }
+
+  func validate() throws {
+    if path == nil, model == nil, manifest == nil { throw ValidationError("Name a checkpoint's path, or give a link to one.") }
+    if !isRemote, model != nil || manifest != nil { throw ValidationError("--model and --manifest go with a link.") }
+    if retries < 0 { throw ValidationError("--retries takes 0 or more.") }
+  }
+
   func run() throws {
-    let checkpoint = try Checkpoint.open(at: FilePath(path))
-    for note in checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
-    if json {
-      try outputJSON(Report(checkpoint))
-    } else {
-      printSummary(checkpoint)
-      if tensors { printTensors(checkpoint) }
+    let remote = isRemote ? try inspectRemote() : nil
+    let outline = try remote?.outline ?? CheckpointOutline(Checkpoint.open(at: FilePath(path ?? "")))
+    for note in outline.notes where !global.quiet { Console.note("note: \(note)") }
+    if json { return try outputJSON(Report(outline, remote)) }
+    printSummary(outline)
+    if tensors { printTensors(outline) }
+    if let remote {
+      let requests = "\(remote.requests) request\(remote.requests == 1 ? "" : "s")"
+      Console.outputLine(Style.standardOutput("fetched \(Format.bytes(remote.fetchedBytes)) in \(requests)", .dim))
     }
   }
 
-  private func printSummary(_ checkpoint: Checkpoint) {
-    let params = checkpoint.params
-    let style = Style.standardOutput
-    func line(_ name: String, _ value: String) { Console.outputLine("\(style(name.padding(to: 16), .dim))\(value)") }
-    line("format", checkpoint.format.rawValue)
-    line("model parallel", "\(checkpoint.modelParallel)")
-    line("parameters", "\(Format.count(checkpoint.parameterCount)) in \(checkpoint.dominantDType.rawValue)")
-    line("layers", "\(params.layers)")
-    line("width", "\(params.dim), feed-forward \(params.hiddenDim)")
-    line("heads", "\(params.heads) of \(params.headDim), \(params.kvHeads) for keys and values")
-    line("vocabulary", "\(params.vocabularySize)\(params.tiedEmbeddings ? ", embeddings tied" : "")")
-    line("rope", "theta \(params.ropeTheta)\(params.ropeScaling.map { ", scaled by \($0.factor)" } ?? "")")
+  private func inspectRemote() throws -> RemoteInspection {
+    let file = try path.flatMap { text throws(LinkError) in try SignedLink.examineFile(text) }
+    if let file {
+      guard model == nil, manifest == nil else { throw UsageError("a link to one file needs no --model; the link to a release has a * in it") }
+      LinkInput.tell(file.notes, global)
+      exitOnInterruption()
+      return try RemoteInspection(file, authorities: cacert, retries: retries)
+    }
+    let release = try release()
+    let link = try LinkInput.template(path, global)
+    exitOnInterruption()
+    return try RemoteInspection(release, link, authorities: cacert, retries: retries)
   }
 
-  private func printTensors(_ checkpoint: Checkpoint) {
-    let width = checkpoint.tensors.map(\.name.count).max() ?? 0
-    for tensor in checkpoint.tensors {
+  private func release() throws -> Release {
+    let catalog = try manifest.map { path throws(CatalogError) in try Catalog(manifest: path) } ?? Catalog.builtIn()
+    if let model { return try catalog.release(named: model).release }
+    guard manifest != nil, let only = catalog.releases.first, catalog.releases.count == 1 else {
+      throw UsageError("the link opens whole releases: say with --model which one to look at; `drover catalog` lists them")
+    }
+    return only
+  }
+
+  private func printSummary(_ outline: CheckpointOutline) {
+    let style = Style.standardOutput
+    func line(_ name: String, _ value: String) { Console.outputLine("\(style(name.padding(to: 16), .dim))\(value)") }
+    line("format", outline.format.rawValue)
+    line("model parallel", "\(outline.modelParallel)")
+    line("parameters", "\(Format.count(outline.parameterCount)) in \(outline.dominantDType.rawValue)")
+    switch outline.params {
+    case .complete(let params):
+      line("layers", "\(params.layers)")
+      line("width", "\(params.dim), feed-forward \(params.hiddenDim)")
+      line("heads", "\(params.heads) of \(params.headDim), \(params.kvHeads) for keys and values")
+      line("vocabulary", "\(params.vocabularySize)\(params.tiedEmbeddings ? ", embeddings tied" : "")")
+      line("rope", "theta \(params.ropeTheta)\(params.ropeScaling.map { ", scaled by \($0.factor)" } ?? "")")
+    case .shapes(let dim, let layers, let hiddenDim, let vocabularySize):
+      line("layers", "\(layers)")
+      if let dim { line("width", "\(dim)\(hiddenDim.map { ", feed-forward \($0)" } ?? "")") }
+      if let vocabularySize { line("vocabulary", "\(vocabularySize)") }
+    }
+  }
+
+  private func printTensors(_ outline: CheckpointOutline) {
+    let width = outline.tensors.map(\.name.count).max() ?? 0
+    for tensor in outline.tensors {
       let shape = tensor.shape.map(String.init).joined(separator: " × ")
       Console.outputLine("\(tensor.name.padding(to: width + 2))\(tensor.dtype.rawValue.padding(to: 6))\(shape.padding(to: 18))\(tensor.split.label)")
     }
@@ -75,20 +132,25 @@ struct InspectCommand: ParsableCommand {
     let modelParallel: Int
     let dtype: String
     let parameters: Int
-    let params: ModelParams
+    let params: CheckpointOutline.Params
     let tensors: [Tensor]
     let notes: [String]
+    /// Only of what is on a server.
+    let fetchedBytes: Int?
+    let requests: Int?
 
-    init(_ checkpoint: Checkpoint) {
-      format = checkpoint.format.rawValue
-      modelParallel = checkpoint.modelParallel
-      dtype = checkpoint.dominantDType.rawValue
-      parameters = checkpoint.parameterCount
-      params = checkpoint.params
-      tensors = checkpoint.tensors.map {
-        Tensor(name: $0.name, shape: $0.shape, dtype: $0.dtype.rawValue, split: $0.split.label, parts: $0.parts.count)
+    init(_ outline: CheckpointOutline, _ remote: RemoteInspection?) {
+      format = outline.format.rawValue
+      modelParallel = outline.modelParallel
+      dtype = outline.dominantDType.rawValue
+      parameters = outline.parameterCount
+      params = outline.params
+      tensors = outline.tensors.map {
+        Tensor(name: $0.name, shape: $0.shape, dtype: $0.dtype.rawValue, split: $0.split.label, parts: $0.parts)
       }
-      notes = checkpoint.companions.notes
+      notes = outline.notes
+      fetchedBytes = remote?.fetchedBytes
+      requests = remote?.requests
     }
   }
 }

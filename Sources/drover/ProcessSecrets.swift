@@ -18,7 +18,7 @@ enum ProcessSecrets {
     for argument in strings(in: arguments) {
       let text = String(decoding: argument, as: UTF8.self)
       let isValue = previous == "--url"
-      let start = isValue ? 0 : text.hasPrefix("--url=") ? 6 : ["://", "Policy=", "Signature="].contains { text.contains($0) } ? 0 : nil
+      let start = isValue ? 0 : text.hasPrefix("--url=") ? 6 : resemblesLink(text) ? 0 : nil
       if let start { overwrite(argument, from: start) }
       previous = text
     }
@@ -30,6 +30,15 @@ enum ProcessSecrets {
 
   /// Keeps this process's memory out of core dumps, and from other processes of the same user: from here on it may hold a link.
   static func lockMemory() { _ = clinux_forbid_dumps() }
+
+  /// `text` without any of the links that were on the command line; the parser quotes arguments that it can't place.
+  static func redact(_ text: String) -> String {
+    // The value of an option may be quoted by itself.
+    let words = CommandLine.arguments.dropFirst().flatMap { [$0] + ($0.hasPrefix("-") ? $0.split(separator: "=", maxSplits: 1).dropFirst().map(String.init) : []) }
+    return words.filter(resemblesLink).reduce(text) { $0.replacing($1, with: "(a link)") }
+  }
+
+  private static func resemblesLink(_ text: String) -> Bool { ["://", "Policy=", "Signature="].contains { text.contains($0) } }
 
   private static func overwrite(_ bytes: UnsafeMutableRawBufferPointer, from start: Int) {
     for index in start..<max(start, bytes.count) { bytes[index] = UInt8(ascii: "x") }
