@@ -80,3 +80,6 @@ digest = {"md5": "d41d8cd98f00b204e9800998ecf8427e", "sha256": "e3b0c44298fc1c14
 json.dump({"created": "2026-11-23T08:47:14Z", "files": [{"bytes": 0, "path": "a/b", **digest}, {"bytes": 5, "path": "params.json", "md5": digest["md5"]}],
            "fingerprint": {"checkpoint": digest["sha256"], "tensors": {"norm.weight": digest["sha256"]}}, "operation": "reshard", "options": {"mp": "1"},
            "source": {"checkpoint": "model"}, "tool": "drover 0.1.0", "receipt": 1}, open(seed("receipt", "reshard"), "w"))
+for parser, name in [("pth", "bf16"), ("pth", "views"), ("safetensors", None), ("gguf", None)]:
+    for file in [name] if name else sorted(os.listdir(f"{out}/{parser}")):
+        shutil.copy(f"{out}/{parser}/{file}", seed("remote", f"{parser}-{file}"))
