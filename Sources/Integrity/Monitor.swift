@@ -23,12 +23,12 @@ package final class Monitor<State>: @unchecked Sendable {
     lock.deallocate()
   }
 
-  /// Changes the value, and wakes those who wait.
-  package func update<R>(_ body: (inout State) -> R) -> R {
+  /// Changes the value, and wakes those who wait, or one of them where the change is of use to only one.
+  package func update<R>(wakingOne: Bool = false, _ body: (inout State) -> R) -> R {
     pthread_mutex_lock(lock)
     defer { pthread_mutex_unlock(lock) }
     let result = body(&state)
-    if waiting > 0 { pthread_cond_broadcast(change) }
+    if waiting > 0 { _ = wakingOne ? pthread_cond_signal(change) : pthread_cond_broadcast(change) }
     return result
   }
 

@@ -1,5 +1,7 @@
 import Foundation
+import Glibc
 import Integrity
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -82,16 +84,11 @@ import Testing
     for copy in copies { copy.deallocate() }
   }
 
-  /// Files of all sizes, some larger than a chunk, on any number of threads, against md5sum and sha256sum.
+  /// Files of all sizes, some larger than a chunk, in the page cache and not, on any number of threads, against md5sum and sha256sum.
   @Test(arguments: kernels, [1, 2, 5]) func hashesFiles(kernel: MD5Kernel, threads: Int) throws {
     try withTemporaryFolder { folder in
-      var random = SplitMix64(state: 7)
-      let sizes = LaneTests.edges + [262_143, 262_144, 262_145, 524_288, 700_001, 3_000_000, 9_000_000]
-      for (index, size) in sizes.enumerated() {
-        var bytes = [UInt8](repeating: 0, count: size)
-        for at in bytes.indices { bytes[at] = UInt8(truncatingIfNeeded: random.next()) }
-        try Data(bytes).write(to: URL(filePath: "\(folder)/\(index)"))
-      }
+      let sizes = LaneTests.edges + [262_143, 262_144, 262_145, 524_288, 700_001, 3_000_000, 8_388_608, 9_000_000]
+      try write(sizes, to: folder)
       let names = sizes.indices.map(String.init)
       func sums(_ tool: String) throws -> [String] {
         try run("/usr/bin/env", [tool] + names, in: folder).output.split(separator: "\n").map { String($0.prefix { $0 != " " }) }
@@ -100,16 +97,54 @@ import Testing
       // Every third is wanted in one way, in the other, in both.
       let wanted: [Set<HashAlgorithm>] = [[.md5], [.sha256], [.md5, .sha256]]
       let jobs = sizes.indices.map { FileHasher.Job(path: FilePath("\(folder)/\($0)"), algorithms: wanted[$0 % 3]) }
-      let outcomes = FileHasher(threads: threads, kernel: kernel).hash(jobs + [.init(path: FilePath(folder + "/absent"), algorithms: [.md5])])
-      #expect(outcomes.last == .failure(.noSuchFileOrDirectory))
-      for index in sizes.indices {
-        let outcome = try outcomes[index].get()
-        #expect(outcome.bytes == sizes[index])
-        #expect(Set(outcome.digests.keys) == wanted[index % 3])
-        if let digest = outcome.digests[.md5] { #expect(digest.hex == md5[index]) }
-        if let digest = outcome.digests[.sha256] { #expect(digest.hex == sha256[index]) }
+      for isCold in [false, true] {
+        // The sums above brought all of them into the page cache; some of one file's windows stay in it.
+        if isCold { for index in sizes.indices { try forget("\(folder)/\(index)", from: index % 2 == 0 ? 0 : 8 << 20) } }
+        let outcomes = FileHasher(threads: threads, kernel: kernel).hash(jobs + [.init(path: FilePath(folder + "/absent"), algorithms: [.md5])])
+        #expect(outcomes.last == .failure(.noSuchFileOrDirectory))
+        for index in sizes.indices {
+          let outcome = try outcomes[index].get()
+          #expect(outcome.bytes == sizes[index])
+          #expect(Set(outcome.digests.keys) == wanted[index % 3])
+          if let digest = outcome.digests[.md5] { #expect(digest.hex == md5[index]) }
+          if let digest = outcome.digests[.sha256] { #expect(digest.hex == sha256[index]) }
+        }
       }
     }
+  }
+
+  /// Whenever it is stopped it comes back, with nothing but right digests and the word that the rest was stopped.
+  @Test(.timeLimit(.minutes(2)), arguments: [false, true]) func stops(isCold: Bool) throws {
+    try withTemporaryFolder { folder in
+      let sizes = [Int](repeating: 3_000_000, count: 7)
+      try write(sizes, to: folder)
+      let jobs = sizes.indices.map { FileHasher.Job(path: FilePath("\(folder)/\($0)"), algorithms: [.md5, .sha256]) }
+      let whole = FileHasher(threads: 2).hash(jobs)
+      for limit in [0, 1, 2, 5, 20, 60, 100] {
+        if isCold { for index in sizes.indices { try forget("\(folder)/\(index)", from: 0) } }
+        let asked = Atomic(0)
+        let outcomes = FileHasher(threads: 3).hash(jobs, isCancelled: { asked.add(1, ordering: .relaxed).oldValue >= limit })
+        for (outcome, expected) in zip(outcomes, whole) { #expect(outcome == expected || outcome == .failure(.canceled)) }
+        #expect(limit > 5 || outcomes.contains(.failure(.canceled)))
+      }
+    }
+  }
+
+  private func write(_ sizes: [Int], to folder: String) throws {
+    var random = SplitMix64(state: 7)
+    for (index, size) in sizes.enumerated() {
+      var bytes = [UInt8](repeating: 0, count: size)
+      for at in bytes.indices { bytes[at] = UInt8(truncatingIfNeeded: random.next()) }
+      try Data(bytes).write(to: URL(filePath: "\(folder)/\(index)"))
+    }
+  }
+
+  /// Puts a file's bytes from `start` on out of the page cache.
+  private func forget(_ path: String, from start: Int) throws {
+    let descriptor = open(path, O_RDONLY)
+    defer { close(descriptor) }
+    try #require(fsync(descriptor) == 0)
+    posix_fadvise(descriptor, off_t(start), 0, POSIX_FADV_DONTNEED)
   }
 
   /// A kernel that was asked for and isn't there is an error that names what there is; one that is there does the work.
