@@ -68,6 +68,35 @@ def llama_shards():
     return folder
 
 
+def shards():
+    return [llama_shards() / f"consolidated.{r:02d}.pth" for r in range(SHARDS)]
+
+
+def big_file():
+    """One file of 2 GB, as a download of a large shard would bring it."""
+    file = DATA / "big/m/consolidated.00.pth"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with open(file, "wb") as out:
+            for _ in range(2000):
+                out.write(os.urandom(1_000_000))
+        sums = subprocess.run(["md5sum", file.name], cwd=file.parent, capture_output=True, text=True, check=True).stdout
+        (file.parent / "checklist.chk").write_text(sums)
+    return file
+
+
+def listed(name, files, tool="md5sum"):
+    """A folder of links to `files`, and a list of their checksums."""
+    folder = fresh(DATA / "listed" / name)
+    folder.mkdir(parents=True)
+    names = [f"{index:02d}.{file.name}" if len(files) > 1 else file.name for index, file in enumerate(files)]
+    for name, file in zip(names, files):
+        os.link(file, folder / name)
+    list_ = folder / "list.chk"
+    list_.write_text(subprocess.run([tool, *names], cwd=folder, capture_output=True, text=True, check=True).stdout)
+    return list_
+
+
 MAKE_SHARDS = r"""
 import json, sys, torch
 out, mp = sys.argv[1], int(sys.argv[2])
@@ -194,15 +223,49 @@ def verify(runs):
 
 @row("verify-one", "1 ×")
 def verify_one(runs):
-    shard = llama_shards() / "consolidated.00.pth"
-    checklist = DATA / "one/one.chk"
-    checklist.parent.mkdir(parents=True, exist_ok=True)
-    target = checklist.parent / shard.name
-    if not target.exists():
-        os.link(shard, target)
-    checklist.write_text(subprocess.run(["md5sum", shard.name], cwd=shard.parent, capture_output=True, text=True, check=True).stdout)
-    a, b, _ = pairs(lambda: timed([DROVER, "verify", "-q", checklist]), lambda: timed(["openssl", "dgst", "-md5", shard]), runs)
-    return [ratio_row("verify one file, 275 MB", "`openssl dgst -md5`", a, b)]
+    checklist = listed("one", [big_file()])
+    target = checklist.parent / big_file().name
+    a, b, _ = pairs(lambda: timed([DROVER, "verify", "-q", checklist]), lambda: timed(["openssl", "dgst", "-md5", target]), runs)
+    return [ratio_row("verify one file, 2 GB", "`openssl dgst -md5`", a, b)]
+
+
+@row("verify-sha256", "")
+def verify_sha256(runs):
+    checklist = listed("sha256", shards(), "sha256sum")
+    a, b, _ = pairs(lambda: timed([DROVER, "verify", "-q", checklist]), lambda: timed(["sha256sum", "-c", "--quiet", checklist], cwd=checklist.parent), runs)
+    return [ratio_row("verify 8 shards, 2.2 GB, SHA-256", "`sha256sum -c`", a, b)]
+
+
+@row("verify-cold", "1 ×")
+def verify_cold(runs):
+    folder = llama_shards()
+
+    def forget():
+        os.sync()
+        for file in shards():
+            with open(file) as opened:
+                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    # As fast as the disk gives them to somebody who does nothing with them.
+    read = ["sh", "-c", 'for f; do dd if="$f" of=/dev/null iflag=direct bs=4M status=none & done; wait', "sh", *shards()]
+    a, b, _ = pairs(lambda: timed([DROVER, "verify", "-q", folder]), lambda: timed(read), runs, before=forget)
+    return [ratio_row("verify 8 shards, 2.2 GB, none of it in the page cache", "8 × `dd iflag=direct`, side by side", a, b)]
+
+
+@row("kernels", "")
+def kernels(runs):
+    """MD5 by each instruction set, on one core: sixteen files, read out of the page cache."""
+    rows = []
+    checklist = listed("sixteen", [s for s in shards() for _ in range(2)])
+    size = sum(s.stat().st_size for s in shards()) * 2
+    for kernel in ["plain", "sse2", "avx2", "avx512", "neon"]:
+        command = ["taskset", "-c", "1", DROVER, "verify", "-q", checklist]
+        if subprocess.run(command, env={**os.environ, "DROVER_MD5_KERNEL": kernel}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+            continue  # not on this processor
+        a, b, _ = pairs(lambda: timed(command, env={"DROVER_MD5_KERNEL": kernel}),
+                        lambda: timed(["taskset", "-c", "1", "md5sum", "-c", "--quiet", checklist], cwd=checklist.parent), min(runs, 3))
+        rows.append(ratio_row(f"MD5 of 16 files, 4.1 GB, on one core, {kernel}", "`md5sum -c`", a, b, f"{size / statistics.median(a) / 1e9:.2f} GB/s, reading included"))
+    return rows
 
 
 @row("download", "≥ 1 ×")
