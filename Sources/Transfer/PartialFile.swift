@@ -152,10 +152,14 @@ final class PartialFile: Sendable {
     var hash: Hash
     /// Where what is there ends.
     let end: Int
+    /// Whether nothing is lost by leaving it for a moment.
+    let canWait: Bool
   }
 
   /// Fewer bytes aren't worth a turn, but for the file's last ones.
   private static let turnBytes = 256 << 10
+  /// With more than this a hash doesn't wait for company.
+  private static let mostPatience = 4 << 20
 
   /// Takes a hash, if there is enough to read for it.
   func take<Hash>(_ chain: WritableKeyPath<State, Chain<Hash>> & Sendable) -> HashingTurn<Hash>? {
@@ -163,9 +167,14 @@ final class PartialFile: Sendable {
       let (end, position) = (state.written.prefixEnd, state[keyPath: chain].hash.position)
       guard !state[keyPath: chain].isBusy, state.failure == 0, end > position, end - position >= Self.turnBytes || end == state.length else { return nil }
       state[keyPath: chain].isBusy = true
-      return HashingTurn(generation: state.generation, descriptor: state.descriptor, hash: state[keyPath: chain].hash, end: end)
+      return HashingTurn(
+        generation: state.generation, descriptor: state.descriptor, hash: state[keyPath: chain].hash, end: end,
+        canWait: end - position < Self.mostPatience && end != state.length)
     }
   }
+
+  /// Whether bytes come in.
+  var isGrowing: Bool { state.withLock { $0.failure == 0 && $0.length.map { [end = $0.written.prefixEnd] in 0 < end && end < $0 } ?? false } }
 
   /// Gives a hash back.
   /// - Returns: whether someone waits for it.

@@ -57,6 +57,11 @@ final class PrefixHasher {
       if let turn = part.take(chain) { turns.append((index, turn)) }
     }
     guard !turns.isEmpty else { return false }
+    if turns.count == 1, Hash.lanes > 1, turns[0].turn.canWait, parts.indices.contains(where: { $0 != turns[0].index && parts[$0].isGrowing }) {
+      // Two at once take no longer than one: another file will have something in a moment.
+      _ = parts[turns[0].index].giveBack(chain, turns[0].turn)
+      return false
+    }
     var hashes = turns.map(\.turn.hash)
     // A few rounds before the others hear of it: the lock and the look around are worth more than one chunk.
     for _ in 0..<8 {
