@@ -7,6 +7,8 @@ struct ByteReader {
   private(set) var position: Int
   /// Byte of the file behind the last.
   let end: Int
+  /// Up to here the file was required: of a partial file whole pages come, and numbers are small.
+  private var required = 0
 
   /// - Parameter range: bytes of the file, clamped to it.
   init(_ file: MappedFile, _ range: Range<Int>? = nil) {
@@ -23,7 +25,10 @@ struct ByteReader {
     guard count >= 0, count <= remaining else {
       throw corrupt("\(what()) needs \(count) bytes, and \(remaining) are left: the file is cut off or damaged")
     }
-    try file.require(position..<position + count)
+    if position + count > required {
+      try file.require(position..<position + count)
+      required = (position + count + 4095) / 4096 * 4096
+    }
     defer { position += count }
     return UnsafeRawBufferPointer(rebasing: file.bytes[position..<position + count])
   }
