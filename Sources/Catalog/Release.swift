@@ -57,6 +57,18 @@ public struct Release: Sendable, Hashable {
     guard let path = weights?.path, let slash = path.lastIndex(of: "/") else { return "" }
     return String(path[..<slash])
   }
+
+  /// The files that make the checkpoint, by the names that they would have in one folder: those beside the weights, and the tokenizer, which may lie
+  /// above them, where several releases share it.
+  public var checkpointFiles: [String: File] {
+    let prefix = folder.isEmpty ? "" : folder + "/"
+    var named: [String: File] = [:]
+    for file in files where file.path.hasPrefix(prefix) && !file.path.dropFirst(prefix.count).contains("/") {
+      named[String(file.path.dropFirst(prefix.count))] = file
+    }
+    for file in files where file.path == tokenizer { named[String(file.path.split(separator: "/").last ?? "")] = file }
+    return named
+  }
 }
 
 extension Release: Codable {

@@ -128,7 +128,7 @@ struct Assembly {
     var parts: [LogicalTensor.Part] = []
     for tensor in [a, b] {
       let file = files[tensor.file]
-      var part = try tensor.located(in: file).part
+      var part = try tensor.part.located(in: file)
       if file.isPartial {
         part.rows = 0..<1
         let end = part.offset + (tensor.columns - 1) * part.columnStride + tensor.dtype.blockBytes

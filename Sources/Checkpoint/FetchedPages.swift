@@ -13,6 +13,21 @@ public protocol RangeSource: Sendable {
   func bytes(in range: Range<Int>) throws -> [UInt8]
 }
 
+/// A file that is on its way to this machine. What hasn't come yet is waited for, and weights can be read too.
+public protocol ArrivingSource: RangeSource {
+  /// Fills `buffer` with the bytes from `offset` on.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws
+}
+
+extension ArrivingSource {
+  public func bytes(in range: Range<Int>) throws -> [UInt8] {
+    try [UInt8](unsafeUninitializedCapacity: range.count) { buffer, count in
+      try read(into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[..<range.count])), at: range.lowerBound)
+      count = range.count
+    }
+  }
+}
+
 /// Address space for a file of which only what is asked for is fetched.
 ///
 /// The pages that weren't fetched can't be read at all, so nothing takes zeros for content, and a server that claims any size costs no memory.

@@ -16,7 +16,12 @@ extension Checkpoint {
     let resident = ResidentPages(files: files)
     try checkReplicas(Workers.available, resident)
     // The largest first, so that no core is left with one of them in the end.
-    let work = fingerprinted.sorted { $0.byteCount > $1.byteCount }
+    return try hash(fingerprinted.sorted { $0.byteCount > $1.byteCount }, resident, progress: progress, isCancelled: isCancelled)
+  }
+
+  func hash(
+    _ work: [LogicalTensor], _ resident: ResidentPages, progress: @escaping @Sendable (_ bytes: Int) -> Void, isCancelled: @escaping @Sendable () -> Bool
+  ) throws(CheckpointError) -> CheckpointFingerprint {
     let next = Atomic(0)
     let results = Mutex((digests: [String: Digest](), failure: CheckpointError?.none))
     Workers.run(min(Workers.available, work.count)) {
@@ -29,7 +34,7 @@ extension Checkpoint {
           while walks.count < blocks.count {
             let index = next.add(1, ordering: .relaxed).oldValue
             guard index < work.count else { break }
-            walks.append(try FingerprintWalk(work[index], as: work[index].dtype))
+            walks.append(try FingerprintWalk(work[index].located(in: files), as: work[index].dtype))
           }
           guard !walks.isEmpty else { return }
           progress(try FingerprintWalk.advance(&walks, &reader, through: blocks))

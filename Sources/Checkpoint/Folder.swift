@@ -20,6 +20,11 @@ extension Checkpoint {
   }
 }
 
+extension Checkpoint {
+  /// Whether a file of this name may hold weights.
+  public static func hasWeights(_ path: FilePath) -> Bool { ["pth", "safetensors", "gguf"].contains(path.extension) }
+}
+
 /// The names in a checkpoint's folder, of this machine or elsewhere.
 struct Folder {
   let path: FilePath

@@ -14,14 +14,17 @@ public final class MappedFile: @unchecked Sendable {
   private let base: UnsafeMutableRawPointer?
   private let descriptor: Int32
   public let count: Int
-  /// Where the bytes come from when they aren't on this machine.
+  /// Where the headers' bytes come from when the file isn't all here.
   private let pages: FetchedPages?
+  /// Where the weights come from then, if there is a way to them.
+  private let arriving: (any ArrivingSource)?
 
   /// Maps the whole of `path`.
   /// - Throws: `Errno` from `open`, `fstat` or `mmap`.
   public init(path: FilePath) throws(Errno) {
     self.path = path
     pages = nil
+    arriving = nil
     // Without O_NONBLOCK a FIFO under a file's name would be waited for.
     let descriptor = Glibc.open(path.string, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw Errno(rawValue: errno) }
@@ -48,6 +51,7 @@ public final class MappedFile: @unchecked Sendable {
     let pages = try FetchedPages(source, path: path, failure: failure)
     self.path = path
     self.pages = pages
+    arriving = source as? any ArrivingSource
     base = pages.base
     count = source.count
     descriptor = -1
@@ -72,6 +76,9 @@ public final class MappedFile: @unchecked Sendable {
 
   /// Reads into `buffer` without going through the map, so that nothing of it counts as resident.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) {
+    if let arriving {
+      do { return try arriving.read(into: buffer, at: offset) } catch { throw CheckpointError(.io, in: path, byte: offset, "can't be read: \(error)") }
+    }
     var done = 0
     while done < buffer.count {
       let count = pread(descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset + done))

@@ -14,17 +14,17 @@ extension Receipt {
 
   /// Writes this receipt into the folder of its files, with what it lacks: the SHA-256 of files, and the fingerprint of the weights among them.
   ///
-  /// A fingerprint runs through all shards of a tensor in order, so it can't be had from shards that arrive in any order: the files are read once
-  /// more, out of the page cache where they are still in it. What an earlier receipt of the same files has isn't computed again.
+  /// What an earlier receipt of the same files has isn't computed again, nor what was computed while the files arrived.
   ///
   /// - Parameters:
   ///   - folder: where the files lie, all of them verified.
+  ///   - arrived: made of the very bytes that were verified.
   ///   - willRead: called before anything is read, with the number of bytes.
   ///   - progress: called on any thread with the number of bytes read since its last call.
   ///   - isCancelled: asked now and then.
   /// - Throws: `ReceiptError` when it can't be written; `CheckpointError` when a file can't be read, or with `.cancelled`. Then nothing was written.
   public func complete(
-    in folder: FilePath, willRead: (_ bytes: Int) -> Void = { _ in }, progress: @escaping @Sendable (_ bytes: Int) -> Void = { _ in },
+    in folder: FilePath, arrived: ArrivingFingerprint? = nil, willRead: (_ bytes: Int) -> Void = { _ in }, progress: @escaping @Sendable (_ bytes: Int) -> Void = { _ in },
     isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws -> Completion {
     var receipt = self
@@ -40,6 +40,9 @@ extension Receipt {
     if !hasFingerprint, hasWeights {
       do throws(CheckpointError) { checkpoint = try openWeights(in: folder) } catch { failure = error }
     }
+    do throws(CheckpointError) {
+      if let known = checkpoint, let fingerprint = try arrived?.fingerprint(of: known) { (receipt.fingerprint, checkpoint) = (fingerprint, nil) }
+    } catch { (failure, checkpoint) = (error, nil) }
     let unhashed = receipt.files.filter { $0.sha256 == nil }.reduce(0) { $0 + $1.bytes }
     willRead(unhashed + (checkpoint?.fingerprintBytes ?? 0))
     try receipt.hashFiles(in: folder, progress, isCancelled)
@@ -53,7 +56,7 @@ extension Receipt {
     return failure.map { .writtenWithoutFingerprint($0) } ?? .written
   }
 
-  private var hasWeights: Bool { files.contains { ["pth", "safetensors", "gguf"].contains($0.path.extension) } }
+  private var hasWeights: Bool { files.contains { Checkpoint.hasWeights($0.path) } }
 
   /// `files` with the digests that this receipt adds to them; nil unless it is of the same files, with no other digest of any.
   private func completed(_ files: [File]) -> [File]? {

@@ -57,6 +57,8 @@ struct RegionReader {
     let base: UnsafeRawPointer
     let isMapped = span > Self.scratchBytes || span > 2 * needed
     if isMapped {
+      // Its map has no weights.
+      if file.isPartial { throw CheckpointError(.unsupported, in: file.path, byte: start, "has rows that lie too far apart to be read while it arrives") }
       guard let map = file.bytes.baseAddress else { return }
       base = map + start
     } else {

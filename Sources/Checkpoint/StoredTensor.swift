@@ -9,7 +9,7 @@ struct StoredTensor: Equatable {
   var file: Int
   /// Byte of the first element; with a `localHeader`, the earliest it can be.
   var offset: Int
-  /// Byte of a zip's local header that lies before the tensor and that nobody has read: its extra field moves the tensor up by as much.
+  /// As in `LogicalTensor.Part`.
   var localHeader: Int?
 
   var rows: Int { shape.count > 1 ? shape[0] : 1 }
@@ -36,22 +36,13 @@ struct StoredTensor: Equatable {
     self.offset = offset
   }
 
-  /// The tensor where it really lies, after a look into the local header before it.
-  func located(in file: MappedFile) throws(CheckpointError) -> StoredTensor {
-    guard let localHeader else { return self }
-    var reader = ByteReader(file, localHeader..<offset)
-    try reader.skip(28, "a local header")
-    var tensor = self
-    tensor.offset += Int(try reader.integer(UInt16.self, "a local header"))
-    tensor.localHeader = nil
-    return tensor
-  }
-
   /// The tensor as the only part of a whole.
   var part: LogicalTensor.Part {
-    LogicalTensor.Part(
+    var part = LogicalTensor.Part(
       file: file, offset: offset, rank: 0, rows: 0..<rows, columns: 0..<columns,
       rowStride: shape.count > 1 ? strides[0] : columns / dtype.blockElements * dtype.blockBytes, columnStride: strides[strides.count - 1])
+    part.localHeader = localHeader
+    return part
   }
 
   /// Bytes of a tensor without gaps; nil on overflow, or when its rows don't fill whole blocks.

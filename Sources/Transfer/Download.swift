@@ -10,11 +10,14 @@ public struct TransferRequest: Sendable {
     public var remote: String
     /// Whether the rest is of use without it.
     public var isOptional: Bool
+    /// Bytes of its end that are fetched before the rest, for whoever reads it while it arrives: a zip's directory is there.
+    public var directoryBytes: Int
 
-    public init(path: String, remote: String, isOptional: Bool = false) {
+    public init(path: String, remote: String, isOptional: Bool = false, directoryBytes: Int = 0) {
       self.path = path
       self.remote = remote
       self.isOptional = isOptional
+      self.directoryBytes = directoryBytes
     }
   }
 
@@ -103,23 +106,28 @@ public final class Download: Sendable {
   let link: SignedLink
   let observe: @Sendable (TransferEvent) -> Void
   let confirm: (@Sendable (TransferSurvey) -> Bool)?
-  let newLink: (@Sendable (TransferError) -> SignedLink?)?
+  let newLink: (@Sendable (TransferError) throws -> SignedLink?)?
   let mailbox = Mailbox<EngineMessage>()
   let isCancelled = Atomic(false)
+  /// Whether nothing will come any more.
+  let hasEnded = Atomic(false)
+  /// One for each of the request's files.
+  let parts: [PartialFile]
 
   /// - Parameters:
   ///   - observe: told what happens, on several threads.
   ///   - confirm: asked once, when sizes are known, whether to go on.
-  ///   - newLink: asked for another link when this one is refused; nil ends the download.
+  ///   - newLink: asked for another link when this one is refused; nil ends the download, and what it throws cancels it.
   public init(
     _ request: TransferRequest, link: SignedLink, observe: @escaping @Sendable (TransferEvent) -> Void = { _ in },
-    confirm: (@Sendable (TransferSurvey) -> Bool)? = nil, newLink: (@Sendable (TransferError) -> SignedLink?)? = nil
+    confirm: (@Sendable (TransferSurvey) -> Bool)? = nil, newLink: (@Sendable (TransferError) throws -> SignedLink?)? = nil
   ) {
     self.request = request
     self.link = link
     self.observe = observe
     self.confirm = confirm
     self.newLink = newLink
+    parts = request.files.map { PartialFile(path: request.folder + "/" + $0.path, name: $0.path, remote: $0.remote) }
   }
 
   /// Stops the download: what is there is synced, and `run` throws `.interrupted`. May be called from any thread, at any time.
@@ -132,10 +140,12 @@ public final class Download: Sendable {
   /// - Throws: the gravest of what went wrong; the observer was told of each.
   public func run() async throws(TransferError) -> TransferReport {
     let result = await withCheckedContinuation { (done: CheckedContinuation<Result<TransferReport, TransferError>, Never>) in
-      let thread = WorkerThread {
-        done.resume(returning: Result { () throws(TransferError) in try Engine(self).run() })
+      let isStarted = Workers.detach {
+        let result = Result { () throws(TransferError) in try Engine(self).run() }
+        self.hasEnded.store(true, ordering: .releasing)
+        done.resume(returning: result)
       }
-      if let thread { thread.detach() } else { done.resume(returning: .failure(.library("no thread could be started"))) }
+      if !isStarted { done.resume(returning: .failure(.library("no thread could be started"))) }
     }
     return try result.get()
   }

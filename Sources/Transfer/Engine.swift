@@ -63,7 +63,7 @@ final class Engine {
       for path in [file.path, file.remote] where !Self.isSafe(path) { throw .unsafePath(path) }
     }
     if let authorities = request.authorities, access(authorities, R_OK) != 0 { throw .authorities(authorities) }
-    let files = request.files.enumerated().map { FileTask(index: $0, request: $1, folder: download.request.folder) }
+    let files = zip(request.files, download.parts).enumerated().map { FileTask(index: $0, request: $1.0, part: $1.1) }
     self.files = files
     guard EasyHandle.isInitialized, let multi = curl_multi_init() else { throw .library("it could not be started") }
     self.multi = multi
@@ -320,7 +320,7 @@ final class Engine {
     switch preparation {
     case .failed(let error): fail(file, error, isFatal: true)
     case .present(let bytes, let md5):
-      file.part.state.withLock { $0.length = bytes }
+      file.part.state.withLock { ($0.length, $0.origin) = (bytes, .finished) }
       file.digest = md5
       finish(file, .present)
     case .beginning(let size, let hash, let note):
@@ -405,10 +405,9 @@ final class Engine {
     guard refusal == nil else { return }
     refusal = error
     guard let ask = download.newLink else { return }
-    isAsking = true
-    let mailbox = mailbox
-    let thread = WorkerThread { mailbox.post(.newLink(ask(error))) }
-    if let thread { thread.detach() } else { isAsking = false }
+    isAsking = Workers.detach { [download] in
+      do { download.mailbox.post(.newLink(try ask(error))) } catch { download.cancel() }
+    }
   }
 
   // MARK: Time

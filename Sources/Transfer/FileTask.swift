@@ -54,10 +54,10 @@ final class FileTask {
   var isAboveDoubt = true
   var isAllocated = false
 
-  init(index: Int, request: TransferRequest.File, folder: String) {
+  init(index: Int, request: TransferRequest.File, part: PartialFile) {
     self.index = index
     self.request = request
-    part = PartialFile(path: folder + "/" + request.path, name: request.path, remote: request.remote)
+    self.part = part
   }
 
   var isChecklist: Bool { request.path.hasSuffix(".chk") }

@@ -16,12 +16,22 @@ final class PartialFile: Sendable {
   var partPath: String { path + ".part" }
   var journalPath: String { path + ".part.journal" }
 
+  enum Origin {
+    /// From this run's requests alone.
+    case thisRun
+    case earlierRun
+    /// The finished file was here before.
+    case finished
+  }
+
   struct State {
     var descriptor: Int32 = -1
     /// Counts the fresh starts: what was read before one is not hashed after it.
     var generation = 0
     /// Whether it is known what the file on disk holds. Nothing of it is removed or journaled before.
     var isKnown = false
+    /// Where what is here comes from; nil until that was found out.
+    var origin: Origin?
     var length: Int?
     var validators = Validators()
     var expected: Digest?
@@ -89,6 +99,7 @@ final class PartialFile: Sendable {
       state.length = nil
       state.validators = Validators()
       state.isKnown = ftruncate(state.descriptor, 0) == 0
+      state.origin = .thisRun
       return state.isKnown ? 0 : errno
     }
     if failure != 0 { throw .disk(path: name, errno: failure) }
@@ -159,7 +170,7 @@ final class PartialFile: Sendable {
   /// Fewer bytes aren't worth a turn, but for the file's last ones.
   private static let turnBytes = 256 << 10
   /// With more than this a hash doesn't wait for company.
-  private static let mostPatience = 4 << 20
+  private static let mostPatience = 16 << 20
 
   /// Takes a hash, if there is enough to read for it.
   func take<Hash>(_ chain: WritableKeyPath<State, Chain<Hash>> & Sendable) -> HashingTurn<Hash>? {
@@ -173,8 +184,13 @@ final class PartialFile: Sendable {
     }
   }
 
-  /// Whether bytes come in.
-  var isGrowing: Bool { state.withLock { $0.failure == 0 && $0.length.map { [end = $0.written.prefixEnd] in 0 < end && end < $0 } ?? false } }
+  /// Whether there will be more for a hash that no other thread has.
+  func isGrowing<Hash>(_ chain: WritableKeyPath<State, Chain<Hash>> & Sendable) -> Bool {
+    state.withLock { state in
+      let end = state.written.prefixEnd
+      return !state[keyPath: chain].isBusy && state.failure == 0 && 0 < end && end < state.length ?? 0
+    }
+  }
 
   /// Gives a hash back.
   /// - Returns: whether someone waits for it.

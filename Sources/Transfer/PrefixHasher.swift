@@ -10,6 +10,8 @@ final class PrefixHasher {
   private let mailbox: Mailbox<EngineMessage>
   private let gangs: Gangs
   private let memory: UnsafeMutableRawBufferPointer
+  private var patience = (md5: mostPatience, sha256: mostPatience)
+  private static let mostPatience = 4
   /// Bytes of a file at a time: all lanes together stay in a core's cache between reading and hashing.
   private static let chunkBytes = 128 << 10
   /// Sixteen buffers at the same place of a page would all want the same lines of the first cache.
@@ -46,28 +48,32 @@ final class PrefixHasher {
   func work() -> Bool {
     if gangs.enter() {
       defer { gangs.leave() }
-      if follow(\.md5) { return true }
+      if follow(\.md5, &patience.md5) { return true }
     }
-    return follow(\.sha256)
+    return follow(\.sha256, &patience.sha256)
   }
 
-  private func follow<Hash>(_ chain: WritableKeyPath<PartialFile.State, PartialFile.Chain<Hash>> & Sendable) -> Bool {
+  /// - Parameter patience: looks for company that are left; there is one every few milliseconds.
+  private func follow<Hash>(_ chain: WritableKeyPath<PartialFile.State, PartialFile.Chain<Hash>> & Sendable, _ patience: inout Int) -> Bool {
     var turns: [(index: Int, turn: PartialFile.HashingTurn<Hash>)] = []
     for (index, part) in parts.enumerated() where turns.count < Hash.lanes {
       if let turn = part.take(chain) { turns.append((index, turn)) }
     }
     guard !turns.isEmpty else { return false }
-    if turns.count == 1, Hash.lanes > 1, turns[0].turn.canWait, parts.indices.contains(where: { $0 != turns[0].index && parts[$0].isGrowing }) {
-      // Two at once take no longer than one: another file will have something in a moment.
-      _ = parts[turns[0].index].giveBack(chain, turns[0].turn)
+    // A full register takes no longer than one lane: the other files will have something in a moment.
+    if patience > 0, turns.count < Hash.lanes, turns.allSatisfy(\.turn.canWait), parts.contains(where: { $0.isGrowing(chain) }) {
+      patience -= 1
+      for entry in turns { _ = parts[entry.index].giveBack(chain, entry.turn) }
       return false
     }
+    patience = Self.mostPatience
     var hashes = turns.map(\.turn.hash)
     // A few rounds before the others hear of it: the lock and the look around are worth more than one chunk.
     for _ in 0..<8 {
       let chunks = turns.indices.map { read(turns[$0].turn, of: turns[$0].index, at: hashes[$0], lane: $0) }
-      if chunks.allSatisfy(\.isEmpty) { break }
       Hash.take(&hashes, chunks)
+      // Lanes that ran dry would be paid for too.
+      if 2 * chunks.count(where: { $0.count == Self.chunkBytes }) <= min(turns.count, Hash.lanes) { break }
     }
     for (lane, entry) in turns.enumerated() {
       var turn = entry.turn

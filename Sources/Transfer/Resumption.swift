@@ -49,6 +49,7 @@ extension PartialFile {
     try open()
     state.withLock { state in
       state.written = RangeSet(0..<size)
+      state.origin = .earlierRun
       state.md5.hash = hash
       state.prefixAtStart = size
       state.isDirty = true
@@ -98,6 +99,7 @@ extension PartialFile {
     if isInDoubt, isCancelled() { throw .interrupted }
     state.withLock { state in
       state.isKnown = true
+      state.origin = .earlierRun
       state.length = journal.length
       state.validators = journal.validators
       state.written = kept.safe

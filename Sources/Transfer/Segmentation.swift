@@ -56,6 +56,11 @@ struct Segmentation {
     }
     guard phase != .survey else { return nil }
     let candidates = open.filter { $0.takesRanges && $0.length != nil }
+    // Nobody follows what an earlier run has begun.
+    for file in candidates where file.request.directoryBytes > 0 && file.before == 0 {
+      guard let length = file.length, let gap = file.gaps.ranges.last, gap.upperBound == length else { continue }
+      return Work(file: file, range: max(gap.lowerBound, length - file.request.directoryBytes)..<length, isProbe: false)
+    }
     var best: (file: FileTask, gaps: RangeSet<Int>)?
     for file in candidates {
       // Who has begun goes first, and then in turn.

@@ -1,35 +1,7 @@
 import CCurl
 import Glibc
+import Integrity
 import Synchronization
-
-/// A thread that runs a closure, and that can be waited for.
-struct WorkerThread: ~Copyable {
-  private var thread = pthread_t()
-
-  /// - Returns: nil when the system has no thread to give.
-  init?(_ body: @escaping @Sendable () -> Void) {
-    let box = Unmanaged.passRetained(Box(body))
-    let status = pthread_create(&thread, nil, { raw in
-      if let raw { Unmanaged<Box>.fromOpaque(raw).takeRetainedValue().body() }
-      return nil
-    }, box.toOpaque())
-    if status != 0 {
-      box.release()
-      return nil
-    }
-  }
-
-  /// Waits for the closure's end.
-  consuming func join() { pthread_join(thread, nil) }
-
-  /// Lets the closure end by itself.
-  consuming func detach() { pthread_detach(thread) }
-
-  private final class Box: Sendable {
-    let body: @Sendable () -> Void
-    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-  }
-}
 
 /// What the other threads have to tell the network's thread; a message wakes it out of its wait for sockets.
 final class Mailbox<Message: Sendable>: Sendable {
@@ -120,11 +92,7 @@ final class Crew: Sendable {
     for _ in 0..<threads {
       state.withLock { $0.running += 1 }
       let crew = self
-      guard let thread = WorkerThread({ crew.work(pause: pause, between()) }) else {
-        state.withLock { $0.running -= 1 }
-        continue
-      }
-      thread.detach()
+      if !Workers.detach({ crew.work(pause: pause, between()) }) { state.withLock { $0.running -= 1 } }
     }
   }
 

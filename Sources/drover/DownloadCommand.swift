@@ -74,17 +74,23 @@ struct DownloadCommand: AsyncParsableCommand {
     let link = try LinkInput.template(url, global)
     var files: [TransferRequest.File] = []
     for file in releases.flatMap(\.files) where !files.contains(where: { $0.path == file.path }) {
-      files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional))
+      files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional, directoryBytes: file.path.hasSuffix(".pth") ? Self.directoryBytes : 0))
     }
     let request = TransferRequest(
       files: files, folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: cacert, retry: RetryPolicy(limit: retries),
       keepsCorrupt: keepCorrupt)
-    let report = try await DownloadSession(request, link: link, global: global, asks: !yes && !json).run()
-    try DownloadReceipts(releases: releases, report: report, output: FilePath(output), options: given, global: global).write()
+    let followed = releases.map { ($0, FingerprintFollower($0)) }
+    let report = try await DownloadSession(request, link: link, global: global, asks: !yes && !json).run { download in
+      for (_, follower) in followed { follower.start(download) }
+    }
+    try DownloadReceipts(releases: followed, report: report, output: FilePath(output), options: given, global: global).write()
     if json { return try outputJSON(report) }
     let fetched = report.files.count { $0.status != .present }
     Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; all verified in \(Format.duration(report.seconds))")
   }
+
+  /// Room for the zip directory of the largest shards, where each tensor takes about a hundred bytes.
+  private static let directoryBytes = 1 << 20
 
   /// The options for the receipt: what shaped the download, without the link and without places on this machine.
   private var given: [String: String] {
@@ -113,7 +119,8 @@ struct DownloadSession: Sendable {
     self.asks = asks
   }
 
-  func run() async throws(TransferError) -> TransferReport {
+  /// - Parameter willStart: may read along.
+  func run(_ willStart: (Download) -> Void) async throws(TransferError) -> TransferReport {
     let display = ProgressDisplay("download", mode: global.progressMode)
     defer { display.close() }
     let items = request.files.map { display.add($0.path, total: nil) }
@@ -135,13 +142,14 @@ struct DownloadSession: Sendable {
       }
     }
     var confirm: (@Sendable (TransferSurvey) -> Bool)?
-    var newLink: (@Sendable (TransferError) -> SignedLink?)?
+    var newLink: (@Sendable (TransferError) throws -> SignedLink?)?
     if asks {
       confirm = { survey in Self.confirm(survey, count) }
-      newLink = { error in Self.askForLink(error) }
+      newLink = { error in try Self.askForLink(error) }
     }
     let download = Download(request, link: link, observe: observe, confirm: confirm, newLink: newLink)
     Interruption.onSignal { download.cancel() }
+    willStart(download)
     // Whoever read what we say may leave; the download stays.
     signal(SIGPIPE, SIG_IGN)
     return try await download.run()
@@ -155,9 +163,9 @@ struct DownloadSession: Sendable {
     do { return try Console.confirm(text + ". Go on?") ?? true } catch { return false }
   }
 
-  private static func askForLink(_ error: TransferError) -> SignedLink? {
+  private static func askForLink(_ error: TransferError) throws -> SignedLink? {
     Console.note(error.description)
-    while let text = try? Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
+    while let text = try Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
       do throws(LinkError) {
         let (link, notes) = try SignedLink.examine(text)
         for sentence in notes { Console.note("note: " + sentence) }

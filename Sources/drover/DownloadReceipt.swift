@@ -9,7 +9,7 @@ import Transfer
 
 /// The receipts of a download, one in the folder of each release: the last stage, when all files are here and verified.
 struct DownloadReceipts {
-  let releases: [Release]
+  let releases: [(Release, FingerprintFollower)]
   let report: TransferReport
   let output: FilePath
   /// What the download was told, but for the link and for what names places on this machine.
@@ -21,14 +21,15 @@ struct DownloadReceipts {
     defer { display.close() }
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
-    for release in releases {
+    for (release, follower) in releases {
       guard let receipt = receipt(of: release) else { continue }
       let name = release.folder.isEmpty ? release.id : release.folder
       let item = display.add(name, total: nil)
       let done = Atomic(0)
+      let arrived = follower.fingerprint(progress: { display.update(item, done: $0, total: $1) }, isCancelled: { isStopped.isRaised })
       do {
         let completion = try receipt.complete(
-          in: output.appending(release.folder), willRead: { display.update(item, done: 0, total: $0) },
+          in: output.appending(release.folder), arrived: arrived, willRead: { display.update(item, done: 0, total: $0) },
           progress: { display.update(item, done: done.add($0, ordering: .relaxed).newValue) }, isCancelled: { isStopped.isRaised })
         switch completion {
         case .present: display.finish(item, "receipt is here already")

@@ -14,15 +14,8 @@ struct RemoteInspection {
   /// A whole release behind a signed link.
   init(_ release: Release, _ link: SignedLink, authorities: String?, retries: Int) throws {
     let session = try RemoteSession(origin: link.origin, authorities: authorities, retry: RetryPolicy(limit: retries))
-    let folder = FilePath(release.folder)
-    var files: [String: Release.File] = [:]
-    for file in release.files {
-      let path = FilePath(file.path)
-      // The tokenizer may lie above the weights, where several releases share it.
-      guard let name = path.lastComponent?.string, path.removingLastComponent() == folder || file.path == release.tokenizer else { continue }
-      files[name] = file
-    }
-    let outline = try CheckpointOutline.read(folder: folder, names: Array(files.keys)) { [files] name in
+    let files = release.checkpointFiles
+    let outline = try CheckpointOutline.read(folder: FilePath(release.folder), names: Array(files.keys)) { name in
       guard let file = files[name] else { throw MissingInput(description: "\(release.id) has no file \(name)") }
       return try RemoteFile(link, file.remote, as: file.path, session: session)
     }

@@ -9,7 +9,7 @@ import Testing
 @Suite(.needs(.python), .needs(.nginx)) struct DownloadReceiptTests {
   private let secret = "sEcReTsIgNaTuRe"
 
-  /// A release of two shards that torch wrote, its manifest, and where it is downloaded to.
+  /// A release that torch wrote, its manifest, and where it is downloaded to.
   private struct Stage {
     let folder: String
     let nginx: Nginx
@@ -18,22 +18,24 @@ import Testing
     var model: String { output + "/m" }
     var receipt: String { model + "/drover-receipt.json" }
 
-    init(_ folder: String, names: [String] = ["params.json", "consolidated.00.pth", "consolidated.01.pth"]) throws {
+    init(
+      _ folder: String, names: [String] = ["params.json", "consolidated.00.pth", "consolidated.01.pth"], layout: String = "mp2", scale: Int = 1,
+      directives: String = ""
+    ) throws {
       self.folder = folder
-      expected = try ReferenceModel.write(to: folder)["keep"] ?? .init(checkpoint: "", tensors: [:])
-      try FileManager.default.moveItem(atPath: folder + "/mp2", toPath: folder + "/m")
+      expected = try ReferenceModel.write(to: folder, scale: scale)["keep"] ?? .init(checkpoint: "", tensors: [:])
+      try FileManager.default.moveItem(atPath: folder + "/" + layout, toPath: folder + "/m")
       let list = try run("/usr/bin/md5sum", names, in: folder + "/m").output
       try list.write(toFile: folder + "/m/checklist.chk", atomically: true, encoding: .utf8)
       let files = (["checklist.chk"] + names).map { #"{"path": "m/\#($0)"}"# }.joined(separator: ",")
       try #"{"id": "tiny", "files": [\#(files)]}"#.write(toFile: folder + "/manifest.json", atomically: true, encoding: .utf8)
-      nginx = try Nginx(root: folder)
+      nginx = try Nginx(root: folder, directives: directives)
     }
 
-    func download(_ more: String...) throws -> Outcome {
-      try run(
-        droverPath, ["download", "--manifest", folder + "/manifest.json", "--output", output, "--yes", "--progress", "plain"] + more,
-        environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*?sig=sEcReTsIgNaTuRe&se=2099-01-01"])
-    }
+    func download(_ more: String...) throws -> Outcome { try run(droverPath, arguments + ["--progress", "plain"] + more, environment: environment) }
+
+    var arguments: [String] { ["download", "--manifest", folder + "/manifest.json", "--output", output, "--yes"] }
+    var environment: [String: String] { ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*?sig=sEcReTsIgNaTuRe&se=2099-01-01"] }
   }
 
   @Test func tellsWhatIsThere() throws {
@@ -102,6 +104,81 @@ import Testing
       let outcome = try stage.download()
       #expect(outcome.status == 0 && outcome.errors.contains("consolidated.01.pth"), "\(outcome.errors)")
       #expect(try Receipt(contentsOf: FilePath(stage.receipt)).fingerprint == nil)
+    }
+  }
+
+  /// How a release of four shards comes in.
+  enum Way: CaseIterable {
+    case atOnePace
+    /// Over one connection, and so one shard after another.
+    case oneByOne
+    case withParamsFromBefore
+    case inTwoRuns
+    /// One shard changes on the server while it is fetched.
+    case withAShardThatChanges
+
+    /// Whether its fingerprint is there when the download ends.
+    var isFollowed: Bool { self == .atOnePace || self == .oneByOne || self == .withParamsFromBefore }
+  }
+
+  private struct Progress: Decodable {
+    var event: String
+    var task: String
+    var total: Int?
+  }
+
+  /// The fingerprint is made on the way, and then nothing is read again. What an earlier run has left is read afterwards, and what was read of a shard
+  /// that turned out to be another one counts for nothing.
+  @Test(arguments: Way.allCases) func followsTheDownload(way: Way) throws {
+    try withTemporaryFolder { folder in
+      let names = ["params.json"] + (0..<4).map { "consolidated.0\($0).pth" }
+      let stage = try Stage(folder, names: names, layout: "mp4", scale: 12, directives: "limit_rate 3m;")
+      defer { stage.nginx.stop() }
+      let shard = folder + "/m/consolidated.02.pth"
+      let journal = stage.model + "/consolidated.02.pth.part.journal"
+      try FileManager.default.createDirectory(atPath: stage.model, withIntermediateDirectories: true)
+      if way == .withParamsFromBefore { try FileManager.default.copyItem(atPath: folder + "/m/params.json", toPath: stage.model + "/params.json") }
+      let right = try Data(contentsOf: URL(filePath: shard))
+      if way == .withAShardThatChanges {
+        var wrong = right
+        wrong[right.count / 4] ^= 1
+        try wrong.write(to: URL(filePath: shard))
+      }
+      let errors = folder + "/errors"
+      let drover = Process()
+      drover.executableURL = URL(filePath: "/bin/sh")
+      drover.arguments = ["-c", #"exec "$@" 2>> \#(errors)"#, "sh", droverPath] + stage.arguments + ["--progress", "json", "--connections", way == .oneByOne ? "1" : "4"]
+      drover.environment = stage.environment
+      drover.standardOutput = FileHandle.nullDevice
+      try drover.run()
+      if way == .inTwoRuns || way == .withAShardThatChanges {
+        #expect(waitUntil { FileManager.default.fileExists(atPath: journal) })
+        usleep(800_000)
+      }
+      if way == .inTwoRuns {
+        kill(drover.processIdentifier, SIGINT)
+        drover.waitUntilExit()
+        #expect(drover.terminationStatus == 130 && FileManager.default.fileExists(atPath: journal))
+        let second = try run(droverPath, stage.arguments + ["--progress", "json"], environment: stage.environment)
+        #expect(second.status == 0)
+        try second.errors.write(toFile: errors, atomically: true, encoding: .utf8)
+      } else if way == .withAShardThatChanges {
+        stage.nginx.kill()
+        try right.write(to: URL(filePath: shard))
+        try stage.nginx.start()
+      }
+      drover.waitUntilExit()
+      let said = try String(contentsOfFile: errors, encoding: .utf8).split(separator: "\n")
+      if way != .inTwoRuns { #expect(drover.terminationStatus == 0, "\(said.suffix(3))") }
+      #expect(said.contains { $0.contains("afresh") } == (way == .withAShardThatChanges))
+      let ends = said.compactMap { try? JSONDecoder().decode(Progress.self, from: Data($0.utf8)) }.filter { $0.event == "end" && $0.task == "fingerprint" }
+      // Of files that were here before, the SHA-256 is still missing.
+      #expect(ends.count == 1 && ((ends.first?.total ?? .max) < 1000) == way.isFollowed, "\(ends)")
+      let receipt = try Receipt(contentsOf: FilePath(stage.receipt))
+      #expect(receipt.fingerprint?.whole.hex == stage.expected.checkpoint)
+      #expect(receipt.fingerprint?.tensors.mapValues(\.hex) == stage.expected.tensors)
+      try expectTruth(receipt, in: stage.model)
+      try expectVerified(stage.model)
     }
   }
 }

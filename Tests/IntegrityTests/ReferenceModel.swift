@@ -27,7 +27,8 @@ enum ReferenceModel {
     import sys, os, json, torch, numpy as np, gguf
     from safetensors.torch import save_file
     root, kind, tied = sys.argv[1], getattr(torch, sys.argv[2]), sys.argv[3] == "tied"
-    dim, heads, kv, hidden, vocab, layers = 64, 8, 4, 96, 160, 2
+    scale = int(sys.argv[4])
+    dim, heads, kv, hidden, vocab, layers = 64 * scale, 8, 4, 96 * scale, 160 * scale, 2
     torch.manual_seed(5)
     def rand(*shape): return torch.randn(*shape).to(kind)
     model = {"tok_embeddings.weight": rand(vocab, dim)}
@@ -98,9 +99,10 @@ enum ReferenceModel {
   }
 
   /// Writes the model into `folder`.
+  /// - Parameter scale: times 64 is its width.
   /// - Returns: its fingerprints: `keep`, `f32`, `f16`, `bf16`, and `q8_0` for what that GGUF file holds, in float32.
-  static func write(to folder: String, dtype: String = "bfloat16", tied: String = "untied") throws -> [String: Fingerprint] {
-    let printed = try python(reference + writer, folder, dtype, tied)
+  static func write(to folder: String, dtype: String = "bfloat16", tied: String = "untied", scale: Int = 1) throws -> [String: Fingerprint] {
+    let printed = try python(reference + writer, folder, dtype, tied, String(scale))
     return try JSONDecoder().decode([String: Fingerprint].self, from: Data(printed.utf8))
   }
 

@@ -1,0 +1,50 @@
+import Integrity
+import SystemPackage
+
+/// The fingerprint of a checkpoint that was read while it arrived, before anyone knew whether the checkpoint is sound.
+public struct ArrivingFingerprint: Sendable {
+  let fingerprint: CheckpointFingerprint
+  /// What was hashed, and where it lay.
+  private let tensors: [LogicalTensor]
+
+  /// Hashes each tensor as soon as all shards have it, while its bytes are in the page cache. Returns when the last one has come.
+  ///
+  /// - Parameters:
+  ///   - folder: what messages call it.
+  ///   - names: files in it, as a folder of this machine would have them.
+  ///   - open: opens one of them, however little of it is here.
+  ///   - willRead: called before weights are read, with the number of bytes.
+  ///   - progress: called on any thread with the number of bytes read since its last call.
+  ///   - isCancelled: asked now and then.
+  /// - Throws: what `open` or its sources throw, or `CheckpointError`.
+  public init(
+    folder: FilePath, names: [String], open: @escaping (String) throws -> any ArrivingSource, willRead: (_ bytes: Int) -> Void,
+    progress: @escaping @Sendable (_ bytes: Int) -> Void, isCancelled: @escaping @Sendable () -> Bool
+  ) throws {
+    let failure = FetchFailure()
+    do throws(CheckpointError) {
+      let checkpoint = try Folder(path: folder, names: names.sorted()) { path throws(CheckpointError) in
+        do { return try MappedFile(open(path.lastComponent?.string ?? ""), path: path, failure: failure) } catch {
+          failure.record(error)
+          throw CheckpointError(.io, in: path, "can't be read while it arrives: \(error)")
+        }
+      }.checkpoint()
+      willRead(checkpoint.fingerprintBytes)
+      // In the order of the files, which is that of their arrival.
+      let work = checkpoint.fingerprinted.sorted { ($0.parts.first?.file ?? 0, $0.parts.first?.offset ?? 0) < ($1.parts.first?.file ?? 0, $1.parts.first?.offset ?? 0) }
+      fingerprint = try checkpoint.hash(work, ResidentPages(files: checkpoint.files), progress: progress, isCancelled: isCancelled)
+      var tensors: [LogicalTensor] = []
+      for tensor in checkpoint.tensors { tensors.append(try tensor.located(in: checkpoint.files)) }
+      self.tensors = tensors
+    } catch { throw failure.error ?? error }
+  }
+
+  /// The fingerprint, if it is that of `checkpoint`: of the same tensors in the same places.
+  ///
+  /// A partial file's headers are checked less strictly than a whole one's, and of copies only one was read: here they are compared.
+  func fingerprint(of checkpoint: Checkpoint) throws(CheckpointError) -> CheckpointFingerprint? {
+    guard checkpoint.tensors == tensors else { return nil }
+    try checkpoint.checkReplicas(Workers.available, ResidentPages(files: checkpoint.files))
+    return fingerprint
+  }
+}
