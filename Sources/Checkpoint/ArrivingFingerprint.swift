@@ -7,6 +7,9 @@ public struct ArrivingFingerprint: Sendable {
   /// What was hashed, and where it lay.
   private let tensors: [LogicalTensor]
 
+  /// A few hash as much as any network brings; the others would only wait.
+  private static let mostThreads = 8
+
   /// Hashes each tensor as soon as all shards have it, while its bytes are in the page cache. Returns when the last one has come.
   ///
   /// - Parameters:
@@ -31,8 +34,9 @@ public struct ArrivingFingerprint: Sendable {
       }.checkpoint()
       willRead(checkpoint.fingerprintBytes)
       // In the order of the files, which is that of their arrival.
-      let work = checkpoint.fingerprinted.sorted { ($0.parts.first?.file ?? 0, $0.parts.first?.offset ?? 0) < ($1.parts.first?.file ?? 0, $1.parts.first?.offset ?? 0) }
-      fingerprint = try checkpoint.hash(work, ResidentPages(files: checkpoint.files), progress: progress, isCancelled: isCancelled)
+      let work = checkpoint.fingerprinted.sorted { $0.place < $1.place }
+      fingerprint = try checkpoint.hash(
+        work, ResidentPages(files: checkpoint.files), threads: min(Workers.available, Self.mostThreads), progress: progress, isCancelled: isCancelled)
       var tensors: [LogicalTensor] = []
       for tensor in checkpoint.tensors { tensors.append(try tensor.located(in: checkpoint.files)) }
       self.tensors = tensors
@@ -47,4 +51,9 @@ public struct ArrivingFingerprint: Sendable {
     try checkpoint.checkReplicas(Workers.available, ResidentPages(files: checkpoint.files))
     return fingerprint
   }
+}
+
+extension LogicalTensor {
+  /// Where it begins.
+  fileprivate var place: (file: Int, byte: Int) { parts.first.map { ($0.file, $0.offset) } ?? (0, 0) }
 }

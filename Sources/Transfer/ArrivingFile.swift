@@ -25,7 +25,7 @@ public final class ArrivingFile: Sendable {
     let begun = download.wait {
       part.state.withLock { state in
         // The partial file's own descriptor is closed when the file gets its name.
-        state.origin.flatMap { origin in state.length.map { (origin, $0, state.generation, dup(state.descriptor)) } }
+        state.origin.flatMap { origin in state.length.map { (origin, $0, state.generation, fcntl(state.descriptor, F_DUPFD_CLOEXEC, 0)) } }
       }
     }
     guard let (origin, count, generation, descriptor) = begun else { return nil }

@@ -282,6 +282,11 @@ def download(runs):
             fresh(out).mkdir()
             return timed(["curl", "-sSZ", "--remote-name-all", *[f"{base}/model/{n}" for n in names]], cwd=out)
 
+        def curl_synced():
+            # What has its name in drover's folder is on the disk.
+            fresh(out).mkdir()
+            return timed(["sh", "-c", f"curl -sSZ --remote-name-all {' '.join(f'{base}/model/{n}' for n in names)} && sync *"], cwd=out)
+
         def wget():
             fresh(out).mkdir()
             for name in ["checklist.chk", "params.json"]:
@@ -293,7 +298,7 @@ def download(runs):
             (out / "list").write_text("\n".join(f"{base}/model/{n}" for n in names))
             return timed(["aria2c", "-q", "-x16", "-s16", "-j8", "--file-allocation=none", "-i", "list"], cwd=out)
 
-        peers = [("`curl -Z`, unverified", curl), ("`wget`, then `md5sum -c`", wget)]
+        peers = [("`curl -Z`, unverified", curl), ("`curl -Z`, `sync`, unverified", curl_synced), ("`wget`, then `md5sum -c`", wget)]
         if shutil.which("aria2c"):
             peers.append(("`aria2c -x16`, unverified", aria2))
         for label, peer in peers:
