@@ -22,7 +22,7 @@ package struct ProgressRenderer {
   package func bars(_ state: inout ProgressDisplay.State, final: Bool) -> (scrolled: [String], live: [String]) {
     var scrolled: [String] = []
     var live: [String] = []
-    let nameWidth = min(max(12, width / 3), state.items.map { TextWidth.of($0.name) }.max() ?? 0)
+    let nameWidth = min(max(12, width / 3), state.items.reduce(TextWidth.of(verb)) { max($0, TextWidth.of($1.name)) })
     for index in state.items.indices {
       let item = state.items[index]
       if let outcome = item.outcome {
@@ -34,7 +34,8 @@ package struct ProgressRenderer {
         live.append(line(bar(item, nameWidth: nameWidth)))
       }
     }
-    if state.items.count > 1 || live.isEmpty { live.append(line(total(state, nameWidth: nameWidth))) }
+    // The line of a single item that has ended says it all.
+    if state.items.count > 1 || live.isEmpty && !final { live.append(line(total(state, nameWidth: nameWidth))) }
     return (scrolled, live)
   }
 

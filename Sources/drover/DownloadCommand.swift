@@ -31,20 +31,11 @@ struct DownloadCommand: AsyncParsableCommand {
   @Option(name: .shortAndLong, help: ArgumentHelp("The folder to download into.", valueName: "dir"))
   var output = "."
 
-  @Option(help: ArgumentHelp("Releases from this file in place of the catalog.", valueName: "file"))
-  var manifest: String?
-
   @Option(help: ArgumentHelp("Connections at a time. Otherwise as many as help.", valueName: "n"))
   var connections: Int?
 
   @Option(help: ArgumentHelp("Most bytes a second, such as 50M.", valueName: "rate"))
   var limitRate: ByteCount?
-
-  @Option(help: ArgumentHelp("Certificate authorities to trust (PEM), in place of the system's.", valueName: "file"))
-  var cacert: String?
-
-  @Option(help: ArgumentHelp("Retries in a row, without a byte between them, before a file is given up.", valueName: "n"))
-  var retries = 10
 
   @Flag(name: .shortAndLong, help: "Don't ask before starting.")
   var yes = false
@@ -55,17 +46,17 @@ struct DownloadCommand: AsyncParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup var server: ServerOptions
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
-    if models == nil, manifest == nil { throw ValidationError("Name the releases to download; `drover catalog` lists them.") }
+    if models == nil, server.manifest == nil { throw ValidationError("Name the releases to download; `drover catalog` lists them.") }
     if let connections, !(1...64).contains(connections) { throw ValidationError("--connections takes 1 to 64.") }
-    if retries < 0 { throw ValidationError("--retries takes 0 or more.") }
     if let limitRate, limitRate.bytes < 1 { throw ValidationError("--limit-rate takes at least 1 byte a second.") }
   }
 
   func run() async throws {
-    let catalog = try manifest.map { path throws(CatalogError) in try Catalog(manifest: path) } ?? Catalog.builtIn()
+    let catalog = try server.catalog()
     let matches = try models.map { names throws(CatalogError) in try catalog.matches(names) }
     for match in matches ?? [] where !match.alternatives.isEmpty {
       note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
@@ -77,7 +68,7 @@ struct DownloadCommand: AsyncParsableCommand {
       files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional, directoryBytes: file.path.hasSuffix(".pth") ? Self.directoryBytes : 0))
     }
     let request = TransferRequest(
-      files: files, folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: cacert, retry: RetryPolicy(limit: retries),
+      files: files, folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert, retry: RetryPolicy(limit: server.retries),
       keepsCorrupt: keepCorrupt)
     let followed = releases.map { ($0, FingerprintFollower($0)) }
     let report = try await DownloadSession(request, link: link, global: global, asks: !yes && !json).run { download in
@@ -96,7 +87,7 @@ struct DownloadCommand: AsyncParsableCommand {
   private var given: [String: String] {
     var given: [String: String] = [:]
     given["models"] = models
-    given["manifest"] = manifest.flatMap { FilePath($0).lastComponent?.string }
+    given["manifest"] = server.manifest.flatMap { FilePath($0).lastComponent?.string }
     given["connections"] = connections.map(String.init)
     given["limit-rate"] = limitRate.map { String($0.bytes) }
     return given

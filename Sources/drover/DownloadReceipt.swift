@@ -25,15 +25,26 @@ struct DownloadReceipts {
       guard let receipt = receipt(of: release) else { continue }
       let name = release.folder.isEmpty ? release.id : release.folder
       let item = display.add(name, total: nil)
-      let done = Atomic(0)
-      let arrived = follower.fingerprint(progress: { display.update(item, done: $0, total: $1) }, isCancelled: { isStopped.isRaised })
+      // What was hashed while it arrived counts as done.
+      var hashed = 0
+      let arrived = follower.fingerprint(
+        progress: { done, total in
+          hashed = total
+          display.update(item, done: done, total: total)
+        }, isCancelled: { isStopped.isRaised })
+      if arrived == nil { hashed = 0 }
+      let done = Atomic(hashed)
+      var missing = 0
       do {
         let completion = try receipt.complete(
-          in: output.appending(release.folder), arrived: arrived, willRead: { display.update(item, done: 0, total: $0) },
-          progress: { display.update(item, done: done.add($0, ordering: .relaxed).newValue) }, isCancelled: { isStopped.isRaised })
+          in: output.appending(release.folder), arrived: arrived,
+          willRead: { bytes in
+            missing = bytes
+            display.update(item, done: hashed, total: hashed + bytes)
+          }, progress: { display.update(item, done: done.add($0, ordering: .relaxed).newValue) }, isCancelled: { isStopped.isRaised })
         switch completion {
         case .present: display.finish(item, "receipt is here already")
-        case .written: display.finish(item, "receipt written")
+        case .written: display.finish(item, missing > 0 ? "receipt written, \(Format.bytes(missing)) read again for it" : "receipt written")
         case .writtenWithoutFingerprint(let error):
           display.finish(item, "receipt written, without fingerprint")
           if !global.quiet { Console.note("note: the receipt of \(name) has no fingerprint: \(error)") }

@@ -54,6 +54,7 @@ final class FingerprintFollower: Sendable {
   /// - Returns: nil when there is no fingerprint of the very bytes that were verified.
   func fingerprint(progress: (_ done: Int, _ total: Int) -> Void, isCancelled: () -> Bool) -> ArrivingFingerprint? {
     while true {
+      progress(done.load(ordering: .relaxed), total.load(ordering: .relaxed))
       switch outcome.withLock({ $0 }) {
       case .none: return nil
       case .ended(let fingerprint): return files.withLock { $0.allSatisfy(\.isSound) } ? fingerprint : nil
@@ -63,7 +64,6 @@ final class FingerprintFollower: Sendable {
         isStopped.raise()
         return nil
       }
-      progress(done.load(ordering: .relaxed), total.load(ordering: .relaxed))
       usleep(5000)
     }
   }

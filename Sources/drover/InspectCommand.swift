@@ -29,29 +29,20 @@ struct InspectCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The release that a signed link opens, as `drover catalog` lists it.", valueName: "model"))
   var model: String?
 
-  @Option(help: ArgumentHelp("Releases from this file in place of the catalog.", valueName: "file"))
-  var manifest: String?
-
-  @Option(help: ArgumentHelp("Certificate authorities to trust (PEM), in place of the system's.", valueName: "file"))
-  var cacert: String?
-
-  @Option(help: ArgumentHelp("Retries in a row before the server is given up.", valueName: "n"))
-  var retries = 10
-
   @Flag(help: "List every tensor.")
   var tensors = false
 
   @Flag(help: "Print one JSON document.")
   var json = false
 
+  @OptionGroup var server: ServerOptions
   @OptionGroup var global: GlobalOptions
 
   private var isRemote: Bool { path.map(SignedLink.resembles) ?? true }
 
   func validate() throws {
-    if path == nil, model == nil, manifest == nil { throw ValidationError("Name a checkpoint's path, or give a link to one.") }
-    if !isRemote, model != nil || manifest != nil { throw ValidationError("--model and --manifest go with a link.") }
-    if retries < 0 { throw ValidationError("--retries takes 0 or more.") }
+    if path == nil, model == nil, server.manifest == nil { throw ValidationError("Name a checkpoint's path, or give a link to one.") }
+    if !isRemote, model != nil || server.manifest != nil { throw ValidationError("--model and --manifest go with a link.") }
   }
 
   func run() throws {
@@ -70,21 +61,21 @@ struct InspectCommand: ParsableCommand {
   private func inspectRemote() throws -> RemoteInspection {
     let file = try path.flatMap { text throws(LinkError) in try SignedLink.examineFile(text) }
     if let file {
-      guard model == nil, manifest == nil else { throw UsageError("a link to one file needs no --model; the link to a release has a * in it") }
+      guard model == nil, server.manifest == nil else { throw UsageError("a link to one file needs no --model; the link to a release has a * in it") }
       LinkInput.tell(file.notes, global)
       exitOnInterruption()
-      return try RemoteInspection(file, authorities: cacert, retries: retries)
+      return try RemoteInspection(file, authorities: server.cacert, retries: server.retries)
     }
     let release = try release()
     let link = try LinkInput.template(path, global)
     exitOnInterruption()
-    return try RemoteInspection(release, link, authorities: cacert, retries: retries)
+    return try RemoteInspection(release, link, authorities: server.cacert, retries: server.retries)
   }
 
   private func release() throws -> Release {
-    let catalog = try manifest.map { path throws(CatalogError) in try Catalog(manifest: path) } ?? Catalog.builtIn()
+    let catalog = try server.catalog()
     if let model { return try catalog.release(named: model).release }
-    guard manifest != nil, let only = catalog.releases.first, catalog.releases.count == 1 else {
+    guard server.manifest != nil, let only = catalog.releases.first, catalog.releases.count == 1 else {
       throw UsageError("the link opens whole releases: say with --model which one to look at; `drover catalog` lists them")
     }
     return only

@@ -122,9 +122,10 @@ import Testing
   }
 
   private struct Progress: Decodable {
+    struct Item: Decodable { var status: String? }
     var event: String
     var task: String
-    var total: Int?
+    var items: [Item]
   }
 
   /// The fingerprint is made on the way, and then nothing is read again. What an earlier run has left is read afterwards, and what was read of a shard
@@ -172,8 +173,11 @@ import Testing
       if way != .inTwoRuns { #expect(drover.terminationStatus == 0, "\(said.suffix(3))") }
       #expect(said.contains { $0.contains("afresh") } == (way == .withAShardThatChanges))
       let ends = said.compactMap { try? JSONDecoder().decode(Progress.self, from: Data($0.utf8)) }.filter { $0.event == "end" && $0.task == "fingerprint" }
-      // Of files that were here before, the SHA-256 is still missing.
-      #expect(ends.count == 1 && ((ends.first?.total ?? .max) < 1000) == way.isFollowed, "\(ends)")
+      let status = try #require(ends.first?.items.first?.status)
+      // Of params.json that was here before, the SHA-256 is still missing.
+      let params = try #require(try FileManager.default.attributesOfItem(atPath: folder + "/m/params.json")[.size] as? Int)
+      let exception = way == .withParamsFromBefore ? ", \(params) B read again for it" : ""
+      #expect(ends.count == 1 && (status == "receipt written" + exception) == way.isFollowed && status.contains(" MB read again") != way.isFollowed, "\(status)")
       let receipt = try Receipt(contentsOf: FilePath(stage.receipt))
       #expect(receipt.fingerprint?.whole.hex == stage.expected.checkpoint)
       #expect(receipt.fingerprint?.tensors.mapValues(\.hex) == stage.expected.tensors)
