@@ -1,6 +1,5 @@
 import ArgumentParser
 import Checkpoint
-import Glibc
 import Inference
 import SystemPackage
 import Terminal
@@ -55,7 +54,7 @@ struct BenchCommand: AsyncParsableCommand {
     let result = try Benchmark(transformer, promptTokens: promptTokens, genTokens: genTokens, repetitions: repetitions)
     let report = Report(
       prefillTokensPerSecond: result.prefillTokensPerSecond, decodeTokensPerSecond: result.decodeTokensPerSecond,
-      loadSeconds: load / .seconds(1), peakMemory: peakMemory(), kernel: transformer.kernels.name, threads: transformer.threads)
+      loadSeconds: load / .seconds(1), peakMemory: peakResidentBytes(), kernel: transformer.kernels.name, threads: transformer.threads)
     if json { return try outputJSON(report) }
 
     func line(_ name: String, _ spread: Benchmark.Spread) {
@@ -65,7 +64,7 @@ struct BenchCommand: AsyncParsableCommand {
     if promptTokens > 0 { line("prefill", report.prefillTokensPerSecond) }
     if genTokens > 0 { line("decode ", report.decodeTokensPerSecond) }
     Console.outputLine("load     \(Format.duration(report.loadSeconds))")
-    Console.outputLine("memory   \(Format.bytes(report.peakMemory)) at most, mapped weights included")
+    if let peak = report.peakMemory { Console.outputLine("memory   \(Format.bytes(peak)) at most, mapped weights included") }
     Console.outputLine("kernels  \(report.kernel), \(report.threads) threads")
   }
 
@@ -75,15 +74,8 @@ struct BenchCommand: AsyncParsableCommand {
     let decodeTokensPerSecond: Benchmark.Spread
     let loadSeconds: Double
     /// Bytes.
-    let peakMemory: Int
+    let peakMemory: Int?
     let kernel: String
     let threads: Int
-  }
-
-  /// The most memory that this process ever had resident, in bytes (`getrusage`).
-  private func peakMemory() -> Int {
-    var usage = rusage()
-    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss * 1024
   }
 }

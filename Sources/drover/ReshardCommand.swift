@@ -1,6 +1,5 @@
 import ArgumentParser
 import Checkpoint
-import Glibc
 import Integrity
 import SystemPackage
 import Terminal
@@ -139,13 +138,6 @@ struct ReshardCommand: ParsableCommand {
       self.peakMemory = peakMemory
     }
   }
-}
-
-/// Most bytes of memory that this process has had resident (`getrusage`).
-private func peakResidentBytes() -> Int? {
-  var usage = rusage()
-  guard getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage) == 0 else { return nil }
-  return usage.ru_maxrss * 1024
 }
 
 /// `--dtype`.

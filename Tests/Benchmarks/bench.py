@@ -20,17 +20,16 @@ SHARDS, SHARD_BYTES = 8, 275_000_000
 # ---- what is measured ---------------------------------------------------------------------------------------------
 
 def timed(command, cwd=None, env=None, limit=600):
-    """Runs a command; returns (seconds, peak resident bytes)."""
+    """Runs a command; returns (seconds, peak resident bytes, where its JSON tells: Linux counts what the parent had into what wait4 tells)."""
+    tells = "--json" in command
     start = time.perf_counter()
-    process = subprocess.Popen([str(c) for c in command], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    process = subprocess.Popen([str(c) for c in command], cwd=cwd, stdout=subprocess.PIPE if tells else subprocess.DEVNULL, stderr=subprocess.PIPE,
                                env={**os.environ, **(env or {})})
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    output, errors = process.communicate()
     seconds = time.perf_counter() - start
     if process.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: exit {process.returncode}\n{errors.decode(errors='replace')[-2000:]}")
-    return seconds, usage.ru_maxrss * 1024
+    return seconds, json.loads(output)["peakMemory"] if tells else 0
 
 
 def pairs(ours, theirs, runs, before=lambda: None):
@@ -332,7 +331,7 @@ def reshard(runs):
     folder, rows = llama_shards(), []
 
     def ours(out, format):
-        return lambda: timed([DROVER, "reshard", folder, fresh(out), "--mp", "1", "--format", format, "-q"])
+        return lambda: timed([DROVER, "reshard", folder, fresh(out), "--mp", "1", "--format", format, "-q", "--json"])
 
     memory = pathlib.Path("/dev/shm/drover-bench")
     a, b, peak = pairs(ours(memory, "safetensors"), lambda: timed(["cp", "-r", folder, fresh(memory)]), runs)

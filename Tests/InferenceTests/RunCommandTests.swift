@@ -85,6 +85,19 @@ import Testing
     #expect(unknown.status == 64 && unknown.errors.contains("mmx"))
   }
 
+  /// Whoever starts drover may be large: that is not drover's memory.
+  @Test(.needs(.python)) func memoryIsItsOwn() throws {
+    struct Report: Decodable { let peakMemory: Int }
+    let output = try python(
+      """
+      import subprocess, sys
+      ballast = b"x" * 400_000_000
+      print(subprocess.run(sys.argv[1:], capture_output=True, text=True, check=True).stdout)
+      """, droverPath, "bench", model, "--prompt-tokens", "4", "--gen-tokens", "4", "--json")
+    let peak = try JSONDecoder().decode(Report.self, from: Data(output.utf8)).peakMemory
+    #expect((5_000_000..<200_000_000).contains(peak), "\(peak)")
+  }
+
   struct Mistake: Sendable, CustomTestStringConvertible {
     let arguments: [String]
     let status: Int32
