@@ -192,6 +192,8 @@ private final class ReshardWriter: Sendable {
   private let descriptors: [Int32]
   private let resident: ResidentPages
   private let lanes: [[Lane]]
+  /// MD5s that are computed side by side, if it can be had.
+  private let group: Int
   private let state: Monitor<State>
   private let progress: @Sendable (Int, Int) -> Void
   private let isCancelled: @Sendable () -> Bool
@@ -207,6 +209,8 @@ private final class ReshardWriter: Sendable {
     self.resident = resident
     self.progress = progress
     self.isCancelled = isCancelled
+    let large = plan.files.count { $0.byteCount >= Self.syncBytes }
+    group = large < options.threads ? 1 : min(large, MD5Kernel.best.lanes)
     lanes = plan.files.map { _ in [Lane(nil)] + options.digests.sorted { $0.rawValue < $1.rawValue }.map { Lane($0) } }
     var fingerprinting: [Fingerprinting] = []
     if options.tool != nil {
@@ -278,12 +282,12 @@ private final class ReshardWriter: Sendable {
 
   /// What to do next; nil when there is nothing right now.
   ///
-  /// An MD5 is the longest chain, so it comes before all that doesn't feed it. Several files' are hashed side by side, when enough chunks are there.
+  /// An MD5 is the longest chain, so it comes before all that doesn't feed it. Where threads are scarce it waits until all files have a chunk:
+  /// side by side they take little longer than one.
   private func nextJob(_ state: inout State) -> Job? {
     if state.failure != nil { return .stop }
     if let turn = turns(nil, state, limit: 1).first { return take(turn) { .seal(turn) } }
     let md5 = options.digests.contains(.md5) ? turns(.md5, state, limit: MD5Kernel.best.lanes) : []
-    let group = lanes.count <= options.threads ? 1 : min(lanes.count, MD5Kernel.best.lanes)
     if !md5.isEmpty, md5.count >= group { return take(md5) }
     if !state.isAllHandedOut, !state.free.isEmpty, var chunk = nextChunk(&state) {
       state.open += 1
@@ -291,8 +295,10 @@ private final class ReshardWriter: Sendable {
       if chunk.window != nil { chunk.block = state.free.removeLast() }
       return .produce(chunk)
     }
+    if let job = sha256Job(state) { return job }
+    // The others' have ended, or wait for a buffer that one of these has.
     if !md5.isEmpty { return take(md5) }
-    return sha256Job(state) ?? (state.isAllHandedOut && state.open == 0 && state.fingerprinting.isEmpty ? .stop : nil)
+    return state.isAllHandedOut && state.open == 0 && state.fingerprinting.isEmpty ? .stop : nil
   }
 
   /// The turns of the files' lanes for `algorithm`, nil for sealing, that can be taken now.
