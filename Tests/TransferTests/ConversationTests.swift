@@ -112,7 +112,7 @@ import Transfer
       #expect(terminal.echoes)
       for secret in [Self.secret, "second", "nonsense"] { #expect(!terminal.screen.contains(secret)) }
       if status != 0 {
-        let journal = try #require(ResumeTests.Journaled(out + "/f/a.pth.part.journal"))
+        let journal = try #require(Journaled(out + "/f/a.pth.part.journal"))
         #expect(journal.bytes > 500_000)
         let again = try run(
           droverPath, ["download", "--manifest", folder + "/m.json", "--output", out, "--connections", "1"],
@@ -135,7 +135,7 @@ import Transfer
       terminal.type("\u{3}")
       #expect(terminal.finish() == 130)
       #expect(terminal.screen.contains("what is here stays, run the same command again to go on"), "\(terminal.screen)")
-      #expect(try #require(ResumeTests.Journaled(stage.journal)).bytes > 0)
+      #expect(try #require(Journaled(stage.journal)).bytes > 0)
     }
   }
 

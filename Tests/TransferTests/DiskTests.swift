@@ -70,7 +70,10 @@ import Testing
       if how == .inMidFile {
         // The last megabyte, a zip's directory, is here before the rest.
         _ = try run("/usr/bin/fallocate", ["--punch-hole", "--offset", "\(half)", "--length", "\(size - half - 2_000_000)", part])
-        try #require(ResumeTests.Journaled(journal).map { $0.bytes < half } == true, "the machine was too slow for this test")
+        // Until it journals again, that was another's touch, and what no hash has seen is in doubt.
+        let before = try #require(Journaled(journal)).bytes
+        #expect(waitUntil { (Journaled(journal)?.bytes ?? 0) > before })
+        try #require(Journaled(journal).map { $0.bytes < half } == true, "the machine was too slow for this test")
       }
       try fill(disk.path)
       var safe = 0
@@ -85,7 +88,7 @@ import Testing
         #expect(drover.terminationStatus == 73)
       }
       if how != .beforeTheNextFile {
-        safe = try #require(ResumeTests.Journaled(journal)).bytes
+        safe = try #require(Journaled(journal)).bytes
         #expect(safe > 0)
       }
       #expect(FileManager.default.fileExists(atPath: disk.path + "/m/consolidated.00.pth") == (how == .beforeTheNextFile))
@@ -98,7 +101,9 @@ import Testing
       if how == .beforeTheNextFile {
         #expect(bytesSent(fast, of: "consolidated.00") == 0 && outcome.output.contains("\"present\""))
       } else {
-        #expect(bytesSent(fast) == size - safe && outcome.output.contains("\"resumed\""))
+        #expect(outcome.output.contains("\"resumed\""))
+        // nginx writes its log a moment after the last byte.
+        #expect(waitUntil { bytesSent(fast) == size - safe }, "\(bytesSent(fast)) of \(size - safe) \(outcome.errors)")
       }
     }
   }
