@@ -35,8 +35,10 @@ struct Assembly {
       throw corrupt(
         "has \(queryRows) rows in \(modelParallel) shard\(modelParallel == 1 ? "" : "s") of attention.wq, so \(heads) heads of \(headDim), where \(expected) is due: is a shard missing, or params.json of another model?")
     }
+    // RoPE turns pairs of a head's columns.
+    guard headDim > 0, headDim % 2 == 0 else { throw corrupt("has heads of \(headDim), which rotary embeddings can't cut into pairs: is params.json of another model?") }
     guard key.rows % headDim == 0 else { throw corrupt("has \(key.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
-    let repeats = try keyValueRepeats(localHeads: key.rows / headDim)
+    let repeats = try keyValueRepeats(localHeads: key.rows / headDim, layers: layers)
     let kvHeads = key.rows / headDim * modelParallel / repeats
     guard heads % kvHeads == 0 else { throw corrupt("has \(kvHeads) key and value heads, which don't divide its \(heads) heads") }
 
@@ -104,33 +106,39 @@ struct Assembly {
   /// On how many ranks each key and value head lies: more than one when there are more ranks than heads.
   ///
   /// Meta's own 405B at MP 16 says `n_kv_heads: 16` for a model of 8, so what params.json says doesn't tell; equal bytes do.
-  private func keyValueRepeats(localHeads: Int) throws(CheckpointError) -> Int {
+  private func keyValueRepeats(localHeads: Int, layers: Int) throws(CheckpointError) -> Int {
     guard localHeads == 1, modelParallel > 1 else { return 1 }
     for repeats in (2...modelParallel).reversed() where modelParallel % repeats == 0 {
-      if try headsRepeat(repeats) { return repeats }
+      if try headsRepeat(repeats, layers: layers) { return repeats }
     }
     return 1
   }
 
   /// Whether each run of `repeats` ranks has the same key and value head.
-  private func headsRepeat(_ repeats: Int) throws(CheckpointError) -> Bool {
-    for rank in 0..<modelParallel where rank % repeats != 0 {
-      for role in [TensorName.Role.key, .value] {
-        let name = TensorName(role, layer: 0)
-        guard let a = shards[rank / repeats * repeats][name], let b = shards[rank][name], try areAlike(a, b) else { return false }
+  ///
+  /// In one layer heads may be alike by themselves, such as those that were set to zero: all layers are asked, but where each costs a round trip.
+  private func headsRepeat(_ repeats: Int, layers: Int) throws(CheckpointError) -> Bool {
+    let asked = files.contains(where: \.isPartial) ? 1 : layers
+    for layer in 0..<asked {
+      for rank in 0..<modelParallel where rank % repeats != 0 {
+        for role in [TensorName.Role.key, .value] {
+          let name = TensorName(role, layer: layer)
+          guard let a = shards[rank / repeats * repeats][name], let b = shards[rank][name], try areAlike(a, b, wholly: layer == 0) else { return false }
+        }
       }
     }
     return true
   }
 
-  /// Whether two tensors hold the same bytes. Of partial files the first row decides, which no two trained heads share.
-  private func areAlike(_ a: StoredTensor, _ b: StoredTensor) throws(CheckpointError) -> Bool {
+  /// Whether two tensors hold the same bytes.
+  /// - Parameter wholly: whether to compare all rows, where the file is here: no two trained heads share their first.
+  private func areAlike(_ a: StoredTensor, _ b: StoredTensor, wholly: Bool) throws(CheckpointError) -> Bool {
     var parts: [LogicalTensor.Part] = []
     for tensor in [a, b] {
       let file = files[tensor.file]
       var part = try tensor.part.located(in: file)
+      if !wholly || file.isPartial { part.rows = 0..<1 }
       if file.isPartial {
-        part.rows = 0..<1
         let end = part.offset + (tensor.columns - 1) * part.columnStride + tensor.dtype.blockBytes
         guard end <= file.count else { throw CheckpointError(.corrupt, in: file.path, byte: part.offset, "ends within a tensor: it is cut off or damaged") }
         try file.require(part.offset..<end)

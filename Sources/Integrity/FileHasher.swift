@@ -36,7 +36,8 @@ public struct FileHasher: Sendable {
   /// - Parameters:
   ///   - progress: called on any thread, with the index of a job and the bytes of its file that are done.
   ///   - isCancelled: asked now and then.
-  /// - Returns: for each job its outcome, or why its file couldn't be read: `.canceled` when that was asked for.
+  /// - Returns: for each job its outcome, or why its file couldn't be read: `.resourceBusy` when it changed on the way, `.canceled`
+  ///   when that was asked for.
   public func hash(
     _ jobs: [Job], progress: @escaping @Sendable (_ job: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
   ) -> [Result<Outcome, Errno>] {

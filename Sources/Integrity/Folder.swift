@@ -27,24 +27,37 @@ enum Folder {
     return Int(status.st_size)
   }
 
-  /// All regular files in and under `path`, in the order of their names. Hidden ones are left out, and links to folders aren't followed.
+  /// All files in and under `path`, in the order of their names. Hidden ones are left out; links are followed, and those that lead nowhere are
+  /// there too, for whoever expects a file.
   /// - Throws: `Errno` of the first folder that can't be read.
   static func files(under path: FilePath) throws(Errno) -> [FilePath] {
+    var seen: Set<Identity> = []
+    return try files(under: path, &seen)
+  }
+
+  /// - Parameter seen: folders that were looked into: models are linked to from several places, and links may lead back.
+  private static func files(under path: FilePath, _ seen: inout Set<Identity>) throws(Errno) -> [FilePath] {
+    var status = stat()
+    guard path.withPlatformString({ stat($0, &status) }) == 0 else { throw Errno(rawValue: errno) }
+    guard seen.insert(Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))).inserted else { return [] }
     var files: [FilePath] = []
     var folders: [FilePath] = []
     for name in try names(in: path) {
       let item = path.appending(name)
-      var link = stat()
-      guard item.withPlatformString({ lstat($0, &link) }) == 0 else { continue }
-      let isLink = link.st_mode & S_IFMT == S_IFLNK
-      switch try? kind(of: item) {
-      case .file: files.append(item)
-      case .folder where !isLink: folders.append(item)
-      default: continue
-      }
+      do {
+        switch try kind(of: item) {
+        case .file: files.append(item)
+        case .folder: folders.append(item)
+        case nil: continue
+        }
+      } catch { files.append(item) }
     }
-    for folder in folders { files += try Self.files(under: folder) }
+    for folder in folders { files += try Self.files(under: folder, &seen) }
     return files
+  }
+
+  private struct Identity: Hashable {
+    let device, inode: UInt64
   }
 
   private static func names(in path: FilePath) throws(Errno) -> [FilePath.Component] {

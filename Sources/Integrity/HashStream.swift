@@ -104,7 +104,9 @@ final class HashStream {
   var outcome: Result<FileHasher.Outcome, Errno>? {
     guard !isLooking, readsUnderWay == 0, !md5.isBusy, !sha256.isBusy else { return nil }
     if let failure { return .failure(failure) }
-    guard file != nil, chunksDone == chunkCount else { return nil }
+    guard let file, chunksDone == chunkCount else { return nil }
+    // Nothing that is said of such a file would be true.
+    if file.hasChanged { return .failure(.resourceBusy) }
     var digests: [HashAlgorithm: Digest] = [:]
     if md5.isWanted { digests[.md5] = md5.hash.finalize() }
     if sha256.isWanted { digests[.sha256] = sha256.hash.finalize() }

@@ -9,6 +9,7 @@ final class OpenFile: Sendable {
   let descriptor: Int32
   /// Bytes, when it was opened.
   let size: Int
+  private let modified: timespec
 
   /// - Throws: what `open` and `fstat` say; `.isDirectory` or `.invalidArgument` for what isn't a regular file.
   init(_ path: FilePath) throws(Errno) {
@@ -26,6 +27,14 @@ final class OpenFile: Sendable {
       throw status.st_mode & S_IFMT == S_IFDIR ? .isDirectory : .invalidArgument
     }
     size = Int(status.st_size)
+    modified = status.st_mtim
+  }
+
+  /// Whether somebody wrote to it since it was opened: what was read may be of no version of it.
+  var hasChanged: Bool {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { return true }
+    return Int(status.st_size) != size || status.st_mtim.tv_sec != modified.tv_sec || status.st_mtim.tv_nsec != modified.tv_nsec
   }
 
   deinit { close(descriptor) }

@@ -19,6 +19,7 @@ final class ReadOnceFile: @unchecked Sendable {
   private var direct: Int32 = -1
 
   var size: Int { file.size }
+  var hasChanged: Bool { file.hasChanged }
 
   init(_ path: FilePath) throws(Errno) {
     file = try OpenFile(path)

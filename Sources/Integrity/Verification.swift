@@ -19,7 +19,8 @@ public struct Verification: Sendable {
     case ok
     case mismatch
     case missing
-    /// It is there but can't be read, or isn't a regular file.
+    /// It is there but can't be read, or isn't a regular file; `.resourceBusy` when it changed while it was read, `.canceled` when it wasn't read to
+    /// its end.
     case unreadable(Errno)
   }
 
@@ -73,9 +74,13 @@ public struct Verification: Sendable {
   }
 
   /// Reads the files, side by side on all cores, each once.
-  /// - Parameter observer: called on any thread as files are read.
+  /// - Parameters:
+  ///   - observer: called on any thread as files are read.
+  ///   - isCancelled: asked now and then.
   /// - Returns: a finding for each claim, in their order.
-  public func run(hasher: FileHasher = FileHasher(), observer: any VerificationObserver = NoObserver()) -> [Finding] {
+  public func run(
+    hasher: FileHasher = FileHasher(), observer: any VerificationObserver = NoObserver(), isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) -> [Finding] {
     var jobs: [FileHasher.Job] = []
     var jobOf: [FilePath: Int] = [:]
     for claim in claims {
@@ -87,7 +92,7 @@ public struct Verification: Sendable {
       }
     }
     observer.willRead(jobs.map { ($0.path, Folder.size(of: $0.path)) })
-    let results = hasher.hash(jobs) { observer.didRead(file: $0, bytes: $1) }
+    let results = hasher.hash(jobs, progress: { observer.didRead(file: $0, bytes: $1) }, isCancelled: isCancelled)
     // Threads may have reported in another order than they read.
     for (job, result) in results.enumerated() {
       if case .success(let outcome) = result { observer.didRead(file: job, bytes: outcome.bytes) }

@@ -16,8 +16,20 @@ public enum Console {
   /// Held while a line or a frame of bars is written, so that neither cuts into the other.
   static let lock = Mutex(Screen())
 
+  private static let lost = Atomic<Int32>(0)
+
+  /// Why something that was written to standard output didn't get there; nil when all did.
+  public static var outputFailure: String? {
+    let code = lost.load(ordering: .relaxed)
+    return code == 0 ? nil : String(cString: strerror(code))
+  }
+
   /// Writes `text` to standard output as it is. For results.
-  public static func output(_ text: String) { write(text, to: STDOUT_FILENO) }
+  public static func output(_ text: String) {
+    let failure = write(text, to: STDOUT_FILENO)
+    // A reader that has heard enough may leave.
+    if failure != 0, failure != EPIPE { lost.store(failure, ordering: .relaxed) }
+  }
 
   /// Writes a line to standard output. For results.
   public static func outputLine(_ text: String = "") { output(text + "\n") }
@@ -53,18 +65,24 @@ public enum Console {
     return (Int(size.ws_col), Int(size.ws_row))
   }
 
-  static func write(_ text: String, to descriptor: Int32) {
+  /// - Returns: 0, or `errno` when not all of it got there.
+  @discardableResult static func write(_ text: String, to descriptor: Int32) -> Int32 {
     var text = text
-    text.withUTF8 { bytes in
+    return text.withUTF8 { bytes in
       var rest = UnsafeRawBufferPointer(bytes)
       while !rest.isEmpty {
         let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
         if count < 0 {
           if errno == EINTR { continue }
-          return
+          guard errno == EAGAIN else { return errno }
+          // A parent made the pipe one that doesn't wait.
+          var full = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+          poll(&full, 1, -1)
+          continue
         }
         rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
       }
+      return 0
     }
   }
 }

@@ -4,9 +4,10 @@ import Synchronization
   import Glibc
 #endif
 
-/// A signal came while a question was open.
+/// A signal ended what was under way, such as a question.
 public struct Interrupted: Error, CustomStringConvertible {
-  public let description = "interrupted"
+  public let description: String
+  public init(_ description: String = "interrupted") { self.description = description }
 }
 
 /// Questions, on the terminal itself, wherever standard input and output lead.

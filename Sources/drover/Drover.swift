@@ -17,6 +17,7 @@ struct Drover: AsyncParsableCommand {
     ])
 
   static func main() async {
+    standInForClosedDescriptors()
     ProcessSecrets.hide()
     do {
       var command = try parseAsRoot()
@@ -26,8 +27,9 @@ struct Drover: AsyncParsableCommand {
       } else {
         try command.run()
       }
+      if let failure = Console.outputFailure { throw OutputError(description: "standard output can't be written: \(failure)") }
     } catch let error as any ExitCoded {
-      Console.error(error.description)
+      Console.error(ProcessSecrets.redact(error.description))
       Glibc.exit(error.exit.rawValue)
     } catch {
       let message = fullMessage(for: error)
@@ -36,5 +38,17 @@ struct Drover: AsyncParsableCommand {
       Console.note(shown)
       Glibc.exit(exitCode(for: error).rawValue)
     }
+  }
+
+  /// Whoever started us without standard input, output or error would otherwise find there the first files that are opened. What is written to the
+  /// stand-ins fails, as it would have.
+  private static func standInForClosedDescriptors() {
+    for (descriptor, flags) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
+    where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", flags) }
+  }
+
+  private struct OutputError: ExitCoded {
+    let description: String
+    var exit: DroverExit { .cannotCreate }
   }
 }

@@ -31,14 +31,24 @@ struct VerifyCommand: ParsableCommand {
     let verification = try Verification(of: paths.map { FilePath($0) })
     let progress = ProgressReport(mode: global.progressMode)
     let start = monotonicSeconds()
-    let findings = verification.run(observer: progress)
+    let isStopped = StopFlag()
+    Interruption.onSignal { isStopped.raise() }
+    let findings = verification.run(observer: progress, isCancelled: { isStopped.isRaised })
     let seconds = monotonicSeconds() - start
     progress.close()
+    let made = findings.filter { $0.status != .unreadable(.canceled) }
+    if made.count < findings.count {
+      // A part of a document would look like a whole one.
+      if !json { Report(findings: made.filter { $0.status != .ok }, unlisted: []).describe(verbose: false, quiet: true) }
+      let bad = made.count { $0.status != .ok }
+      throw Interrupted("interrupted: \(made.count) of \(findings.count) checks were made, and \(bad == 0 ? "none" : "\(bad)") failed")
+    }
     let report = Report(findings: findings, unlisted: verification.unlisted)
     if json {
       try report.outputDocument()
     } else {
-      report.describe(seconds: seconds, verbose: global.verbose, quiet: global.quiet)
+      report.describe(verbose: global.verbose, quiet: global.quiet)
+      if !global.quiet { Console.outputLine(report.summary(seconds: seconds)) }
     }
     if let code = report.exit { throw ExitCode(code.rawValue) }
   }
@@ -105,8 +115,20 @@ private struct Report {
     struct Document: Encodable {
       struct File: Encodable {
         let path, algorithm, expected: String
+        /// null where the file wasn't read.
         let actual: String?
         let status: String
+
+        enum Key: CodingKey { case path, algorithm, expected, actual, status }
+
+        func encode(to encoder: any Encoder) throws {
+          var object = encoder.container(keyedBy: Key.self)
+          try object.encode(path, forKey: .path)
+          try object.encode(algorithm, forKey: .algorithm)
+          try object.encode(expected, forKey: .expected)
+          try object.encode(actual, forKey: .actual)
+          try object.encode(status, forKey: .status)
+        }
       }
       let files: [File]
       let unlisted: [String]
@@ -120,10 +142,10 @@ private struct Report {
       unlisted: unlisted.map(\.string)))
   }
 
-  func describe(seconds: Double, verbose: Bool, quiet: Bool) {
+  func describe(verbose: Bool, quiet: Bool) {
     let style = Style.standardOutput
     for finding in findings {
-      let name = finding.claim.path.string
+      let name = Format.name(finding.claim.path.string)
       switch finding.status {
       case .ok:
         if !quiet { Console.outputLine("\(style("ok", .green))        \(name)") }
@@ -132,17 +154,17 @@ private struct Report {
         Console.outputLine("          expected \(finding.claim.digest)")
         Console.outputLine("          actual   \(finding.actual?.hex ?? "-")  (\(Format.bytes(finding.bytes)))")
       case .missing: Console.outputLine("\(style("missing", .red))   \(name)")
+      case .unreadable(.resourceBusy): Console.outputLine("\(style("unreadable", .red))  \(name): it changed while it was read; is somebody writing to it?")
       case .unreadable(let error): Console.outputLine("\(style("unreadable", .red))  \(name): \(error)")
       }
     }
     guard !quiet else { return }
     let shown = verbose ? unlisted.count : min(unlisted.count, 10)
-    for path in unlisted.prefix(shown) { Console.outputLine("\(style("unlisted", .yellow))  \(path)") }
+    for path in unlisted.prefix(shown) { Console.outputLine("\(style("unlisted", .yellow))  \(Format.name(path.string))") }
     if shown < unlisted.count { Console.outputLine("          and \(unlisted.count - shown) more that no list speaks of (--verbose names them)") }
-    Console.outputLine(summary(seconds: seconds))
   }
 
-  private func summary(seconds: Double) -> String {
+  func summary(seconds: Double) -> String {
     let files = Dictionary(findings.map { ($0.claim.path, $0.bytes) }) { first, _ in first }
     let bytes = files.values.reduce(0, +)
     let bad = findings.filter { $0.status != .ok }.count
