@@ -116,7 +116,7 @@ extension DecodingError {
       path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined()
     }
     switch self {
-    case .keyNotFound(let key, let context): return "\"\(key.stringValue)\" is missing at \(place(context.codingPath)) in it"
+    case .keyNotFound(let key, let context): return "\"\(key.stringValue)\" is missing\(context.codingPath.isEmpty ? "" : " at \(place(context.codingPath))") in it"
     case .typeMismatch(_, let context), .valueNotFound(_, let context): return "\(place(context.codingPath)) is of the wrong kind"
     case .dataCorrupted(let context): return context.codingPath.isEmpty ? "it isn't JSON" : "\(place(context.codingPath)) is malformed"
     @unknown default: return "it can't be decoded"
@@ -125,7 +125,7 @@ extension DecodingError {
 }
 
 /// Levenshtein's distance.
-private func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+package func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
   var previous = Array(0...b.count)
   for (i, x) in a.enumerated() {
     var row = [i + 1]

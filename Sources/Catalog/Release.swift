@@ -133,6 +133,8 @@ extension Release {
   /// Says what is wrong with a manifest that someone else wrote; nil when nothing is.
   func defect() -> String? {
     if id.isEmpty || id.contains(where: { $0 == "," || $0.isWhitespace }) { return "the id \"\(id)\" is empty or has a comma or a space in it" }
+    // It stands in the receipt.
+    if id.hasPrefix("/") || id.contains("://") { return "the id \"\(id)\" is a path or a link" }
     if files.isEmpty { return "\(id) has no files" }
     if modelParallel < 1 || modelParallel > 1024 { return "\(id) has a modelParallel of \(modelParallel)" }
     var paths = Set<String>()
@@ -155,6 +157,7 @@ extension Release {
     if path.isEmpty { return "is empty" }
     if path.hasPrefix("/") { return "is absolute" }
     if path.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F || $0 == "\\" }) { return "has a control character or a backslash in it" }
+    for ending in [".part", ".part.journal", "drover-receipt.json"] where path.lowercased().hasSuffix(ending) { return "ends in \(ending), which drover uses itself" }
     for part in path.split(separator: "/", omittingEmptySubsequences: false) {
       if part == ".." { return "leads out of the folder" }
       if part.isEmpty || part == "." { return "has an empty part" }

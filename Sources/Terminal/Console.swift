@@ -49,7 +49,8 @@ public enum Console {
 
   /// Writes an error to standard error, above any bars.
   public static func error(_ text: String) {
-    note(Style.standardError("drover: ", .red) + text)
+    // Lines are ours; other control characters come with names from outside.
+    note(Style.standardError("drover: ", .red) + text.split(separator: "\n", omittingEmptySubsequences: false).map { Format.name(String($0)) }.joined(separator: "\n"))
   }
 
   /// Whether file descriptor `descriptor` is a terminal.

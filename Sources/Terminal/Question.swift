@@ -40,6 +40,11 @@ extension Console {
   private static func ask<R>(_ prompt: String, _ body: (Int32) throws(Interrupted) -> R) throws(Interrupted) -> R? {
     let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
     guard terminal >= 0 else { return nil }
+    // In the background nobody answers: the shell reads what is typed.
+    guard tcgetpgrp(terminal) == getpgrp() else {
+      close(terminal)
+      return nil
+    }
     // A signal must end the question, not the program: the terminal has to be left as it was found.
     guard Interruption.isCaught else { return nil }
     lock.withLock { screen in

@@ -46,6 +46,8 @@ final class Connection {
   var lastByte: Double
   /// Bytes of body so far.
   private(set) var received = 0
+  /// Since when it is watched whether it brings enough, and what it had brought then.
+  private var watched: (start: Double, received: Int)
   /// Bytes that brought the file on.
   private(set) var gained = 0
 
@@ -61,6 +63,7 @@ final class Connection {
     limit = asked?.upperBound ?? .max
     startedAt = steadySeconds()
     lastByte = startedAt
+    watched = (startedAt, 0)
   }
 
   /// Sets what differs from request to request.
@@ -95,7 +98,7 @@ final class Connection {
       skipUntil = file.written.prefixEnd
     default: ending = .judged(judgement)
     }
-    if position == 0, ending == nil { sniffer = HTMLSniffer() }
+    if position == 0, ending == nil { sniffer = HTMLSniffer(isText: file.request.isOptional || file.request.path.hasSuffix(".md")) }
   }
 
   /// - Returns: `bytes.count`, or something else to end the request.
@@ -169,7 +172,20 @@ final class Connection {
     guard isPaused else { return }
     isPaused = false
     lastByte = steadySeconds()
+    watched = (lastByte, received)
     curl_easy_pause(handle, CURLPAUSE_CONT)
+  }
+
+  /// Bytes a second below which another request is worth a try.
+  private static let leastRate = 1000.0
+
+  /// Whether it brings nothing any more, or a trickle of something that can be asked for again.
+  /// - Parameter isLimited: whether it isn't let bring more.
+  func isStalled(_ now: Double, after seconds: Double, isLimited: Bool) -> Bool {
+    if now - lastByte > seconds { return true }
+    guard now - watched.start > seconds else { return false }
+    defer { watched = (now, received) }
+    return !isLimited && file.takesRanges && Double(received - watched.received) < Self.leastRate * (now - watched.start)
   }
 
   /// Says that no more will come, and that what came wasn't a page.

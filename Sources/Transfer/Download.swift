@@ -52,18 +52,22 @@ public struct TransferRequest: Sendable {
 }
 
 /// What came of a download.
-public struct TransferReport: Sendable, Codable {
+public struct TransferReport: Sendable, Encodable {
   public enum Status: String, Sendable, Codable {
     case downloaded, resumed, present
   }
 
-  public struct File: Sendable, Codable {
+  public struct File: Sendable, Encodable {
     public var path: String
     public var bytes: Int
     public var md5: String
     /// nil when the file was here already: then only what the checklist asks for was computed.
     public var sha256: String?
     public var status: Status
+    /// Whether a checklist names it.
+    public var isVerified: Bool
+
+    private enum CodingKeys: CodingKey { case path, bytes, md5, sha256, status }
   }
 
   public var files: [File]
@@ -76,7 +80,7 @@ public struct TransferReport: Sendable, Codable {
 public enum TransferEvent: Sendable {
   /// `before` of the `done` bytes were there before this run.
   case progress(file: Int, done: Int, total: Int?, before: Int)
-  case finished(file: Int, TransferReport.Status)
+  case finished(file: Int, TransferReport.Status, isVerified: Bool)
   case failed(file: Int, TransferError)
   /// An optional file that the server doesn't have.
   case skipped(file: Int)
@@ -109,6 +113,8 @@ public final class Download: Sendable {
   let newLink: (@Sendable (TransferError) throws -> SignedLink?)?
   let mailbox = Mailbox<EngineMessage>()
   let isCancelled = Atomic(false)
+  /// Nothing that is still being looked at will be waited for.
+  let isEnding = Atomic(false)
   /// Whether nothing will come any more.
   let hasEnded = Atomic(false)
   /// One for each of the request's files.

@@ -3,6 +3,13 @@ import Glibc
 
 /// libcurl's easy handles, set up as every request of ours has to be: where it may be led to, whom it trusts, when it gives up.
 enum EasyHandle {
+  /// What went wrong, to stand in the middle of a sentence. libcurl's constants: they hold nothing of the request.
+  static func words(for code: CURLcode) -> String {
+    let text = String(cString: curl_easy_strerror(code))
+    // Not the S of SSL.
+    return text.dropFirst().first?.isLowercase == true ? text.prefix(1).lowercased() + text.dropFirst() : text
+  }
+
   /// - Parameters:
   ///   - origin: the link's scheme and host.
   ///   - authorities: a PEM file of certificate authorities to trust in place of the system's.

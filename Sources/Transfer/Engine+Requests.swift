@@ -53,9 +53,12 @@ extension Engine {
     let file = connection.file
     let head = connection.head
     let isAnswer = head.status == 200 || head.status == 206
-    if isAnswer, !file.isMet, file.validators.contradictAcrossRuns(head.validators) { return .changed }
+    // Of a file that a checklist vouches for, every mirror has the same: its checksum tells in the end.
+    let isVouchedFor = file.expected != nil
+    if isAnswer, !file.isMet, !isVouchedFor, file.validators.contradictAcrossRuns(head.validators) { return .changed }
     let known = file.isMet ? file.validators : Validators()
-    let judgement = Judgement(head, asked: connection.asked, length: file.length, validators: known, allowsHTML: file.request.isOptional)
+    let judgement = Judgement(
+      head, asked: connection.asked, length: file.length, validators: known, isVouchedFor: isVouchedFor, allowsHTML: file.request.isOptional)
     switch judgement {
     case .part(let total, _):
       guard let total else { return .rangesBroken("a part of a file without saying how long it is") }
@@ -86,6 +89,8 @@ extension Engine {
     switch judgement {
     case .part(let total?, _) where total > beginning.size:
       file.beginning = nil
+      // Nothing would tell whether it is one.
+      guard file.expected != nil else { return .failed("") }
       do throws(TransferError) { try file.part.adopt(size: beginning.size, hash: beginning.hash) } catch {
         fail(file, error, isFatal: true)
         return .failed("")
@@ -135,7 +140,7 @@ extension Engine {
 
     switch connection.ending {
     case .disk(let code): fail(file, .disk(path: file.request.path, errno: code), isFatal: true)
-    case .stalled: retry(file, "no byte came for \(Int(request.stallSeconds)) seconds", progressed: connection.gained > 0)
+    case .stalled: retry(file, "next to nothing came for \(Int(request.stallSeconds)) seconds", progressed: connection.gained > 0)
     case .superseded, .reachedLimit: settle(file)
     case .judged(let judgement): act(on: judgement, connection)
     case nil where code == CURLE_OK:
@@ -179,10 +184,13 @@ extension Engine {
       if why.isEmpty { return }
       retry(file, why, progressed: false)
     case .rangesBroken(let why):
-      if file.failures < 2 { return retry(file, why, progressed: false) }
-      file.takesRanges = false
+      if file.failures < min(2, request.retry.limit) { return retry(file, why, progressed: false) }
+      (file.takesRanges, file.failures) = (false, 0)
       tell("\(file.request.path): the server can't give parts of it (\(why)); it is fetched in one piece")
-      retry(file, why, progressed: false)
+      settle(file)
+    case .html where file.request.isOptional && linkIsProven:
+      tell("\(file.request.path): \(link.origin) answered with a page of HTML in place of it; it isn't needed")
+      skip(file)
     case .html: fail(file, .html(path: file.request.path, origin: link.origin), isFatal: true)
     }
   }
@@ -209,8 +217,7 @@ extension Engine {
     case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_PROXY:
       let proxy = Proxy.named(for: link.origin).map { "the proxy \($0)" }
       retry(file, "couldn't connect to \(proxy ?? "the server")", progressed: false)
-    // These words are libcurl's constants; they hold nothing of the request.
-    default: retry(file, String(cString: curl_easy_strerror(code)).lowercasedFirst, progressed: connection.gained > 0)
+    default: retry(file, EasyHandle.words(for: code), progressed: connection.gained > 0)
     }
   }
 
@@ -222,15 +229,11 @@ extension Engine {
     file.failures += 1
     guard file.failures <= request.retry.limit else {
       if file.request.isOptional { return skip(file) }
-      return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why + (request.retry.limit > 0 ? ", after \(request.retry.limit) retries" : "")))
+      return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why + request.retry.told))
     }
-    let delay = after ?? request.retry.delay(after: file.failures, random: jitter())
+    let delay = request.retry.delay(after: file.failures, asked: after, random: jitter())
     file.notBefore = now + delay
-    if let after { quietUntil = max(quietUntil, now + after) }
+    if after != nil { quietUntil = max(quietUntil, now + delay) }
     settle(file)
   }
-}
-
-extension String {
-  fileprivate var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
 }

@@ -137,7 +137,7 @@ final class Engine {
     var entries: [TransferReport.File] = []
     for file in files {
       guard case .finished(let status) = file.stage else { continue }
-      entries.append(.init(path: file.request.path, bytes: file.length ?? 0, md5: file.digest?.hex ?? "", sha256: file.sha256?.hex, status: status))
+      entries.append(.init(path: file.request.path, bytes: file.length ?? 0, md5: file.digest?.hex ?? "", sha256: file.sha256?.hex, status: status, isVerified: file.expected != nil))
     }
     return TransferReport(files: entries, bytes: entries.reduce(0) { $0 + $1.bytes }, seconds: steadySeconds() - started)
   }
@@ -153,6 +153,7 @@ final class Engine {
     for handle in idleHandles { curl_easy_cleanup(handle) }
     curl_multi_cleanup(multi)
     letHashesCatchUp()
+    download.isEnding.store(true, ordering: .releasing)
     hashing.stop()
     keeping.stop()
     for file in files where !file.stage.isOver || file.stage == .failed { file.part.keep(closing: true) }
@@ -216,13 +217,7 @@ final class Engine {
     var digests: [String: Digest] = [:]
     for list in lists {
       if list.stage == .failed || list.stage == .skipped { continue }
-      guard let bytes = AtomicFile.read(list.part.path, limit: 16 << 20) else { throw .checklist(path: list.request.path, why: "it can't be read") }
-      let entries: [Checklist.Entry]
-      do { entries = try Checklist(parsing: bytes, path: FilePath(list.request.path)).entries } catch {
-        // What is not a checklist must not stay under the name of one.
-        unlink(list.part.path)
-        throw .checklist(path: list.request.path, why: Self.reason(error))
-      }
+      let entries = try Self.entries(of: list, at: list.part.path)
       let folder = list.request.path.lastIndex(of: "/").map { list.request.path[...$0] } ?? ""
       for entry in entries where entry.digest.algorithm == .md5 { digests[folder + entry.path.string] = entry.digest }
     }
@@ -234,6 +229,13 @@ final class Engine {
       }
     }
     return digests
+  }
+
+  private static func entries(of list: FileTask, at path: String) throws(TransferError) -> [Checklist.Entry] {
+    guard let bytes = AtomicFile.read(path, limit: 16 << 20) else { throw .checklist(path: list.request.path, why: "it can't be read") }
+    do { return try Checklist(parsing: bytes, path: FilePath(list.request.path)).entries } catch {
+      throw .checklist(path: list.request.path, why: reason(error))
+    }
   }
 
   private static func reason(_ error: ChecklistError) -> String {
@@ -265,7 +267,7 @@ final class Engine {
       return prepared(file, preparation)
     }
     hashing.submit {
-      let preparation = part.prepare(expected: expected, trusting: trusting) { download.isCancelled.load(ordering: .relaxed) }
+      let preparation = part.prepare(expected: expected, trusting: trusting) { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) }
       download.mailbox.post(.prepared(file: index, preparation))
     }
   }
@@ -273,7 +275,7 @@ final class Engine {
   private func survey(_ open: [FileTask]) throws(TransferError) {
     var space = statvfs()
     guard statvfs(request.folder, &space) == 0 else { throw .disk(path: request.folder, errno: errno) }
-    let (free, overflow) = Int(space.f_bavail).multipliedReportingOverflow(by: Int(space.f_frsize))
+    let (free, overflow) = Int(clamping: space.f_bavail).multipliedReportingOverflow(by: Int(clamping: space.f_frsize))
     var needed = 0
     var missing = 0
     for file in open {
@@ -344,6 +346,13 @@ final class Engine {
     let (digest, sha256) = file.part.state.withLock { ($0.md5.hash.digest, $0.sha256.hash.finalize()) }
     (file.digest, file.sha256) = (digest, sha256)
     if let expected = file.expected, expected != digest { return mismatched(file, expected, digest) }
+    if file.isChecklist {
+      // What is not a checklist must not get the name of one, least of all in place of one that is.
+      do throws(TransferError) { _ = try Self.entries(of: file, at: file.part.partPath) } catch {
+        _ = file.part.discard(keeping: false)
+        return fail(file, error)
+      }
+    }
     file.stage = .committing
     let (part, index, mailbox, isChecklist) = (file.part, file.index, mailbox, file.isChecklist)
     keeping.submit {
@@ -397,7 +406,7 @@ final class Engine {
     let total = file.length ?? 0
     file.stage = .finished(status)
     download.observe(.progress(file: file.index, done: total, total: total, before: status == .present ? total : file.before))
-    download.observe(.finished(file: file.index, status))
+    download.observe(.finished(file: file.index, status, isVerified: file.expected != nil))
   }
 
   /// The link opens nothing any more: what is under way may end, and a new one is asked for.
@@ -426,7 +435,7 @@ final class Engine {
     let now = steadySeconds()
     guard now - lastReport >= 0.1 else { return }
     lastReport = now
-    for connection in connections where connection.ending == nil && !connection.isPaused && now - connection.lastByte > request.stallSeconds { connection.ending = .stalled }
+    for connection in connections where connection.ending == nil && !connection.isPaused && connection.isStalled(now, after: request.stallSeconds, isLimited: limiter != nil) { connection.ending = .stalled }
     // What waits for long is lost for longer.
     for connection in connections where connection.ending == nil { connection.flush() }
     for connection in connections {

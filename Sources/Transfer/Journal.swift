@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import Integrity
 
 /// What is known to be safe of a partial file, kept beside it.
@@ -36,6 +37,9 @@ package struct Journal: Equatable, Sendable {
       self.size = size
       self.modified = modified
     }
+
+    /// Times far away wrap around; only whether two are the same has to be right.
+    static func nanoseconds(_ time: timespec) -> Int { Int(time.tv_sec) &* 1_000_000_000 &+ Int(time.tv_nsec) }
   }
 
   private struct Document: Codable {

@@ -27,11 +27,12 @@ package enum Judgement: Equatable {
   ///   - asked: the range that was asked for; nil when the whole file was.
   ///   - length: the file's length, as far as known.
   ///   - validators: what the server said before.
-  package init(_ head: ResponseHead, asked: Range<Int>?, length: Int?, validators: Validators, allowsHTML: Bool) {
+  ///   - isVouchedFor: whether a checksum will tell in the end.
+  package init(_ head: ResponseHead, asked: Range<Int>?, length: Int?, validators: Validators, isVouchedFor: Bool = false, allowsHTML: Bool) {
     switch head.status {
     case 200, 206:
       if head.contentType.hasPrefix("text/html"), !allowsHTML { self = .html; return }
-      if validators.contradict(head.validators) { self = .changed; return }
+      if isVouchedFor ? validators.contradictAcrossRuns(head.validators) : validators.contradict(head.validators) { self = .changed; return }
       self = head.status == 200 ? Self.whole(head, length: length) : Self.part(head, asked: asked, length: length)
     case 401, 403: self = .refused
     case 404, 410: self = .missing
@@ -76,13 +77,18 @@ struct HTMLSniffer {
   /// nil until enough has been seen.
   private(set) var isHTML: Bool?
 
-  private static let beginnings = ["<!doctype html", "<html", "<head", "<body", "<?xml", "<!-- "].map { Array($0.utf8) }
+  private static let pages = ["<!doctype html", "<html", "<head", "<body"].map { Array($0.utf8) }
+  private static let beginnings = pages + ["<?xml", "<!-- "].map { Array($0.utf8) }
+  private let beginnings: [[UInt8]]
+
+  /// - Parameter isText: whether the file may begin with a comment of its own.
+  init(isText: Bool) { beginnings = isText ? Self.pages : Self.beginnings }
 
   mutating func take(_ bytes: UnsafeRawBufferPointer) {
     for byte in bytes where isHTML == nil {
       if seen.isEmpty, [0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains(byte) { continue }
       seen.append((0x41...0x5A).contains(byte) ? byte + 0x20 : byte)
-      let candidates = Self.beginnings.filter { $0.starts(with: seen) }
+      let candidates = beginnings.filter { $0.starts(with: seen) }
       if candidates.isEmpty { isHTML = false } else if candidates.contains(where: { $0.count == seen.count }) { isHTML = true }
     }
   }

@@ -21,7 +21,8 @@ struct LinkText {
     let hostEnd = rest.firstIndex { "/?".contains($0) } ?? rest.endIndex
     let authority = rest[..<hostEnd]
     let withoutUser = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
-    guard !withoutUser.isEmpty else { return nil }
+    // What isn't a host may be anything, such as the rest of a link, and hosts are shown.
+    guard !withoutUser.isEmpty, withoutUser.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-_:[]".contains($0)) }) else { return nil }
     rest = rest[hostEnd...]
     let question = rest.firstIndex(of: "?") ?? rest.endIndex
     self.text = String(text[..<rest.endIndex])
@@ -69,6 +70,10 @@ struct LinkDoctor {
       guard text.contains("?Policy="), text.prefix(while: { $0 != "/" }).contains(".") else { throw .notALink }
       text = "https://" + text
       notes.append("the link lacked its https://, which was put back")
+    }
+    if text.contains("\\") {
+      text = text.replacing("\\", with: "")
+      notes.append("the link had backslashes in it, as a shell wants them where there are no quotes, which were taken out")
     }
     if text.contains("&amp;") {
       text = text.replacing("&amp;", with: "&")

@@ -65,6 +65,8 @@ final class PartialFile: Sendable {
   static let mostUnhashed = 64 << 20
 
   let state = Mutex(State())
+  /// Held while a journal is put in its place, so that none of what was thrown away comes after that.
+  private let journaling = Mutex(())
 
   init(path: String, name: String, remote: String) {
     self.path = path
@@ -91,8 +93,16 @@ final class PartialFile: Sendable {
 
   /// Forgets all content.
   func startAfresh() throws(TransferError) {
-    removeJournal()
-    let failure = state.withLock { state -> Int32 in
+    let failure = journaling.withLock { _ in
+      removeJournal()
+      return forgetAll()
+    }
+    if failure != 0 { throw .disk(path: name, errno: failure) }
+  }
+
+  /// - Returns: 0, or `errno`.
+  private func forgetAll() -> Int32 {
+    state.withLock { state -> Int32 in
       state.generation += 1
       state.written = RangeSet()
       (state.md5.hash, state.sha256.hash, state.prefixAtStart) = (PrefixHash(), SHA256(), 0)
@@ -102,7 +112,6 @@ final class PartialFile: Sendable {
       state.origin = .thisRun
       return state.isKnown ? 0 : errno
     }
-    if failure != 0 { throw .disk(path: name, errno: failure) }
   }
 
   /// Gives the file its length on disk, so that it can't run out of room on the way, where the file system can promise that.
@@ -219,13 +228,14 @@ final class PartialFile: Sendable {
     guard let snapshot, snapshot.failure == 0, let length = snapshot.length else { return }
     guard fdatasync(snapshot.descriptor) == 0 else { return noteFailure(errno) }
     guard let identity = identity(of: snapshot.descriptor) else { return }
-    // A hash that is being taken back by a fresh start must not outlive it.
-    guard state.withLock({ $0.generation == snapshot.generation }) else { return }
     let journal = Journal(
       remote: remote, length: length, validators: snapshot.validators, expected: snapshot.expected, safe: snapshot.written, hash: snapshot.md5.hash, sha256: snapshot.sha256.hash,
       identity: identity, isClosed: closing)
     guard let bytes = try? journal.encoded() else { return }
-    _ = AtomicFile.replace(journalPath, with: bytes)
+    journaling.withLock { _ in
+      // What a fresh start has taken back must not outlive it.
+      if state.withLock({ $0.generation == snapshot.generation }) { _ = AtomicFile.replace(journalPath, with: bytes) }
+    }
     state.withLock { state in
       state.journaled = steadySeconds()
       state.journalPause = min(1, max(0.2, 5 * (state.journaled - started)))
@@ -242,7 +252,7 @@ final class PartialFile: Sendable {
   func identity(of descriptor: Int32) -> Journal.Identity? {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { return nil }
-    return Journal.Identity(inode: UInt64(status.st_ino), size: Int(status.st_size), modified: Int(status.st_mtim.tv_sec) * 1_000_000_000 + Int(status.st_mtim.tv_nsec))
+    return Journal.Identity(inode: UInt64(status.st_ino), size: Int(status.st_size), modified: Journal.Identity.nanoseconds(status.st_mtim))
   }
 
   /// Gives the whole, verified file its final name, after a sync.

@@ -68,7 +68,7 @@ public final class RemoteFile: Sendable {
       guard failures <= session.retry.limit else {
         throw unreadable(obstacle + (session.retry.limit > 0 ? ", after \(session.retry.limit) retries" : "") + "; try again later")
       }
-      session.wait(answer.head.retryAfter ?? session.retry.delay(after: failures, random: .random(in: 0..<1)))
+      session.wait(session.retry.delay(after: failures, asked: answer.head.retryAfter, random: .random(in: 0..<1)))
     }
   }
 

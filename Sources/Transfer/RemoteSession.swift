@@ -76,7 +76,7 @@ public final class RemoteSession: Sendable {
     /// Bytes of body that came.
     private(set) var gained = 0
     private(set) var failure: Failure?
-    private var sniffer = HTMLSniffer()
+    private var sniffer = HTMLSniffer(isText: false)
 
     init(asked: Range<Int>, length: Int?, validators: Validators) {
       self.asked = asked
@@ -143,14 +143,10 @@ public final class RemoteSession: Sendable {
       case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_PROXY:
         .transient("couldn't connect to \(Proxy.named(for: origin).map { "the proxy \($0)" } ?? "the server")")
       // These words are libcurl's constants; they hold nothing of the request.
-      default: .transient(String(cString: curl_easy_strerror(code)).lowercasedFirst)
+      default: .transient(EasyHandle.words(for: code))
       }
     }
   }
-}
-
-extension String {
-  fileprivate var lowercasedFirst: String { prefix(1).lowercased() + dropFirst() }
 }
 
 private func takeHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {

@@ -89,7 +89,7 @@ package struct Validators: Equatable, Sendable, Codable {
     return false
   }
 
-  /// Whether `later`, perhaps from another server with the same files, is another content. Servers make up tags of their own, so one that differs
+  /// Whether `later`, perhaps from another server with the same files, is another content. Servers, and mirrors behind one name, make up tags of their own, so one that differs
   /// says nothing while the date agrees.
   func contradictAcrossRuns(_ later: Validators) -> Bool {
     if let etag, let other = later.etag, Self.opaque(etag) == Self.opaque(other) { return false }

@@ -30,7 +30,8 @@ extension PartialFile {
           removeLeftovers()
           return .present(bytes: size, md5: hash.digest)
         }
-        beginning = (size, hash)
+        // A link is somebody's own arrangement.
+        if !isLink(path) { beginning = (size, hash) }
       }
       try open()
       let note = try resume(expected: expected, isCancelled: isCancelled)
@@ -54,6 +55,11 @@ extension PartialFile {
       state.prefixAtStart = size
       state.isDirty = true
     }
+  }
+
+  private func isLink(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
   }
 
   private func sizeOfFinishedFile() throws(TransferError) -> Int? {
@@ -111,6 +117,10 @@ extension PartialFile {
       + (lost == 0 ? "nothing is lost" : "\(lost) of \(journal.safe.total) bytes are in doubt and fetched again")
   }
 
+  /// Seconds that a killed drover may have written on after its last journal: one is due every second, and takes time itself. Longer, on a disk
+  /// that is slow to sync, costs no more than reading what is here.
+  private static let mostBehind = 15
+
   /// Whether someone else may have written to the partial file since the journal was.
   private func doubts(_ journal: Journal, _ now: Journal.Identity) -> Bool {
     if now.inode != journal.identity.inode || now.size != journal.identity.size { return true }
@@ -118,7 +128,7 @@ extension PartialFile {
     // A drover that was killed wrote on for a moment after its last journal.
     var status = stat()
     guard stat(journalPath, &status) == 0 else { return true }
-    let latest = Int(status.st_mtim.tv_sec) * 1_000_000_000 + Int(status.st_mtim.tv_nsec) + 60 * 1_000_000_000
+    let latest = Journal.Identity.nanoseconds(status.st_mtim) &+ Self.mostBehind * 1_000_000_000
     return now.modified < journal.identity.modified || now.modified > latest
   }
 

@@ -16,8 +16,13 @@ public struct RetryPolicy: Sendable {
     self.longestRetryAfter = longestRetryAfter
   }
 
+  /// What an error says of it.
+  var told: String { limit == 0 ? "" : ", after \(limit == 1 ? "one retry" : "\(limit) retries")" }
+
   /// Seconds to wait after `failures` failures in a row: exponential, and spread over the upper half so that clients don't come back together.
-  package func delay(after failures: Int, random: Double) -> Double {
+  /// - Parameter asked: what the server asks for, which goes before. One that is busy and asks for no patience needs some.
+  package func delay(after failures: Int, asked: Double? = nil, random: Double) -> Double {
+    if let asked, asked > 0 { return asked }
     var delay = base
     for _ in 1..<max(1, min(failures, 32)) { delay = min(delay * 2, cap) }
     return min(delay, cap) * (0.5 + random / 2)

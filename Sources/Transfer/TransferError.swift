@@ -43,7 +43,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .busyFolder(let folder): "\(folder): another drover is downloading into it; let it finish, or choose another folder"
     case .unsafePath(let path): "\"\(path.prefix(100))\" can't be the name of a downloaded file: it must be relative and stay below the folder"
     case .authorities(let path): "\(path): these certificates can't be read"
-    case .declined: "nothing was downloaded"
+    case .declined: "not started; what was fetched for the question stays, run the same command again to go on"
     case .interrupted: "interrupted; what is here stays, run the same command again to go on"
     case .library(let why): "libcurl: \(why)"
     }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Catalog
 import Checkpoint
 import Inference
+import Integrity
 import SystemPackage
 import Terminal
 import Tokenization
@@ -60,7 +61,7 @@ struct ChatCommand: AsyncParsableCommand {
     let load = clock.now - started
     for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
     guard let format = try ChatFormat(named: format) ?? model.chatFormat ?? catalogFormat() else {
-      throw UsageError("\(self.model): nothing tells which chat format this model knows; is it a chat model? If so, name it with --format")
+      throw UsageError("\(self.model): nothing tells which chat format this model knows; is it a chat model? If so, name it: --format llama2, llama3 or chatml")
     }
     if global.verbose { Console.note("chat format \(format.name)") }
     let generator = Generator(model.transformer, stopTokens: format.stopTokens(model.tokenizer.vocabulary))
@@ -71,10 +72,12 @@ struct ChatCommand: AsyncParsableCommand {
     }
   }
 
-  /// What the catalog says of the folder's name: Llama 2's files don't show whether the model chats.
+  /// What the catalog says of the folder's name, or of what its receipt says it was made from: Llama 2's files don't show whether the model chats.
   private func catalogFormat() throws -> ChatFormat? {
-    let folder = FilePath(model).lexicallyNormalized().lastComponent?.string
-    return try Catalog.builtIn().releases.first { $0.folder == folder }?.chatFormat.flatMap(ChatFormat.init(named:))
+    let folder = FilePath(model).lexicallyNormalized()
+    var names = [folder.lastComponent?.string]
+    if case .checkpoint(let name)? = try? Receipt(contentsOf: folder.appending(Receipt.fileName)).origin { names.append(name) }
+    return try Catalog.builtIn().releases.first { names.contains($0.folder) }?.chatFormat.flatMap(ChatFormat.init(named:))
   }
 
   private var generation: GenerationOptions { options.generation(maxGenLen: maxGenLen ?? options.maxSeqLen) }
@@ -82,7 +85,12 @@ struct ChatCommand: AsyncParsableCommand {
   private func answer(_ dialogs: [[ChatMessage]], _ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, load: Duration)
     throws
   {
-    let prompts = try dialogs.map { try format.encode($0, with: model.tokenizer) }
+    let prompts = try dialogs.enumerated().map { index, dialog in
+      do throws(ChatError) { return try format.encode(dialog, with: model.tokenizer) } catch {
+        guard error.exit == .badData else { throw error }
+        throw BadInput("\(self.dialogs ?? ""): dialog \(index + 1) of \(dialogs.count): \(error)")
+      }
+    }
     let (completions, timings) = try generator.generate(prompts, generation)
     let texts = completions.map { model.tokenizer.decode($0.tokens) }
     if json {
@@ -102,12 +110,21 @@ struct ChatCommand: AsyncParsableCommand {
     let opening = system.map { [ChatMessage(.system, $0)] } ?? []
     var turns: [ChatMessage] = []
     let isTerminal = Console.isTerminal(0)
+    var refused = 0
     while true {
       if isTerminal { Console.prompt(Style.standardError("> ", .bold)) }
       guard let line = readLine() else { break }
       guard line.contains(where: { !$0.isWhitespace }) else { continue }
       turns.append(ChatMessage(.user, line))
-      var prompt = try format.encode(opening + turns, with: model.tokenizer)
+      var prompt: [Int]
+      do throws(ChatError) { prompt = try format.encode(opening + turns, with: model.tokenizer) } catch {
+        // One message that can't be put to the model doesn't end the conversation.
+        guard case .reservedTag = error else { throw error }
+        Console.error("\(error)")
+        turns.removeLast()
+        refused += 1
+        continue
+      }
       // A conversation that has grown too long loses its oldest turns.
       while prompt.count >= options.maxSeqLen, turns.count > 2 {
         turns.removeFirst(2)
@@ -129,7 +146,7 @@ struct ChatCommand: AsyncParsableCommand {
       Console.outputLine()
       turns.append(ChatMessage(.assistant, answer))
     }
-    if isTerminal { Console.note("") }
+    if isTerminal { Console.note("") } else if refused > 0 { throw ExitCode(DroverExit.badData.rawValue) }
   }
 
   /// The JSON document; its keys are a promise.

@@ -19,8 +19,8 @@ struct DownloadCommand: AsyncParsableCommand {
         drover download my-model --manifest my-model.json
       """)
 
-  @Argument(help: ArgumentHelp("Releases, separated by commas, as `drover catalog` lists them. With --manifest: all that the file has.", valueName: "models"))
-  var models: String?
+  @Argument(help: ArgumentHelp("Releases, as `drover catalog` lists them; commas may separate them too. With --manifest: all that the file has.", valueName: "models"))
+  var models: [String] = []
 
   @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
   var url: String?
@@ -34,7 +34,7 @@ struct DownloadCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Most bytes a second, such as 50M.", valueName: "rate"))
   var limitRate: ByteCount?
 
-  @Flag(name: .shortAndLong, help: "Don't ask before starting.")
+  @Flag(name: .shortAndLong, help: "Don't ask before starting. Another link is still asked for when this one ends.")
   var yes = false
 
   @Flag(help: "Keep a file whose checksum differs, as NAME.corrupt.")
@@ -47,34 +47,40 @@ struct DownloadCommand: AsyncParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
-    if models == nil, server.manifest == nil { throw ValidationError("Name the releases to download; `drover catalog` lists them.") }
+    if models.isEmpty, server.manifest == nil { throw ValidationError("Name the releases to download; `drover catalog` lists them.") }
     if let connections, !(1...64).contains(connections) { throw ValidationError("--connections takes 1 to 64.") }
     if let limitRate, limitRate.bytes < 1 { throw ValidationError("--limit-rate takes at least 1 byte a second.") }
   }
 
   func run() async throws {
     let catalog = try server.catalog()
-    let matches = try models.map { names throws(CatalogError) in try catalog.matches(names) }
+    let matches = models.isEmpty ? nil : try catalog.matches(models.joined(separator: ","))
     for match in matches ?? [] where !match.alternatives.isEmpty {
       note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
     }
     let releases = matches?.map(\.release) ?? catalog.releases
     let link = try LinkInput.template(url, global)
     var files: [TransferRequest.File] = []
-    for file in releases.flatMap(\.files) where !files.contains(where: { $0.path == file.path }) {
+    for file in releases.flatMap(\.files) {
+      if let other = files.first(where: { $0.path == file.path }) {
+        guard other.remote == file.remote else { throw UsageError("two of these releases have a \(file.path), each its own; download them one at a time, into different folders") }
+        continue
+      }
       files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional, directoryBytes: file.path.hasSuffix(".pth") ? Self.directoryBytes : 0))
     }
     let request = TransferRequest(
       files: files, folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert, retry: RetryPolicy(limit: server.retries),
       keepsCorrupt: keepCorrupt)
     let followed = releases.map { ($0, FingerprintFollower($0)) }
-    let report = try await DownloadSession(request, link: link, global: global, asks: !yes && !json).run { download in
+    let report = try await DownloadSession(request, link: link, global: global, confirms: !yes && !json, asksForLinks: !json).run { download in
       for (_, follower) in followed { follower.start(download) }
     }
     try DownloadReceipts(releases: followed, report: report, output: FilePath(output), options: given, global: global).write()
     if json { return try outputJSON(report) }
     let fetched = report.files.count { $0.status != .present }
-    Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; all verified in \(Format.duration(report.seconds))")
+    let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
+    let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that no checklist names"
+    Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; \(verified), in \(Format.duration(report.seconds))")
   }
 
   /// Room for the zip directory of the largest shards, where each tensor takes about a hundred bytes.
@@ -83,7 +89,7 @@ struct DownloadCommand: AsyncParsableCommand {
   /// The options for the receipt: what shaped the download, without the link and without places on this machine.
   private var given: [String: String] {
     var given: [String: String] = [:]
-    given["models"] = models
+    given["models"] = models.isEmpty ? nil : models.joined(separator: ",")
     given["manifest"] = server.manifest.flatMap { FilePath($0).lastComponent?.string }
     given["connections"] = connections.map(String.init)
     given["limit-rate"] = limitRate.map { String($0.bytes) }

@@ -8,13 +8,18 @@ struct DownloadSession: Sendable {
   private let request: TransferRequest
   private let link: SignedLink
   private let global: GlobalOptions
-  private let asks: Bool
+  private let confirms: Bool
+  private let asksForLinks: Bool
 
-  init(_ request: TransferRequest, link: SignedLink, global: GlobalOptions, asks: Bool) {
+  /// - Parameters:
+  ///   - confirms: whether to ask before it starts.
+  ///   - asksForLinks: whether to ask for another link when this one ends. Nobody is asked without a terminal.
+  init(_ request: TransferRequest, link: SignedLink, global: GlobalOptions, confirms: Bool, asksForLinks: Bool) {
     self.request = request
     self.link = link
     self.global = global
-    self.asks = asks
+    self.confirms = confirms
+    self.asksForLinks = asksForLinks
   }
 
   /// - Parameter willStart: may read along.
@@ -28,7 +33,10 @@ struct DownloadSession: Sendable {
     let observe: @Sendable (TransferEvent) -> Void = { event in
       switch event {
       case .progress(let file, let done, let total, let before): display.update(items[file], done: done, total: total, before: before)
-      case .finished(let file, let status): display.finish(items[file], status == .present ? "here already, verified" : "verified")
+      case .finished(let file, let status, let isVerified):
+        // Not every file has a line in a checklist.
+        let here = status == .present ? "here already" : nil
+        display.finish(items[file], isVerified ? [here, "verified"].compactMap(\.self).joined(separator: ", ") : here ?? "downloaded")
       case .failed(let file, let error):
         display.finish(items[file], "failed", failed: true)
         // The first is what the program ends with; the others would go unheard.
@@ -36,16 +44,12 @@ struct DownloadSession: Sendable {
       case .skipped(let file):
         display.update(items[file], done: 0, total: 0)
         display.finish(items[file], "not on the server, and not needed")
-      case .note(let text): if !quiet { Console.note("note: " + text) }
+      case .note(let text): if !quiet { Console.note("note: " + Format.name(text)) }
       }
     }
-    var confirm: (@Sendable (TransferSurvey) -> Bool)?
-    var newLink: (@Sendable (TransferError) throws -> SignedLink?)?
-    if asks {
-      confirm = { survey in Self.confirm(survey, count) }
-      newLink = { error in try Self.askForLink(error) }
-    }
-    let download = Download(request, link: link, observe: observe, confirm: confirm, newLink: newLink)
+    let confirm: @Sendable (TransferSurvey) -> Bool = { survey in Self.confirm(survey, count) }
+    let newLink: @Sendable (TransferError) throws -> SignedLink? = { error in try Self.askForLink(error) }
+    let download = Download(request, link: link, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
     willStart(download)
     // Whoever read what we say may leave; the download stays.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Catalog
 import Glibc
 import Integrity
 import Terminal
@@ -20,7 +21,7 @@ struct Drover: AsyncParsableCommand {
     standInForClosedDescriptors()
     ProcessSecrets.hide()
     do {
-      var command = try parseAsRoot()
+      var command = try parse()
       try MD5Kernel.checkEnvironment()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
@@ -38,6 +39,22 @@ struct Drover: AsyncParsableCommand {
       Console.note(shown)
       Glibc.exit(exitCode(for: error).rawValue)
     }
+  }
+
+  private static func parse() throws -> any ParsableCommand {
+    try checkCommand()
+    let command = try parseAsRoot()
+    try (command as? any ExpectsOtherThanLinks)?.refuseLinks()
+    return command
+  }
+
+  /// Names the command that was probably meant; the parser takes a word that is none for an argument of the program's.
+  private static func checkCommand() throws(UsageError) {
+    let names = configuration.subcommands.flatMap { [$0.configuration.commandName ?? ""] + $0.configuration.aliases } + ["help"]
+    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"), !word.hasPrefix("_"), !names.contains(word) else { return }
+    let near = names.map { (name: $0, distance: editDistance(Array(word.utf8), Array($0.utf8))) }.filter { $0.distance <= max(2, $0.name.utf8.count / 3) }
+    let hint = near.min { $0.distance < $1.distance }.map { "did you mean `drover \($0.name)`?" } ?? "`drover --help` lists them"
+    throw UsageError("\(Format.name(String(word.prefix(40)))): no such command; \(hint)")
   }
 
   /// Whoever started us without standard input, output or error would otherwise find there the first files that are opened. What is written to the

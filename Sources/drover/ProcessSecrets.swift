@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import SystemPackage
 
 /// Keeps links out of what other programs can read of this process: `/proc/PID/cmdline`, which is what `ps` shows, and `/proc/PID/environ`.
 enum ProcessSecrets {
@@ -31,14 +32,34 @@ enum ProcessSecrets {
   /// Keeps this process's memory out of core dumps, and from other processes of the same user: from here on it may hold a link.
   static func lockMemory() { _ = clinux_forbid_dumps() }
 
-  /// `text` without any of the links that were on the command line; the parser quotes arguments that it can't place.
+  /// `text` without any of the links that were on the command line, whole or cut off: messages quote arguments that can't be placed.
   static func redact(_ text: String) -> String {
     // The value of an option may be quoted by itself.
     let words = CommandLine.arguments.dropFirst().flatMap { [$0] + ($0.hasPrefix("-") ? $0.split(separator: "=", maxSplits: 1).dropFirst().map(String.init) : []) }
-    return words.filter(resemblesLink).reduce(text) { $0.replacing($1, with: "(a link)") }
+    return words.filter(resemblesLink).reduce(text) { text, word in
+      // A path has no two slashes in a row.
+      [word, FilePath(word).string, FilePath(word).lexicallyNormalized().string].reduce(text) { remove($1, from: $0) }
+    }
   }
 
-  private static func resemblesLink(_ text: String) -> Bool { ["://", "Policy=", "Signature="].contains { text.contains($0) } }
+  /// `text` without the parts of it that begin as `link` does and go on beyond its host.
+  private static func remove(_ link: String, from text: String) -> String {
+    let scheme = link.firstRange(of: ":/").map { link[$0.upperBound...].drop { $0 == "/" } } ?? link.dropFirst(12)
+    let beginning = link.prefix(link.count - scheme.drop { !"/?".contains($0) }.dropFirst(2).count)
+    var rest = text[...]
+    var kept = ""
+    while let start = beginning.isEmpty ? nil : rest.firstRange(of: beginning)?.lowerBound {
+      kept += rest[..<start] + "(a link)"
+      rest = rest[start...].dropFirst(zip(rest[start...], link).prefix { $0 == $1 }.count)
+    }
+    return kept + rest
+  }
+
+  /// Whether a word is a link, or was one before something was done to it.
+  static func resemblesLink(_ text: String) -> Bool {
+    let plain = [("%3a", ":"), ("%2f", "/"), ("%3d", "="), ("%3f", "?"), ("%26", "&")].reduce(text.lowercased()) { $0.replacing($1.0, with: $1.1) }
+    return ["://", "http:/", "https:/", "policy=", "signature=", "?sig=", "&sig="].contains { plain.contains($0) }
+  }
 
   private static func overwrite(_ bytes: UnsafeMutableRawBufferPointer, from start: Int) {
     for index in start..<max(start, bytes.count) { bytes[index] = UInt8(ascii: "x") }

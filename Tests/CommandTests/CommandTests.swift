@@ -3,8 +3,10 @@ import Testing
 
 @Suite struct CommandTests {
   @Test func unknownCommandIsAUsageError() throws {
-    let outcome = try drover("frobnicate")
-    #expect(outcome.status == 64)
-    #expect(outcome.output.isEmpty)
+    for (word, hint) in [("frobnicate", "drover --help"), ("downlaod", "drover download"), ("covnert", "drover convert")] {
+      let outcome = try drover(word, "7B", "--url", "nonsense")
+      #expect(outcome.status == 64 && outcome.output.isEmpty)
+      #expect(outcome.errors.contains(word) && outcome.errors.contains(hint), "\(outcome.errors)")
+    }
   }
 }

@@ -52,6 +52,21 @@ import Transfer
     }
   }
 
+  /// In the background of a terminal nobody can answer, so nobody is asked.
+  @Test(.needs(.nginx)) func nobodyIsAskedInTheBackground() throws {
+    try withTemporaryFolder { folder in
+      let stage = try ResumeTests.Stage(folder, megabytes: 2)
+      let nginx = try Nginx(root: stage.root)
+      defer { nginx.stop() }
+      let terminal = try PseudoTerminal(
+        "/bin/bash", ["-c", #"set -m; "$@" & wait $!"#, "bash", droverPath, "download", "--manifest", stage.manifest, "--output", stage.output],
+        environment: ["DROVER_URL": FaultTests.linkText(nginx.port)])
+      #expect(terminal.finish() == 0, "\(terminal.screen)")
+      #expect(!terminal.screen.contains("Go on?"))
+      #expect(try stage.isRight())
+    }
+  }
+
   /// Whatever ends a question, the terminal shows again what is typed.
   @Test(arguments: [("\u{3}", 130), ("TERM", 130), ("HUP", 130), ("\u{4}", 64), ("\n", 64), ("nonsense\n", 64)])
   func aTerminalIsLeftAsItWas(answer: String, status: Int32) throws {
@@ -73,7 +88,7 @@ import Transfer
   enum Reply: CaseIterable { case anotherLink, nothing, endOfInput, interrupt, terminate }
 
   /// The link ends in mid-file, and another one is asked for.
-  @Test(arguments: Reply.allCases) func aLinkThatEndsIsReplaced(reply: Reply) throws {
+  @Test(arguments: Reply.allCases, [false, true]) func aLinkThatEndsIsReplaced(reply: Reply, saysYes: Bool) throws {
     try withTemporaryFolder { folder in
       let contents = Wares.shared.contents
       let server = try FaultServer { request in
@@ -86,9 +101,12 @@ import Transfer
       try #"{"id":"m","files":[\#(files)]}"#.write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
       let out = folder + "/out"
       let terminal = try PseudoTerminal(
-        droverPath, ["download", "--manifest", folder + "/m.json", "--output", out, "--connections", "1"], environment: ["DROVER_URL": FaultTests.linkText(server.port)])
-      #expect(terminal.wait(for: "Go on?"))
-      terminal.type("\n")
+        droverPath, ["download", "--manifest", folder + "/m.json", "--output", out, "--connections", "1"] + (saysYes ? ["--yes"] : []),
+        environment: ["DROVER_URL": FaultTests.linkText(server.port)])
+      if !saysYes {
+        #expect(terminal.wait(for: "Go on?"))
+        terminal.type("\n")
+      }
       #expect(terminal.wait(for: "A new link to go on with") && terminal.wait { !terminal.echoes }, "\(terminal.screen)")
       #expect(terminal.screen.contains("403"))
       var status: Int32 = 77

@@ -180,9 +180,21 @@ let faults: [Fault] = [
   Fault("stall before the head", .success) { request, _ in isBody(request) && request.turn < 2 ? [.wait(3)] : nil },
   Fault("stall for ever", .failure("unavailable")) { request, _ in request.path == "f/b.pth" ? [.wait(3)] : nil },
   Fault("few bytes at a time", .success) { request, content in
-    guard request.path == "f/params.json", let content else { return nil }
-    return [.send(FaultServer.partHead(0, content.count, of: content.count))] + content.flatMap { [.send([$0]), .wait(0.1)] }
+    guard request.path == "f/params.json", let content, let range = request.range?.clamped(to: 0..<content.count) else { return nil }
+    return [.send(FaultServer.partHead(range.lowerBound, range.count, of: content.count))] + content[range].flatMap { [.send([$0]), .wait(0.1)] }
   },
+  Fault("a trickle on one connection", .success) { request, content in
+    guard isBody(request), request.turn == 2 else { return nil }
+    return part(request, content) { $0 }.map { answer in
+      let start = answer.count - (request.range?.clamped(to: 0..<(content?.count ?? 0)).count ?? 0)
+      return [.send(Array(answer[..<start]))] + answer[start...].flatMap { [.send([$0]), .wait(0.2)] }
+    }
+  },
+  Fault("mirrors with tags of their own", .success) { request, content in
+    let date = "Last-Modified: Mon, 01 Jan 2024 00:00:00 GMT"
+    return request.path == "f/a.pth" ? FaultServer.good(request, content, etag: "\"\(request.turn)\"\r\n\(date)") : nil
+  },
+  Fault("busy, and asking for no patience", .success) { request, _ in isBody(request) && request.turn < 4 ? FaultServer.status(503, "Retry-After: 0\r\n") : nil },
   Fault("another ETag between ranges", .success) { request, content in
     request.path == "f/a.pth" ? FaultServer.good(request, content, etag: request.turn < 3 ? "\"old\"" : "\"new\"") : nil
   },
@@ -293,6 +305,20 @@ func gzip(_ bytes: [UInt8]) -> [UInt8]? {
     _ = try await Download(Self.request(folder), link: try Self.link(good.port, signature: "another"), observe: { said.take($0) }).run()
     try Self.expectAll(in: folder)
     #expect(try FileManager.default.subpathsOfDirectory(atPath: folder).sorted() == ["f", "f/a.pth", "f/b.pth", "f/checklist.chk", "f/params.json"])
+  }
+
+  /// What it takes to find out that a server has no ranges doesn't count as failing.
+  @Test(arguments: [0, 1, 2]) func aServerWithoutRangesNeedsNoRetries(retries: Int) async throws {
+    let folder = NSTemporaryDirectory() + "drover-fault-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let contents = Wares.shared.contents
+    let server = try FaultServer { request in
+      guard request.range != nil, request.path == "f/a.pth" else { return FaultServer.good(request, contents[request.path]) }
+      return FaultServer.status(206, body: "parts of something")
+    }
+    defer { server.stop() }
+    _ = try await Download(Self.request(folder, retries: retries), link: try Self.link(server.port)).run()
+    try Self.expectAll(in: folder)
   }
 
   /// All that was said in a run.

@@ -39,6 +39,7 @@ import Transfer
   /// What people paste, and what is made of it.
   @Test(arguments: [
     good.replacing("&", with: "&amp;"), "'\(good)'", "  \(good)\n", "<\(good)>", "“\(good)”", good.replacing("*", with: "%2A"),
+    good.replacing("*", with: "\\*").replacing("&", with: "\\&").replacing("?", with: "\\?"),
     String(good.prefix(90)) + "\n" + String(good.dropFirst(90)), String(good.dropFirst("https://".count)),
     "https://l.facebook.com/l.php?u=\(encoded(good))&h=AT0",
     "https://nam02.safelinks.protection.outlook.com/?url=\(encoded(good))&data=05%7C01&reserved=0",

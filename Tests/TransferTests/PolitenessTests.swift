@@ -60,6 +60,11 @@ import Transfer
     #expect(refused >= 1.95)
   }
 
+  @Test func aServerThatAsksForNoPatienceGetsSome() {
+    let policy = RetryPolicy(base: 1, cap: 30)
+    #expect(policy.delay(after: 3, asked: 0, random: 1) == 4 && policy.delay(after: 3, asked: 7, random: 1) == 7)
+  }
+
   @Test func retriesSpreadAndGrow() {
     let policy = RetryPolicy(limit: 10, base: 0.5, cap: 30)
     for failures in 1...40 {

@@ -50,7 +50,7 @@ import Testing
       words: ["proxy http://{} ", "403", "NO_PROXY"], requests: ["CONNECT localhost"]),
     Case(
       testDescription: "broken", variables: ["https_proxy": "http://{}"], manner: .refuses(status: 502), isHTTPS: true, status: 69,
-      words: ["after 1 retries"], requests: ["CONNECT localhost"]),
+      words: ["after one retry"], requests: ["CONNECT localhost"]),
     Case(testDescription: "down", variables: ["http_proxy": "http://me:\(password)@{}"], isDown: true, status: 69, words: ["connect to the proxy http://{}"]),
     Case(testDescription: "down, https", variables: ["ALL_PROXY": "{}"], isHTTPS: true, isDown: true, status: 69, words: ["connect to the proxy http://{}"]),
     Case(testDescription: "down, and not asked", variables: ["ALL_PROXY": "{}", "NO_PROXY": "localhost"], isHTTPS: true, isDown: true),

@@ -248,6 +248,76 @@ import Transfer
     }
   }
 
+  /// Another mirror dates the same file otherwise: the checklist says that it is the same.
+  @Test(.needs(.nginx)) func anotherMirrorGoesOn() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 40)
+      let slow = try Nginx(root: stage.root, directives: "limit_rate 4m;")
+      defer { slow.stop() }
+      #expect(try interrupted(stage, slow, signal: SIGTERM) == 130)
+      let safe = try #require(Journaled(stage.journal)).bytes
+      _ = try run("/usr/bin/touch", ["-d", "2024-01-01", "consolidated.00.pth"], in: stage.root + "/m")
+      let fast = try Nginx(root: stage.root)
+      defer { fast.stop() }
+      let outcome = try stage.finish(fast.port, "--connections", "1")
+      #expect(outcome.status == 0 && outcome.output.contains("\"resumed\""), "\(outcome.errors)")
+      #expect(waitUntil { bytesSent(fast) == stage.megabytes * 1_000_000 + 17 - safe })
+      #expect(try stage.isRight())
+    }
+  }
+
+  /// What no checklist names is neither pieced together with what was there, nor called verified.
+  @Test(.needs(.nginx), arguments: [("{\"version\": \"old\"}", true), ("{\"version\": \"another\", \"text\": 1}", false)])
+  func whatNoChecklistNamesIsNotGuessedAt(old: String, isReplaced: Bool) throws {
+    try withTemporaryFolder { folder in
+      let new = #"{"version": "the new", "text": 1}"#
+      #expect((old.utf8.count == new.utf8.count) != isReplaced)
+      for (place, text) in [("www", new), ("out", old)] {
+        try FileManager.default.createDirectory(atPath: folder + "/\(place)/m", withIntermediateDirectories: true)
+        try text.write(toFile: folder + "/\(place)/m/config.json", atomically: true, encoding: .utf8)
+      }
+      // A page of text may begin with a comment.
+      try "<!-- a licence -->\n# A model\n".write(toFile: folder + "/www/m/README.md", atomically: true, encoding: .utf8)
+      try #"{"id":"m","files":[{"path":"m/config.json"},{"path":"m/README.md"}]}"#.write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
+      let nginx = try Nginx(root: folder + "/www")
+      defer { nginx.stop() }
+      let outcome = try run(
+        droverPath, ["download", "--manifest", folder + "/m.json", "--output", folder + "/out", "--yes"], environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"])
+      #expect(outcome.status == 0, "\(outcome.errors)")
+      #expect(outcome.output.contains("all verified but 2 that no checklist names") && !outcome.errors.contains("verified"), "\(outcome.output)\(outcome.errors)")
+      #expect(try String(contentsOfFile: folder + "/out/m/config.json", encoding: .utf8) == (isReplaced ? new : old))
+      #expect(try String(contentsOfFile: folder + "/out/m/README.md", encoding: .utf8).hasSuffix("# A model\n"))
+    }
+  }
+
+  /// An answer that is no checklist doesn't cost the one that is here.
+  @Test(.needs(.nginx)) func aChecklistIsReplacedByAChecklistOnly() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 1)
+      let nginx = try Nginx(root: stage.root)
+      defer { nginx.stop() }
+      #expect(try stage.finish(nginx.port).status == 0)
+      try "Service temporarily degraded\n".write(toFile: stage.root + "/m/checklist.chk", atomically: true, encoding: .utf8)
+      #expect(try stage.finish(nginx.port).status == 65)
+      #expect(try stage.isRight())
+      #expect(try FileManager.default.contentsOfDirectory(atPath: stage.output + "/m").sorted() == ["checklist.chk", "consolidated.00.pth", "drover-receipt.json", "params.json"])
+    }
+  }
+
+  /// What lies under the names that a download uses, and is odd.
+  @Test(.needs(.nginx), arguments: ["echo x > m/consolidated.00.pth.part; touch -d 2300-01-01 m/consolidated.00.pth.part", "echo {} > elsewhere; ln -s ../elsewhere m/params.json"])
+  func oddLeftoversAreNoObstacle(script: String) throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, megabytes: 1)
+      try FileManager.default.createDirectory(atPath: stage.output + "/m", withIntermediateDirectories: true)
+      _ = try run("/bin/sh", ["-c", script], in: stage.output)
+      let nginx = try Nginx(root: stage.root)
+      defer { nginx.stop() }
+      for _ in 0..<2 { #expect(try stage.finish(nginx.port).status == 0) }
+      #expect(try stage.isRight())
+    }
+  }
+
   @Test(.needs(.nginx)) func aSecondRunFindsEverythingPresent() throws {
     try withTemporaryFolder { folder in
       let stage = try Stage(folder, megabytes: 3)

@@ -61,9 +61,9 @@ struct DemoRoad {
       request, link: try SignedLink.examine(first).link,
       observe: { event in
         switch event {
-        case .finished(let file, let status):
+        case .finished(let file, let status, let isVerified):
           let name = DemoServer.files[file].name
-          tellLine("  \(style("✓", .green)) \(name)  \(style("\(name.hasSuffix(".chk") ? status.rawValue : "\(status.rawValue), MD5 agrees")", .dim))")
+          tellLine("  \(style("✓", .green)) \(name)  \(style(status.rawValue + (isVerified ? ", MD5 agrees" : ""), .dim))")
         default: break
         }
       },
