@@ -17,9 +17,9 @@ struct CompleteCommand: AsyncParsableCommand {
 
       EXAMPLES
         drover complete llama-2-7b --prompt "I believe the meaning of life is"
-        drover complete model.gguf --prompt "The capital of France is" --temperature 0
+        drover complete model.gguf --prompt "The capital of" --temperature 0
         drover complete llama-2-7b --prompts prompts.txt --max-gen-len 128 --json
-        drover complete llama-2-7b --prompt "Once upon a time" --logprobs --echo --json
+        drover complete llama-2-7b --prompt "Once upon a time" --logprobs --json
       """)
 
   @Argument(help: "A folder with a checkpoint, or a GGUF file.")

@@ -10,10 +10,10 @@ struct FingerprintCommand: ParsableCommand {
     commandName: "fingerprint",
     abstract: "Compute what is the same for the same weights, in any layout or format, and compare it.",
     discussion: """
-      A tensor's fingerprint is the SHA-256 of its dtype, its shape and its whole row-major bytes in Meta's order; the checkpoint's is that of all
+      A tensor's fingerprint is the SHA-256 of its dtype, its shape and its whole row-major bytes in Meta's order; the checkpoint's is that of all \
       tensors' by name. Two checkpoints with the same fingerprint hold the same weights, however they are cut, named or wrapped.
 
-      With several PATHs, each is compared with the first, and tensors that differ are named. A drover-receipt.json stands for the weights it was
+      With several PATHs, each is compared with the first, and tensors that differ are named. A drover-receipt.json stands for the weights it was \
       written for, which needn't be here.
 
       EXAMPLES

@@ -20,7 +20,7 @@ struct InspectCommand: ParsableCommand {
         drover inspect model.gguf --tensors
         drover inspect llama-2-70b --json | jq .params
         drover inspect --model 70B-chat
-        drover inspect https://huggingface.co/org/model/resolve/main/model.safetensors
+        drover inspect https://huggingface.co/org/m/resolve/main/model.safetensors
       """)
 
   @Argument(help: ArgumentHelp("A folder with .pth, safetensors or Hugging Face files, a GGUF file, or a link in single quotes.", valueName: "path|link"))

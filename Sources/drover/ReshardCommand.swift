@@ -10,8 +10,8 @@ struct ReshardCommand: ParsableCommand {
     commandName: "reshard",
     abstract: "Write a checkpoint with another number of shards, or in another format.",
     discussion: """
-      Weights are copied bit for bit in constant memory; params.json, the tokenizer, a fresh checklist.chk and a receipt come along. DST appears when it is complete and
-      synced, or not at all. A dtype other than "keep" rounds where it must, and says so; quantized weights, which .pth and safetensors can't
+      Weights are copied bit for bit in constant memory; params.json, the tokenizer, a fresh checklist.chk and a receipt come along. DST appears when it is complete and \
+      synced, or not at all. A dtype other than "keep" rounds where it must, and says so; quantized weights, which .pth and safetensors can't \
       hold, are kept as float32, exactly.
 
       EXAMPLES

@@ -9,7 +9,7 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Hold files against their checksums.",
     discussion: """
-      PATH is a model folder, a folder of several, a checklist (Meta's checklist.chk, or what md5sum and sha256sum write), or a drover-receipt.json.
+      PATH is a model folder, a folder of several, a checklist (Meta's checklist.chk, or what md5sum and sha256sum write), or a drover-receipt.json. \
       Files that no list speaks of are named, but are no failure.
 
       EXAMPLES
