@@ -12,6 +12,8 @@ public enum InferenceError: Error, Sendable, Equatable, CustomStringConvertible 
   case missingTokenizer(path: String)
   case unknownKernel(name: String, known: [String])
   case batchTooLarge(count: Int, limit: Int)
+  /// Keys and values of so many sequences of so many tokens.
+  case cacheTooLarge(sequences: Int, length: Int)
   /// `index` counts prompts from 0.
   case promptTooLong(index: Int, count: Int, limit: Int)
   case emptyPrompt(index: Int)
@@ -35,6 +37,8 @@ public enum InferenceError: Error, Sendable, Equatable, CustomStringConvertible 
       "this processor has no kernels called \(name) (DROVER_KERNEL); it has \(known.joined(separator: ", "))"
     case .batchTooLarge(let count, let limit):
       "\(count) prompts are more than the largest batch, \(limit); raise --max-batch-size or give fewer"
+    case .cacheTooLarge(let sequences, let length):
+      "\(sequences) sequence\(sequences == 1 ? "" : "s") of \(length) tokens are more than can be kept; lower --max-batch-size or --max-seq-len"
     case .promptTooLong(let index, let count, let limit):
       "prompt \(index + 1) has \(count) tokens, more than the longest sequence, \(limit); raise --max-seq-len or shorten it"
     case .emptyPrompt(let index):

@@ -61,7 +61,7 @@ public final class Transformer {
     _ checkpoint: Checkpoint, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil, kernels: Kernels? = nil
   ) throws(InferenceError) {
     guard maxBatchSize > 0, maxSequenceLength > 0, maxSequenceLength < 1 << 28, maxBatchSize < 1 << 20 else {
-      throw .badParameters("a batch of \(maxBatchSize) sequences of \(maxSequenceLength) positions")
+      throw .cacheTooLarge(sequences: maxBatchSize, length: maxSequenceLength)
     }
     params = checkpoint.params
     weights = try Weights(checkpoint)

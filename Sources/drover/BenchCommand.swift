@@ -39,7 +39,8 @@ struct BenchCommand: AsyncParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
-    guard promptTokens >= 0, genTokens >= 0, promptTokens + genTokens > 0 else { throw ValidationError("There must be tokens to measure.") }
+    for count in [promptTokens, genTokens] where !(0...1 << 20).contains(count) { throw ValidationError("Tokens are counted from 0 to \(1 << 20).") }
+    guard promptTokens + genTokens > 0 else { throw ValidationError("There must be tokens to measure.") }
     guard repetitions > 0 else { throw ValidationError("--repetitions is at least 1.") }
     guard threads.map({ (1...1024).contains($0) }) ?? true else { throw ValidationError("--threads is between 1 and 1024.") }
   }

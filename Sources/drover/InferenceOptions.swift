@@ -70,7 +70,7 @@ extension InferenceError: ExitCoded {
     switch self {
     case .missingTensor, .wrongShape, .unreadableTensor, .badParameters, .unknownToken, .notFinite: .badData
     case .missingTokenizer: .noInput
-    case .unknownKernel, .batchTooLarge, .promptTooLong, .emptyPrompt: .usage
+    case .unknownKernel, .batchTooLarge, .cacheTooLarge, .promptTooLong, .emptyPrompt: .usage
     }
   }
 }

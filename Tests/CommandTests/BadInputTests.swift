@@ -61,6 +61,9 @@ import Testing
     Mistake(
       what: "a batch larger than max_batch_size",
       arguments: ["complete", "{}/model", "--prompt", "a", "--prompt", "b", "--prompt", "c", "--max-batch-size", "2"], exit: 64, says: ["3", "2"]),
+    Mistake(
+      what: "sequences that no memory holds", arguments: ["complete", "{}/model", "--prompt", "Once", "--max-seq-len", "9223372036854775807"], exit: 64, says: ["--max-seq-len"]),
+    Mistake(what: "more tokens than are counted", arguments: ["bench", "{}/model", "--prompt-tokens", "9223372036854775807"], exit: 64, says: ["1048576"]),
     Mistake(what: "no prompt", arguments: ["complete", "{}/model"], exit: 64, says: ["prompt"]),
     Mistake(what: "a link that is no link", arguments: ["download", "7B", "--url", "download.llamameta.net", "--output", "{}/out"], exit: 64, says: ["link"]),
     Mistake(
