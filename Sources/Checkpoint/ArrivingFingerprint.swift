@@ -35,8 +35,7 @@ public struct ArrivingFingerprint: Sendable {
       willRead(checkpoint.fingerprintBytes)
       // In the order of the files, which is that of their arrival.
       let work = checkpoint.fingerprinted.sorted { $0.place < $1.place }
-      fingerprint = try checkpoint.hash(
-        work, ResidentPages(files: checkpoint.files), threads: min(Workers.available, Self.mostThreads), progress: progress, isCancelled: isCancelled)
+      fingerprint = try checkpoint.hash(work, threads: min(Workers.available, Self.mostThreads), progress: progress, isCancelled: isCancelled)
       var tensors: [LogicalTensor] = []
       for tensor in checkpoint.tensors { tensors.append(try tensor.located(in: checkpoint.files)) }
       self.tensors = tensors
@@ -48,7 +47,7 @@ public struct ArrivingFingerprint: Sendable {
   /// A partial file's headers are checked less strictly than a whole one's, and of copies only one was read: here they are compared.
   func fingerprint(of checkpoint: Checkpoint) throws(CheckpointError) -> CheckpointFingerprint? {
     guard checkpoint.tensors == tensors else { return nil }
-    try checkpoint.checkReplicas(Workers.available, ResidentPages(files: checkpoint.files))
+    try checkpoint.checkReplicas(Workers.available)
     return fingerprint
   }
 }

@@ -13,21 +13,19 @@ extension Checkpoint {
   public func fingerprint(
     progress: @escaping @Sendable (_ bytes: Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(CheckpointError) -> CheckpointFingerprint {
-    let resident = ResidentPages(files: files)
-    try checkReplicas(Workers.available, resident)
+    try checkReplicas(Workers.available)
     // The largest first, so that no core is left with one of them in the end.
-    return try hash(fingerprinted.sorted { $0.byteCount > $1.byteCount }, resident, threads: Workers.available, progress: progress, isCancelled: isCancelled)
+    return try hash(fingerprinted.sorted { $0.byteCount > $1.byteCount }, threads: Workers.available, progress: progress, isCancelled: isCancelled)
   }
 
   /// Hashes the tensors of `work`, begun in that order.
   func hash(
-    _ work: [LogicalTensor], _ resident: ResidentPages, threads: Int, progress: @escaping @Sendable (_ bytes: Int) -> Void,
-    isCancelled: @escaping @Sendable () -> Bool
+    _ work: [LogicalTensor], threads: Int, progress: @escaping @Sendable (_ bytes: Int) -> Void, isCancelled: @escaping @Sendable () -> Bool
   ) throws(CheckpointError) -> CheckpointFingerprint {
     let next = Atomic(0)
     let results = Mutex((digests: [String: Digest](), failure: CheckpointError?.none))
     Workers.run(min(threads, work.count)) {
-      var reader = RegionReader(files: files, resident: resident)
+      var reader = RegionReader(files: files)
       let blocks = (0..<SHA256.lanes).map { _ in Block(count: Self.stretchBytes) }
       var walks: [FingerprintWalk] = []
       do throws(CheckpointError) {

@@ -1,5 +1,3 @@
-import Synchronization
-
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -8,15 +6,13 @@ import Synchronization
 struct RegionReader {
   private let files: [MappedFile]
   private let scratch = Block(count: Self.scratchBytes)
-  private let resident: ResidentPages
   private var conversions: [[DType]: RowConversion] = [:]
 
   static let scratchBytes = 8 << 20
+  /// As many bytes are read in about the time that a call takes.
+  private static let leastBytes = 4096
 
-  init(files: [MappedFile], resident: ResidentPages) {
-    self.files = files
-    self.resident = resident
-  }
+  init(files: [MappedFile]) { self.files = files }
 
   /// Writes `rows` × `columns` of `region`, of quantized types whole blocks, to `out`, rows first and without gaps.
   mutating func read(
@@ -32,6 +28,7 @@ struct RegionReader {
     }
   }
 
+  /// Weights aren't read through the map: a file that is cut short under it would end the program.
   private mutating func read(
     _ source: TensorRegion.Source, _ region: TensorRegion, _ rows: Range<Int>, _ columns: Range<Int>, into out: UnsafeMutableRawPointer, pitch: Int
   ) throws(CheckpointError) {
@@ -44,27 +41,33 @@ struct RegionReader {
     let from = first / block * part.columnStride
     let to = (first + columns.count - 1) / block * part.columnStride + element
     let isCopy = source.dtype == region.dtype && part.columnStride == element
-    let isOrdered = source.sourceOrder == source.outputOrder
+    let isOrdered = source.sourceOrder == source.outputOrder || rows.count == 1
 
     let partRows = isOrdered ? source.partRow(rows.lowerBound)..<source.partRow(rows.upperBound - 1) + 1 : span(rows.map(source.partRow))
     let start = part.offset + partRows.lowerBound * part.rowStride + from
-    let needed = rows.count * (to - from)
+    let needed = rows.count * ((first + columns.count - 1) / block - first / block + 1) * element
     let span = (partRows.count - 1) * part.rowStride + to - from
     if isCopy, isOrdered, span == needed, pitch == to - from || rows.count == 1 {
       return try file.read(into: UnsafeMutableRawBufferPointer(start: out, count: span), at: start)
     }
-    // Sparse rows are cheaper through the map; anything else is read in one go.
-    let base: UnsafeRawPointer
-    let isMapped = span > Self.scratchBytes || span > 2 * needed
-    if isMapped {
-      // Its map has no weights.
+    if span > Self.scratchBytes || span > max(2 * needed, Self.leastBytes) {
       if file.isPartial { throw CheckpointError(.unsupported, in: file.path, byte: start, "has rows that lie too far apart to be read while it arrives") }
-      guard let map = file.bytes.baseAddress else { return }
-      base = map + start
-    } else {
-      try file.read(into: UnsafeMutableRawBufferPointer(rebasing: scratch.memory[..<span]), at: start)
-      base = UnsafeRawPointer(scratch.baseAddress)
+      // In halves, cut where the file has the longer way, until what is between is worth reading.
+      let step = max(block, region.dtype.blockElements)
+      let cutsRows = rows.count > 1 && (columns.count <= step || (partRows.count - 1) * part.rowStride >= to - from)
+      guard cutsRows || columns.count > step else { throw CheckpointError(.unsupported, in: file.path, byte: start, "has elements that lie too far apart") }
+      let half = cutsRows ? rows.count / 2 : max(step, columns.count / 2 / step * step)
+      if cutsRows {
+        try read(source, region, rows.prefix(half), columns, into: out, pitch: pitch)
+        try read(source, region, rows.dropFirst(half), columns, into: out + half * pitch, pitch: pitch)
+      } else {
+        try read(source, region, rows, columns.prefix(half), into: out, pitch: pitch)
+        try read(source, region, rows, columns.dropFirst(half), into: out + region.dtype.byteCount(half), pitch: pitch)
+      }
+      return
     }
+    try file.read(into: UnsafeMutableRawBufferPointer(rebasing: scratch.memory[..<span]), at: start)
+    let base = UnsafeRawPointer(scratch.baseAddress)
     for (index, row) in rows.enumerated() {
       let at = base + (source.partRow(row) - partRows.lowerBound) * part.rowStride
       let to = out + index * pitch
@@ -80,25 +83,9 @@ struct RegionReader {
         }
       }
     }
-    if isMapped { resident.didTouch(min(span, needed + rows.count * 4096), of: file) }
   }
 
   private func span(_ rows: [Int]) -> Range<Int> { (rows.min() ?? 0)..<(rows.max() ?? 0) + 1 }
-}
-
-/// Gives pages of maps back before too many of them count as resident.
-final class ResidentPages: Sendable {
-  private let files: [MappedFile]
-  private let touched = Atomic(0)
-
-  static let limit = 32 << 20
-
-  init(files: [MappedFile]) { self.files = files }
-
-  func didTouch(_ bytes: Int, of file: MappedFile) {
-    let sum = touched.add(bytes, ordering: .relaxed)
-    if sum.oldValue / Self.limit != sum.newValue / Self.limit { for file in files { file.releasePages() } }
-  }
 }
 
 /// Memory that lives as long as this object.

@@ -4,8 +4,9 @@ import Synchronization
 extension Checkpoint {
   /// Of a tensor that several shards have, one is read. They must be the same, or something would be lost.
   /// - Throws: `.corrupt` at the first difference that is found.
-  func checkReplicas(_ threads: Int, _ resident: ResidentPages) throws(CheckpointError) {
+  func checkReplicas(_ threads: Int) throws(CheckpointError) {
     let replicas = replicas
+    let resident = ResidentPages(files: files)
     let next = Atomic(0)
     let difference = Mutex<CheckpointError?>(nil)
     Workers.run(min(threads, max(1, replicas.count))) {
@@ -33,5 +34,20 @@ extension Checkpoint {
         tensor.parts[..<index].first { $0.rows == part.rows && $0.columns == part.columns }.map { (tensor, $0, part) }
       }
     }
+  }
+}
+
+/// Gives pages of maps back before too many of them count as resident.
+final class ResidentPages: Sendable {
+  private let files: [MappedFile]
+  private let touched = Atomic(0)
+
+  static let limit = 32 << 20
+
+  init(files: [MappedFile]) { self.files = files }
+
+  func didTouch(_ bytes: Int, of file: MappedFile) {
+    let sum = touched.add(bytes, ordering: .relaxed)
+    if sum.oldValue / Self.limit != sum.newValue / Self.limit { for file in files { file.releasePages() } }
   }
 }

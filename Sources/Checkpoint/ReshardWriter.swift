@@ -50,13 +50,12 @@ extension ReshardPlan {
     to destination: FilePath, _ options: WriteOptions = WriteOptions(),
     progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(CheckpointError) -> [WrittenFile] {
-    let resident = ResidentPages(files: source.files)
     let folder = try OutputFolder(
       destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount)
-    try source.checkReplicas(options.threads, resident)
+    try source.checkReplicas(options.threads)
     var descriptors: [Int32] = []
     for file in files { descriptors.append(try folder.create(file.name, bytes: file.byteCount)) }
-    let writer = try ReshardWriter(self, options, folder, descriptors, resident, progress, isCancelled)
+    let writer = try ReshardWriter(self, options, folder, descriptors, progress, isCancelled)
     var (written, fingerprint) = try writer.run()
     func add(_ name: String, _ bytes: [UInt8]) throws(CheckpointError) {
       let descriptor = try folder.create(name, bytes: bytes.count)
@@ -190,7 +189,6 @@ private final class ReshardWriter: Sendable {
   private let options: ReshardPlan.WriteOptions
   private let folder: OutputFolder
   private let descriptors: [Int32]
-  private let resident: ResidentPages
   private let lanes: [[Lane]]
   /// MD5s that are computed side by side, if it can be had.
   private let group: Int
@@ -199,14 +197,13 @@ private final class ReshardWriter: Sendable {
   private let isCancelled: @Sendable () -> Bool
 
   init(
-    _ plan: ReshardPlan, _ options: ReshardPlan.WriteOptions, _ folder: OutputFolder, _ descriptors: [Int32], _ resident: ResidentPages,
+    _ plan: ReshardPlan, _ options: ReshardPlan.WriteOptions, _ folder: OutputFolder, _ descriptors: [Int32],
     _ progress: @escaping @Sendable (Int, Int) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
   ) throws(CheckpointError) {
     self.plan = plan
     self.options = options
     self.folder = folder
     self.descriptors = descriptors
-    self.resident = resident
     self.progress = progress
     self.isCancelled = isCancelled
     let large = plan.files.count { $0.byteCount >= Self.syncBytes }
@@ -259,7 +256,7 @@ private final class ReshardWriter: Sendable {
   }
 
   private func work() {
-    var reader = RegionReader(files: plan.source.files, resident: resident)
+    var reader = RegionReader(files: plan.source.files)
     let blocks = (0..<SHA256.lanes).map { _ in Block(count: Self.chunkBytes) }
     while true {
       if isCancelled() { fail(CheckpointError(.cancelled, "stopped; nothing was left behind")) }

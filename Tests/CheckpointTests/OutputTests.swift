@@ -49,6 +49,18 @@ struct OutputTests {
     }
   }
 
+  /// A source that is cut short while it is read is an error that names it, and not the end of the program.
+  @Test func sourcesCutShort() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)
+      let plan = try ReshardPlan(Checkpoint.open(at: FilePath(folder + "/source")), .init(modelParallel: 8))
+      truncate(folder + "/source/consolidated.00.pth", 20_000)
+      let error = #expect(throws: CheckpointError.self) { try plan.write(to: FilePath(folder + "/out")) }
+      #expect(error?.reason == .corrupt && error?.description.contains("consolidated.00.pth") == true, "\(error?.description ?? "")")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])
+    }
+  }
+
   @Test func dryRunWritesNothing() throws {
     try withTemporaryFolder { folder in
       try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)

@@ -135,6 +135,41 @@ struct ReshardTests {
     }
   }
 
+  /// Tensors whose elements lie far apart, larger than what is read at a time.
+  @Test func farApart() throws {
+    try withTemporaryFolder { folder in
+      try python(
+        """
+        import json, sys, torch
+        torch.manual_seed(4)
+        dim, hidden, vocab, folder = 1024, 1024, 5000, sys.argv[1]
+        w = {"tok_embeddings.weight": torch.randn(dim, vocab).t(), "output.weight": torch.randn(vocab, 3 * dim)[:, ::3], "norm.weight": torch.randn(40 * dim)[::40]}
+        p = "layers.0."
+        for name in ["wq", "wk", "wv", "wo"]: w[p + f"attention.{name}.weight"] = torch.randn(dim, dim)
+        for name in ["w1", "w2", "w3"]: w[p + f"feed_forward.{name}.weight"] = torch.randn(2 * dim, 2 * dim).t()[::2, ::2]
+        w[p + "attention.wo.weight"] = torch.randn(dim, 1).expand(dim, dim)
+        w[p + "attention.wq.weight"] = torch.randn(1, dim).expand(dim, dim)
+        for name in ["attention_norm", "ffn_norm"]: w[p + f"{name}.weight"] = torch.randn(dim)
+        torch.save(w, folder + "/consolidated.00.pth")
+        json.dump({"dim": dim, "n_heads": 8, "n_layers": 1, "multiple_of": hidden, "norm_eps": 1e-6, "vocab_size": vocab}, open(folder + "/params.json", "w"))
+        """, folder)
+      for (count, dtype) in [(1, DType?.none), (4, nil), (1, .bf16)] {
+        let out = "\(folder)/\(count)-\(dtype?.rawValue ?? "keep")"
+        try reshard(folder, out, modelParallel: count, dtype: dtype)
+        try python(
+          """
+          import glob, sys, torch
+          whole = torch.load(sys.argv[1] + "/consolidated.00.pth")
+          parts = [torch.load(file) for file in sorted(glob.glob(sys.argv[2] + "/*.pth"))]
+          for name, tensor in whole.items():
+              axis = 1 if any(n in name for n in ["tok", "wo", "w2"]) else 0
+              made = parts[0][name] if tensor.dim() == 1 else torch.cat([part[name] for part in parts], axis)
+              assert torch.equal(made, tensor.to(made.dtype)), name
+          """, folder, out)
+      }
+    }
+  }
+
   @Test(arguments: [5, 3, 0, -1, 128])
   func sizesThatHeadsDontAllow(_ count: Int) throws {
     try withTemporaryFolder { folder in

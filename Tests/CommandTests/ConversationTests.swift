@@ -30,6 +30,19 @@ import Testing
     #expect(terminal.screen.hasSuffix("\r\n"))
   }
 
+  /// What is mapped may be cut short under us.
+  @Test func aModelThatIsCutShortEndsIt() throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.copyItem(atPath: Self.model, toPath: folder + "/model")
+      let terminal = try PseudoTerminal(droverPath, ["chat", folder + "/model", "--format", "llama2", "--max-gen-len", "8"])
+      #expect(terminal.wait(for: "> "))
+      for rank in 0..<2 { truncate("\(folder)/model/consolidated.0\(rank).pth", 0) }
+      terminal.type("Once upon a time\n")
+      #expect(terminal.finish() == 1)
+      #expect(terminal.screen.contains("drover: a file became shorter"), "\(terminal.screen)")
+    }
+  }
+
   @Test(arguments: ["\u{3}", "TERM"]) func aConversationCanBeInterrupted(how: String) throws {
     let terminal = try chat()
     #expect(terminal.wait(for: "> "))
