@@ -1,6 +1,10 @@
 import FoundationEssentials
 import SystemPackage
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 extension Checkpoint {
   /// Opens the checkpoint at `path`, in whatever format it is.
   ///
@@ -54,7 +58,9 @@ struct Folder {
     do {
       names = try FileManager.default.contentsOfDirectory(atPath: path.string).sorted()
     } catch {
-      throw CheckpointError(.io, in: path, "can't be listed: \(error)")
+      // Foundation's own words are for programs; the system's are within.
+      let cause = ((error as? CocoaError)?.underlying as? POSIXError).map { Errno(rawValue: $0.code.rawValue).description }
+      throw CheckpointError(.io, in: path, "can't be listed: \(cause ?? "\(error)")")
     }
   }
 

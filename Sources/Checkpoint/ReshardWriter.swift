@@ -63,7 +63,8 @@ extension ReshardPlan {
       block.memory.copyBytes(from: bytes)
       try folder.write(UnsafeRawBufferPointer(block.memory), to: descriptor, at: 0, name: name)
       try folder.sync(descriptor, name: name)
-      written.append(WrittenFile(name: name, bytes: bytes.count, digests: [:]))
+      let digests = options.digests.map { ($0, $0 == .md5 ? MD5.hash(bytes) : SHA256.hash(bytes)) }
+      written.append(WrittenFile(name: name, bytes: bytes.count, digests: .init(uniqueKeysWithValues: digests)))
     }
     let receipt = receipt(options, written, fingerprint)
     if options.digests.contains(.md5) {

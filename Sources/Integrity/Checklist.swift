@@ -2,9 +2,9 @@ import SystemPackage
 
 /// A list of files and what their digests must be: Meta's `checklist.chk`, and what `md5sum` and `sha256sum` write.
 ///
-/// A line is `HEX  NAME` (text), `HEX *NAME` (binary), `HEX NAME` (BSD's `md5 -r`) or `MD5 (NAME) = HEX` (BSD, `--tag`). A line that begins with a
-/// backslash has `\\`, `\n` and `\r` escaped in its name. Lines may end in CRLF; empty ones and those that begin with `#` are skipped, as coreutils
-/// does. Unlike coreutils, a line that is none of these is an error: what can't be read can't be verified.
+/// A line is `HEX  NAME` (text), `HEX *NAME` (binary), `HEX NAME` (BSD's `md5 -r`), `MD5 (NAME) = HEX` (BSD, `--tag`) or `MD5(NAME)= HEX` (OpenSSL).
+/// A line that begins with a backslash has `\\`, `\n` and `\r` escaped in its name. Lines may end in CRLF; empty ones and those that begin with `#`
+/// are skipped, as coreutils does. Unlike coreutils, a line that is none of these is an error: what can't be read can't be verified.
 public struct Checklist: Sendable, Equatable {
   public struct Entry: Sendable, Equatable {
     /// Relative to the checklist's folder, normalized, never leaving it.
@@ -51,7 +51,7 @@ public struct Checklist: Sendable, Equatable {
       var line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
       if line.last == UInt8(ascii: "\r") { line = line.dropLast() }
       guard let first = line.first, first != UInt8(ascii: "#") else { continue }
-      guard let (name, digest) = Self.parse(line: line) else { throw failure(index + 1, .malformed) }
+      guard let (name, digest) = Self.parse(line: line) else { throw failure(index + 1, entries.isEmpty ? .malformedFromTheStart : .malformed) }
       let path: FilePath
       do { path = try Self.contained(name) } catch { throw failure(index + 1, error) }
       let entry = Entry(path: path, digest: digest)
@@ -98,11 +98,15 @@ public struct Checklist: Sendable, Equatable {
     return (isEscaped ? unescape(name) : Array(name)).map { ($0, digest) }
   }
 
-  /// `MD5 (NAME) = HEX`
+  private static let tags: [(head: String, tail: String, algorithm: HashAlgorithm)] = [
+    ("MD5 (", ") = ", .md5), ("SHA256 (", ") = ", .sha256), ("MD5(", ")= ", .md5), ("SHA256(", ")= ", .sha256), ("SHA2-256(", ")= ", .sha256),
+  ]
+
+  /// `MD5 (NAME) = HEX` or `MD5(NAME)= HEX`
   private static func parseTagged(_ line: ArraySlice<UInt8>) -> (ArraySlice<UInt8>, Digest)? {
-    for (tag, algorithm) in [("MD5 (", HashAlgorithm.md5), ("SHA256 (", .sha256)] where line.starts(with: Array(tag.utf8)) {
+    for (tag, tail, algorithm) in tags where line.starts(with: Array(tag.utf8)) {
       // From the end: a name may hold anything, also ") = ".
-      let tail = Array(") = ".utf8)
+      let tail = Array(tail.utf8)
       let digits = algorithm.digestBytes * 2
       guard line.count >= tag.utf8.count + tail.count + digits, let digest = Digest(hex: ascii(line.suffix(digits))) else { return nil }
       let before = line.dropLast(digits)
@@ -169,6 +173,8 @@ public struct ChecklistError: Error, CustomStringConvertible, Equatable {
     case html
     case empty
     case malformed
+    /// Already the first line that says something is.
+    case malformedFromTheStart
     case leavesFolder(FilePath)
   }
 
@@ -189,7 +195,7 @@ public struct ChecklistError: Error, CustomStringConvertible, Equatable {
     case .unreadable(let error): "\(place): cannot be read: \(error)"
     case .html: "\(place): this is a web page, not a checklist; the link that fetched it was not a signed link. Fetch it again."
     case .empty: "\(place): names no files; a checklist has lines of a digest and a file name. Fetch it again."
-    case .malformed: "\(place): not a digest and a file name, as md5sum or sha256sum write them. Fetch the checklist again."
+    case .malformed, .malformedFromTheStart: "\(place): not a digest and a file name, as md5sum or sha256sum write them. Fetch the checklist again."
     case .leavesFolder(let name): "\(place): \"\(name)\" leads out of the checklist's folder; refused."
     }
   }

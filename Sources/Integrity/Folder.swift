@@ -29,20 +29,22 @@ enum Folder {
 
   /// All files in and under `path`, in the order of their names. Hidden ones are left out; links are followed, and those that lead nowhere are
   /// there too, for whoever expects a file.
-  /// - Throws: `Errno` of the first folder that can't be read.
-  static func files(under path: FilePath) throws(Errno) -> [FilePath] {
+  /// - Throws: the first folder that can't be read, and why.
+  static func files(under path: FilePath) throws(Unreadable) -> [FilePath] {
     var seen: Set<Identity> = []
     return try files(under: path, &seen)
   }
 
   /// - Parameter seen: folders that were looked into: models are linked to from several places, and links may lead back.
-  private static func files(under path: FilePath, _ seen: inout Set<Identity>) throws(Errno) -> [FilePath] {
+  private static func files(under path: FilePath, _ seen: inout Set<Identity>) throws(Unreadable) -> [FilePath] {
     var status = stat()
-    guard path.withPlatformString({ stat($0, &status) }) == 0 else { throw Errno(rawValue: errno) }
+    guard path.withPlatformString({ stat($0, &status) }) == 0 else { throw Unreadable(path: path, error: Errno(rawValue: errno)) }
     guard seen.insert(Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))).inserted else { return [] }
     var files: [FilePath] = []
     var folders: [FilePath] = []
-    for name in try names(in: path) {
+    let names: [FilePath.Component]
+    do { names = try Self.names(in: path) } catch { throw Unreadable(path: path, error: error) }
+    for name in names {
       let item = path.appending(name)
       do {
         switch try kind(of: item) {
@@ -54,6 +56,11 @@ enum Folder {
     }
     for folder in folders { files += try Self.files(under: folder, &seen) }
     return files
+  }
+
+  struct Unreadable: Error {
+    let path: FilePath
+    let error: Errno
   }
 
   private struct Identity: Hashable {

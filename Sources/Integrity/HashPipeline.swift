@@ -1,6 +1,10 @@
 import Synchronization
 import SystemPackage
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// Reads files and hashes them, each file on a chain of its own, with every core busy at whatever there is to do.
 ///
 /// An MD5 is a serial chain: a core that hashes one file is idle most of the time, and hashes up to 16 side by side for little more. So reading and
@@ -19,8 +23,12 @@ final class HashPipeline: Sendable {
   /// Spans in memory at once, and threads that wait for the disk.
   private static let mostSpans = 32
   private static let mostReaders = 16
-  /// Files that are open at once.
-  private static let mostFiles = 64
+  /// Files that are open at once: each takes two descriptors, and the rest of the program a few.
+  private static let mostFiles: Int = {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1 }
+    return max(1, min(64, (Int(clamping: limit.rlim_cur) - 16) / 2))
+  }()
 
   private struct State {
     /// Jobs still to be opened, the next one last.

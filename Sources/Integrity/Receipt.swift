@@ -1,6 +1,10 @@
 import FoundationEssentials
 import SystemPackage
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// What drover says of a folder that it downloaded or wrote: `drover-receipt.json`.
 ///
 /// It names the files and their digests, so that the folder can be verified later; the weights' fingerprints, so that it can be compared with any
@@ -31,8 +35,16 @@ public struct Receipt: Sendable, Equatable {
     /// A folder or file on the machine that made the receipt; only its own name, not where it lay.
     case checkpoint(String)
 
-    /// - Parameter path: wherever the source lies.
-    public static func checkpoint(at path: FilePath) -> Origin { .checkpoint(path.lexicallyNormalized().lastComponent?.string ?? "") }
+    /// - Parameter path: wherever the source lies; empty for the folder one is in.
+    public static func checkpoint(at path: FilePath) -> Origin {
+      var path = path.lexicallyNormalized()
+      // `.` and `..` are no names.
+      if path.lastComponent?.kind != .regular, let real = realpath(path.isEmpty ? "." : path.string, nil) {
+        path = FilePath(platformString: real)
+        free(real)
+      }
+      return .checkpoint(path.lastComponent?.string ?? "")
+    }
   }
 
   /// The program and its version, `drover 1.0`.
@@ -85,7 +97,7 @@ extension Receipt {
       decoder.dateDecodingStrategy = .iso8601
       document = try decoder.decode(Document.self, from: Data(bytes))
     } catch let error as DecodingError {
-      throw failure(Self.explain(error))
+      throw Self.isOfAnotherKind(error) ? ReceiptError(path: path, reason: .ofAnotherKind(Self.explain(error))) : failure(Self.explain(error))
     } catch {
       throw failure("it isn't JSON")
     }
@@ -120,6 +132,15 @@ extension Receipt {
     self.init(
       tool: document.tool, created: document.created, operation: document.operation, origin: origin, options: document.options, files: files,
       fingerprint: fingerprint)
+  }
+
+  /// Whether the document doesn't even claim to be a receipt.
+  private static func isOfAnotherKind(_ error: DecodingError) -> Bool {
+    switch error {
+    case .keyNotFound(let key, let context): key.stringValue == "receipt" && context.codingPath.isEmpty
+    case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context): context.codingPath.isEmpty
+    @unknown default: false
+    }
   }
 
   private static func explain(_ error: DecodingError) -> String {
@@ -175,7 +196,7 @@ private struct Document: Codable {
 
   struct File: Codable {
     var path: String
-    var bytes: Int
+    @Named var bytes: Int
     var md5: Digest?
     var sha256: Digest?
   }
@@ -186,9 +207,9 @@ private struct Document: Codable {
   }
 
   /// The version of this form.
-  var receipt = Self.version
+  @Named var receipt = Self.version
   var tool: String
-  var created: Date
+  @Named var created: Date
   var operation: String
   var source: Source
   var options: [String: String]
@@ -209,11 +230,34 @@ private struct Document: Codable {
   }
 }
 
+/// A number or a date: for one that makes no sense Foundation's error doesn't say under which key it is.
+@propertyWrapper private struct Named<Value: Codable>: Codable {
+  var wrappedValue: Value
+
+  init(wrappedValue: Value) { self.wrappedValue = wrappedValue }
+
+  init(from decoder: any Decoder) throws {
+    do { wrappedValue = try decoder.singleValueContainer().decode(Value.self) } catch {
+      switch error as? DecodingError {
+      case .typeMismatch, .valueNotFound: throw error
+      default: throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "\(error)"))
+      }
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(wrappedValue)
+  }
+}
+
 /// Why a receipt can't be used.
 public struct ReceiptError: Error, CustomStringConvertible, Equatable {
   public enum Reason: Sendable, Equatable {
     case unreadable(Errno)
     case malformed(String)
+    /// It doesn't look like a receipt at all.
+    case ofAnotherKind(String)
     case unwritable(Errno)
     /// It would hold a link or an absolute path.
     case secret
@@ -226,7 +270,7 @@ public struct ReceiptError: Error, CustomStringConvertible, Equatable {
     switch reason {
     case .unreadable(let error): "\(path): cannot be read: \(error)."
     case .unwritable(let error): "\(path): cannot be written: \(error)."
-    case .malformed(let what): "\(path): not a receipt of drover: \(what)."
+    case .malformed(let what), .ofAnotherKind(let what): "\(path): not a receipt of drover: \(what)."
     case .secret: "\(path): not written, because a link or an absolute path would have been in it."
     }
   }

@@ -59,6 +59,8 @@ public struct Verification: Sendable {
         throw error
       } catch let error as Errno {
         throw error == .noSuchFileOrDirectory || error == .notDirectory ? .missing(path) : .unreadable(path, error)
+      } catch let folder as Folder.Unreadable {
+        throw .unreadable(folder.path, folder.error)
       } catch {
         throw .unreadable(path, .ioError)
       }
@@ -119,10 +121,17 @@ public struct Verification: Sendable {
     }
     if list.extension == "json" {
       let receipt: Receipt
-      do { receipt = try Receipt(contentsOf: list) } catch { throw .receipt(error) }
+      do { receipt = try Receipt(contentsOf: list) } catch {
+        if case .ofAnotherKind = error.reason, !isList(list) { throw .noList(list) }
+        throw .receipt(error)
+      }
       return receipt.files.compactMap { file in (file.sha256 ?? file.md5).map { claim(file.path, $0, file.bytes) } }
     }
-    do { return try Checklist(contentsOf: list).entries.map { claim($0.path, $0.digest) } } catch { throw .checklist(error) }
+    do { return try Checklist(contentsOf: list).entries.map { claim($0.path, $0.digest) } } catch {
+      // Weights, for one, are too large.
+      if !isList(list), [.malformedFromTheStart, .unreadable(.fileTooLarge)].contains(error.reason) { throw .noList(list) }
+      throw .checklist(error)
+    }
   }
 
   private struct Key: Hashable {
@@ -157,6 +166,8 @@ public enum VerificationError: Error, CustomStringConvertible, Equatable {
   case missing(FilePath)
   case unreadable(FilePath, Errno)
   case noChecklist(FilePath)
+  /// A file that was named, and that doesn't look like a checklist or a receipt.
+  case noList(FilePath)
   case checklist(ChecklistError)
   case receipt(ReceiptError)
 
@@ -165,6 +176,7 @@ public enum VerificationError: Error, CustomStringConvertible, Equatable {
     case .missing(let path): "\(path): no such file or folder."
     case .unreadable(let path, let error): "\(path): cannot be read: \(error)."
     case .noChecklist(let path): "\(path): no checklist or receipt in or under it (checklist.chk, *.md5, *.sha256, drover-receipt.json, …), so there is nothing to verify against."
+    case .noList(let path): "\(path): is no checklist or receipt. Name the list that speaks of it, or its folder."
     case .checklist(let error): error.description
     case .receipt(let error): error.description
     }

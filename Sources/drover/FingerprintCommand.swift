@@ -45,7 +45,11 @@ struct FingerprintCommand: ParsableCommand {
     do {
       defer { display.close() }
       let items = zip(paths, sources).map { display.add($0, total: $1.bytes) }
-      fingerprints = try zip(sources, items).map { try $0.fingerprint(display, $1, isStopped) }
+      fingerprints = try zip(sources, items).map { source, item in
+        let fingerprint = try source.fingerprint(display, item, isStopped)
+        if global.progressMode == .json { display.finish(item, "read") }
+        return fingerprint
+      }
     }
     let comparisons = zip(paths, fingerprints).dropFirst().map { Comparison(path: $0, differences: $1.differences(from: fingerprints[0])) }
     if json {

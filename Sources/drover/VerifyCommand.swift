@@ -35,7 +35,7 @@ struct VerifyCommand: ParsableCommand {
     Interruption.onSignal { isStopped.raise() }
     let findings = verification.run(observer: progress, isCancelled: { isStopped.isRaised })
     let seconds = monotonicSeconds() - start
-    progress.close()
+    progress.close(findings)
     let made = findings.filter { $0.status != .unreadable(.canceled) }
     if made.count < findings.count {
       // A part of a document would look like a whole one.
@@ -59,10 +59,11 @@ extension VerificationError: ExitCoded {
     switch self {
     case .missing, .noChecklist: .noInput
     case .unreadable: .failure
+    case .noList: .usage
     case .checklist(let error):
       switch error.reason {
       case .unreadable: .failure
-      case .html, .empty, .malformed, .leavesFolder: .badData
+      case .html, .empty, .malformed, .malformedFromTheStart, .leavesFolder: .badData
       }
     case .receipt(let error): error.exit
     }
@@ -75,7 +76,7 @@ extension ReceiptError: ExitCoded {
     case .unreadable(.noSuchFileOrDirectory): .noInput
     case .unreadable, .secret: .failure
     case .unwritable: .cannotCreate
-    case .malformed: .badData
+    case .malformed, .ofAnotherKind: .badData
     }
   }
 }
@@ -87,17 +88,31 @@ extension MD5KernelError: ExitCoded {
 /// Bars while the files are read; how each ended, the report says.
 private final class ProgressReport: VerificationObserver {
   private let display: ProgressDisplay
-  private let items = Mutex<[Int]>([])
+  private let mode: ProgressMode
+  private let items = Mutex<[(path: FilePath, number: Int)]>([])
 
-  init(mode: ProgressMode) { display = ProgressDisplay("verify", mode: mode) }
-
-  func willRead(_ files: [(path: FilePath, bytes: Int?)]) {
-    items.withLock { items in items = files.map { display.add($0.path.string, total: $0.bytes ?? 0) } }
+  init(mode: ProgressMode) {
+    self.mode = mode
+    display = ProgressDisplay("verify", mode: mode)
   }
 
-  func didRead(file: Int, bytes: Int) { display.update(items.withLock { $0[file] }, done: bytes) }
+  func willRead(_ files: [(path: FilePath, bytes: Int?)]) {
+    items.withLock { items in items = files.map { ($0.path, display.add($0.path.string, total: $0.bytes ?? 0)) } }
+  }
 
-  func close() { display.close() }
+  func didRead(file: Int, bytes: Int) { display.update(items.withLock { $0[file].number }, done: bytes) }
+
+  func close(_ findings: [Verification.Finding]) {
+    if mode == .json {
+      // Of what several lists say, the first that doesn't hold.
+      let statuses = Dictionary(findings.map { ($0.claim.path, $0.status) }) { first, next in first == .ok ? next : first }
+      for item in items.withLock({ $0 }) {
+        guard let status = statuses[item.path], status != .unreadable(.canceled) else { continue }
+        display.finish(item.number, status.word, failed: status != .ok)
+      }
+    }
+    display.close()
+  }
 }
 
 private struct Report {
@@ -137,14 +152,14 @@ private struct Report {
       files: findings.map { finding in
         .init(
           path: finding.claim.path.string, algorithm: finding.claim.digest.algorithm.rawValue, expected: finding.claim.digest.hex,
-          actual: finding.actual?.hex, status: word(finding.status))
+          actual: finding.actual?.hex, status: finding.status.word)
       },
       unlisted: unlisted.map(\.string)))
   }
 
   func describe(verbose: Bool, quiet: Bool) {
     let style = Style.standardOutput
-    for finding in findings {
+    for finding in distinct {
       let name = Format.name(finding.claim.path.string)
       switch finding.status {
       case .ok:
@@ -164,6 +179,13 @@ private struct Report {
     if shown < unlisted.count { Console.outputLine("          and \(unlisted.count - shown) more that no list speaks of (--verbose names them)") }
   }
 
+  /// The findings, without those that say once more what came of a file.
+  private var distinct: [Verification.Finding] {
+    let disputed = Dictionary(grouping: findings, by: \.claim.path).filter { _, findings in findings.contains { $0.status != findings[0].status } }
+    var seen: Set<FilePath> = []
+    return findings.filter { seen.insert($0.claim.path).inserted || disputed[$0.claim.path] != nil }
+  }
+
   func summary(seconds: Double) -> String {
     let files = Dictionary(findings.map { ($0.claim.path, $0.bytes) }) { first, _ in first }
     let bytes = files.values.reduce(0, +)
@@ -172,9 +194,11 @@ private struct Report {
     let what = "\(Format.count(files.count)) \(files.count == 1 ? "file" : "files"), \(Format.bytes(bytes)) in \(Format.duration(seconds))\(rate)"
     return bad == 0 ? "All agree: \(what)." : "\(bad) of \(findings.count) checks failed: \(what)."
   }
+}
 
-  private func word(_ status: Verification.Status) -> String {
-    switch status {
+extension Verification.Status {
+  fileprivate var word: String {
+    switch self {
     case .ok: "ok"
     case .mismatch: "mismatch"
     case .missing: "missing"

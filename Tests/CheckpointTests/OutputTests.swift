@@ -61,6 +61,26 @@ struct OutputTests {
     }
   }
 
+  /// In the document every file has the digest that `sha256sum` finds, also those that drover adds.
+  @Test func everyFileHasADigest() throws {
+    try withTemporaryFolder { folder in
+      struct Document: Decodable {
+        struct File: Decodable {
+          let path: String
+          let sha256: String
+        }
+        let files: [File]
+      }
+      try PythonModels.write(.init(embeddingAxis: 0), to: folder + "/source", modelParallel: 1)
+      try "free".write(toFile: folder + "/source/LICENSE", atomically: false, encoding: .utf8)
+      let outcome = try drover("reshard", folder + "/source", folder + "/out", "--mp", "2", "--json")
+      let files = try JSONDecoder().decode(Document.self, from: Data(outcome.output.utf8)).files
+      #expect(try files.map(\.path).sorted() == FileManager.default.contentsOfDirectory(atPath: folder + "/out").sorted() && files.count == 7)
+      let sums = try run("/usr/bin/sha256sum", files.map(\.path), in: folder + "/out")
+      #expect(sums.output == files.map { "\($0.sha256)  \($0.path)\n" }.joined())
+    }
+  }
+
   @Test func dryRunWritesNothing() throws {
     try withTemporaryFolder { folder in
       try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)

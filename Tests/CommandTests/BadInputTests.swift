@@ -86,6 +86,16 @@ import Testing
     }
   }
 
+  @Test("A folder that may not be looked into is named, in the system's words")
+  func closedFolder() throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.createDirectory(atPath: folder + "/closed", withIntermediateDirectories: false, attributes: [.posixPermissions: 0])
+      let outcome = try droverWithoutPrivileges("inspect", folder + "/closed")
+      #expect(outcome.status == 1)
+      #expect(outcome.errors.hasSuffix("/closed: can't be listed: Permission denied\n"), "\(outcome.errors)")
+    }
+  }
+
   @Test("A pickle that would run code is refused by name, and does not run")
   func hostilePickle() throws {
     try withTemporaryFolder { folder in

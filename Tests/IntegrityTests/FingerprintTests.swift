@@ -71,6 +71,14 @@ import Testing
     try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".pth") || $0.hasSuffix(".safetensors") }.map { folder + "/" + $0 }
   }
 
+  /// The last line of progress says of each path that it was read.
+  @Test func progressSaysWhatWasRead() throws {
+    let model = Peer.packageRoot + "/Sources/CDemoModel/model"
+    let outcome = try drover("fingerprint", model, model, "--progress", "json")
+    let end = try #require(outcome.errors.split(separator: "\n").last { $0.contains(#""event":"end""#) })
+    #expect(outcome.status == 0 && end.components(separatedBy: #""status":"read""#).count == 3, "\(end)")
+  }
+
   /// A receipt without a fingerprint, and weights that aren't there.
   @Test func saysWhatCannotBeCompared() throws {
     try withTemporaryFolder { folder in

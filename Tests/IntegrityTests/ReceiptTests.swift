@@ -31,6 +31,18 @@ import Testing
     }
   }
 
+  /// A source is called by its own name, however it was pointed at.
+  @Test(arguments: [[".", "../out"], ["../model", "../out"], ["sub/..", "../out"], ["consolidated.00.pth", "../out"], ["../model/sub/../.", "../out"]])
+  func namesItsSource(arguments: [String]) throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.copyItem(atPath: Peer.packageRoot + "/Sources/CDemoModel/model", toPath: folder + "/model")
+      try FileManager.default.createDirectory(atPath: folder + "/model/sub", withIntermediateDirectories: false)
+      let outcome = try run(droverPath, ["reshard"] + arguments + ["--mp", "1", "--quiet"], in: folder + "/model")
+      try #require(outcome.status == 0, "\(outcome.errors)")
+      #expect(try Receipt(contentsOf: FilePath(folder + "/out/drover-receipt.json")).origin == .checkpoint("model"))
+    }
+  }
+
   @Test(arguments: [["url": "https://download.example/*?Signature=x"], ["output": "/home/someone/models"]])
   func keepsSecrets(options: [String: String]) {
     #expect(throws: ReceiptError.self) { try receipt(files: [.init(path: "a", bytes: 0, md5: MD5.hash([]))], options: options).encoded() }
@@ -70,7 +82,11 @@ import Testing
     (#""path": "a""# + " -> " + #""path": """#, "no file's name"),
     (#""path": "b""# + " -> " + #""path": "./a""#, "twice"),
     (#""bytes": 3"# + " -> " + #""bytes": -3"#, "-3 bytes"),
-    (#""bytes": 3"# + " -> " + #""bytes": 1e99"#, "not a receipt"),
+    (#""bytes": 3"# + " -> " + #""bytes": 1e99"#, "files.0.bytes"),
+    (#""bytes": 3"# + " -> " + #""bytes": 1.5"#, "files.0.bytes"),
+    (#""bytes": 0"# + " -> " + #""bytes": 18446744073709551616"#, "files.1.bytes"),
+    (#""receipt": 1"# + " -> " + #""receipt": 1.5"#, "receipt makes no sense"),
+    ("2026-11-23T08" + " -> " + "2026-11-23 at 8", "created makes no sense"),
     (#""bytes": 3"# + " -> " + #""bytes": "3""#, "files.0.bytes"),
     (#""md5": "9"# + " -> " + #""md5": "z9"#, "files.0.md5"),
     (#""sha256": "# + " -> " + #""sha512": "#, "neither"),

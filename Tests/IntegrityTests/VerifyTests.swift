@@ -97,6 +97,21 @@ import Testing
     }
   }
 
+  /// What `openssl dgst` writes, by its old and new names.
+  @Test func readsOpenSSLsLines() throws {
+    try withTemporaryFolder { folder in
+      let names = ["a", "with space", "a)= b"]
+      for name in names { try write(name, folder + "/" + name) }
+      let sums = try ["-md5", "-sha256"].map { try run("/usr/bin/env", ["openssl", "dgst", $0] + names, in: folder).output }
+      let plain = sums[1].replacingOccurrences(of: "SHA2-256(", with: "SHA256(")
+      for list in sums + [plain, plain.replacingOccurrences(of: "SHA256(", with: "SHA2-256(")] {
+        try write(list, folder + "/list.chk")
+        let (status, report) = try verify("list.chk", in: folder)
+        #expect(status == 0 && report.files.map(\.path) == names)
+      }
+    }
+  }
+
   /// Files that weren't in the page cache aren't there afterwards, and those that were stay.
   @Test func leavesThePageCacheAlone() throws {
     try withTemporaryFolder { folder in
@@ -196,6 +211,75 @@ import Testing
         let outcome = try run(droverPath, ["verify"] + arguments)
         #expect(outcome.status == code)
       }
+    }
+  }
+
+  @Test func namesTheFolderThatCannotBeRead() throws {
+    try withTemporaryFolder { folder in
+      try write("x", folder + "/tree/list.chk")
+      try FileManager.default.createDirectory(atPath: folder + "/tree/a/closed", withIntermediateDirectories: true)
+      chmod(folder + "/tree/a/closed", 0)
+      defer { chmod(folder + "/tree/a/closed", 0o700) }
+      let outcome = try droverWithoutPrivileges("verify", folder + "/tree")
+      #expect(outcome.status == 1)
+      #expect(outcome.errors.contains("tree/a/closed: cannot be read: Permission denied"), "\(outcome.errors)")
+    }
+  }
+
+  /// Weights and what lies beside them are no lists, whatever they begin with.
+  @Test(arguments: ["consolidated.00.pth", "params.json", "tokenizer.model", "large.gguf", "page.json"])
+  func saysWhatIsNoList(name: String) throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.copyItem(atPath: Peer.packageRoot + "/Sources/CDemoModel/model", toPath: folder + "/model")
+      try write("", folder + "/model/large.gguf")
+      truncate(folder + "/model/large.gguf", 1 << 30)
+      try write("<html>", folder + "/model/page.json")
+      let outcome = try drover("verify", "\(folder)/model/\(name)")
+      #expect(outcome.status == 64)
+      #expect(outcome.errors.contains("\(name): is no checklist or receipt") && outcome.errors.contains("its folder"), "\(outcome.errors)")
+    }
+  }
+
+  /// A list whose name says nothing is one that is damaged all the same once it has a line.
+  @Test func tellsADamagedListFromNone() throws {
+    try withTemporaryFolder { folder in
+      try write("d41d8cd98f00b204e9800998ecf8427e  a\nnonsense\n", folder + "/sums")
+      let outcome = try drover("verify", folder + "/sums")
+      #expect(outcome.status == 65 && outcome.errors.contains("sums, line 2"), "\(outcome.errors)")
+      try write(#"{"receipt": 1}"#, folder + "/mine.json")
+      let receipt = try drover("verify", folder + "/mine.json")
+      #expect(receipt.status == 65 && receipt.errors.contains("tool is missing"), "\(receipt.errors)")
+    }
+  }
+
+  /// What a checklist and a receipt both say of a file is two findings in the document, and one line for a person; unless they come to different ends.
+  @Test func namesEachFileOnce() throws {
+    try withTemporaryFolder { folder in
+      let model = folder + "/model"
+      try #require(try drover("reshard", Peer.packageRoot + "/Sources/CDemoModel/model", model, "--mp", "1", "--quiet").status == 0)
+      func lines(_ word: String) throws -> [Substring] { try drover("verify", model).output.split(separator: "\n").filter { $0.hasPrefix(word) } }
+      let document = try verify("model", in: folder)
+      #expect(document.report.files.count == 6 && document.report.files.allSatisfy { $0.status == "ok" })
+      #expect(try lines("ok").count == 3)
+      try write("other", model + "/params.json")
+      #expect(try lines("mismatch").count == 1)
+      #expect(try lines("          expected").count == 1)
+      // Only the checklist is of these bytes now.
+      let sums = try run("/usr/bin/md5sum", ["consolidated.00.pth", "params.json", "tokenizer.model"], in: model)
+      try write(sums.output, model + "/checklist.chk")
+      #expect(try lines("mismatch").count == 1)
+      #expect(try lines("ok").filter { $0.hasSuffix("params.json") }.count == 1)
+    }
+  }
+
+  /// However few files may be open at once, all are read.
+  @Test(arguments: [12, 24, 40]) func worksWithFewDescriptors(limit: Int) throws {
+    try withTemporaryFolder { folder in
+      let names = (0..<60).map(String.init)
+      for name in names { try write(name, folder + "/" + name) }
+      try write(try run("/usr/bin/md5sum", names, in: folder).output, folder + "/list.chk")
+      let outcome = try run("/bin/bash", ["-c", "ulimit -n \(limit); exec \"$0\" verify list.chk", droverPath], in: folder)
+      #expect(outcome.status == 0, "\(outcome.output)")
     }
   }
 

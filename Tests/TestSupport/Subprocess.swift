@@ -40,6 +40,13 @@ public func drover(_ arguments: String..., input: String? = nil, environment: [S
   try run(droverPath, arguments, input: input, environment: environment, in: folder)
 }
 
+/// Runs the built `drover` as somebody who may read only what its owner lets them: also root, without its right to read everything.
+public func droverWithoutPrivileges(_ arguments: String...) throws -> Outcome {
+  let rights = "-dac_override,-dac_read_search"
+  let prefix = getuid() == 0 ? ["setpriv", "--bounding-set=\(rights)", "--inh-caps=\(rights)"] : []
+  return try run("/usr/bin/env", prefix + [droverPath] + arguments)
+}
+
 /// The built program, beside the test binary.
 public let droverPath = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().appending(path: "drover")
   .path(percentEncoded: false)
