@@ -39,7 +39,7 @@ enum PythonModels {
         def t(*size): return torch.randint(-32768, 32767, (*size[:-1], size[-1] * halves), generator=g, dtype=torch.int64).to(torch.int16).view(dtype)
         dim, hd = shape["dim"], shape["dim"] // shape["n_heads"]
         kv, hidden, vocab = shape["n_kv_heads"] * hd, shape["hidden"], shape["vocab_size"]
-        w = {"tok_embeddings.weight": t(vocab, dim), "norm.weight": t(dim), "output.weight": t(vocab, dim), "rope.freqs": t(hd // 2)}
+        w = {"tok_embeddings.weight": t(vocab, dim), "norm.weight": t(dim), "output.weight": t(vocab, dim), "rope.freqs": t(max(1, hd // 2))}
         for l in range(shape["n_layers"]):
             p = f"layers.{l}."
             w |= {p + "attention.wq.weight": t(dim, dim), p + "attention.wk.weight": t(kv, dim), p + "attention.wv.weight": t(kv, dim),

@@ -170,6 +170,35 @@ struct ReshardTests {
     }
   }
 
+  /// Heads whose columns don't come in pairs can't be rotated.
+  @Test(arguments: [(12, 4, 3), (8, 8, 1)]) func oddHeads(dim: Int, heads: Int, width: Int) throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(dim: dim, heads: heads, kvHeads: heads, hidden: 16, layers: 1, vocabulary: 32), to: folder + "/source", modelParallel: 1)
+      let outcome = try drover("reshard", folder + "/source", folder + "/out", "--mp", "1", "--format", "hf")
+      #expect(outcome.status == 65)
+      #expect(outcome.errors.contains("heads of \(width),"), "\(outcome.errors)")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])
+    }
+  }
+
+  /// Heads that are alike in one layer, as those set to zero are, are no copies of one.
+  @Test func headsAlikeInOneLayer() throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)
+      try python(
+        """
+        import sys, torch
+        w = torch.load(sys.argv[1])
+        for name in ["wk", "wv"]: w[f"layers.0.attention.{name}.weight"].zero_()
+        torch.save(w, sys.argv[1])
+        """, folder + "/source/consolidated.00.pth")
+      try reshard(folder + "/source", folder + "/out", modelParallel: 8)
+      let (source, out) = (try Checkpoint.open(at: FilePath(folder + "/source")), try Checkpoint.open(at: FilePath(folder + "/out")))
+      #expect(source.params.kvHeads == 8 && out.params.kvHeads == 8)
+      #expect(try out.fingerprint() == source.fingerprint())
+    }
+  }
+
   @Test(arguments: [5, 3, 0, -1, 128])
   func sizesThatHeadsDontAllow(_ count: Int) throws {
     try withTemporaryFolder { folder in

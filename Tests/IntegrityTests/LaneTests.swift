@@ -130,6 +130,23 @@ import Testing
     }
   }
 
+  /// Of a file that grows while it is read no digest is true.
+  @Test func seesAFileGrow() throws {
+    try withTemporaryFolder { folder in
+      try write([3_000_000, 3_000_000], to: folder)
+      let jobs = (0..<2).map { FileHasher.Job(path: FilePath("\(folder)/\($0)"), algorithms: [.md5, .sha256]) }
+      let hasGrown = Atomic(false)
+      let outcomes = FileHasher(threads: 2).hash(jobs, progress: { job, _ in
+        guard job == 1, !hasGrown.exchange(true, ordering: .relaxed) else { return }
+        let descriptor = open("\(folder)/1", O_WRONLY | O_APPEND)
+        _ = Glibc.write(descriptor, "x", 1)
+        close(descriptor)
+      })
+      #expect(try outcomes[0].get().bytes == 3_000_000)
+      #expect(outcomes[1] == .failure(.resourceBusy))
+    }
+  }
+
   private func write(_ sizes: [Int], to folder: String) throws {
     var random = SplitMix64(state: 7)
     for (index, size) in sizes.enumerated() {

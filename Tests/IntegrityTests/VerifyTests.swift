@@ -214,6 +214,27 @@ import Testing
     }
   }
 
+  /// A folder that is linked to is looked into, once, wherever its links lead; a list that isn't there is missed.
+  @Test func followsLinks() throws {
+    try withTemporaryFolder { folder in
+      try write("x", folder + "/models/m/weights")
+      try write(try run("/usr/bin/md5sum", ["weights"], in: folder + "/models/m").output, folder + "/models/m/checklist.chk")
+      try FileManager.default.createDirectory(atPath: folder + "/tree", withIntermediateDirectories: false)
+      for (link, target) in [("tree/a", "../models/m"), ("tree/b", "../models/m"), ("models/m/back", "../../tree")] {
+        try FileManager.default.createSymbolicLink(atPath: folder + "/" + link, withDestinationPath: target)
+      }
+      let (status, report) = try verify("tree", in: folder)
+      #expect(status == 0)
+      #expect(report.files.map(\.path) == ["tree/a/weights"] && report.unlisted.isEmpty)
+
+      try FileManager.default.createDirectory(atPath: folder + "/tree/c", withIntermediateDirectories: false)
+      try FileManager.default.createSymbolicLink(atPath: folder + "/tree/c/checklist.chk", withDestinationPath: "../gone")
+      let outcome = try drover("verify", "tree", in: folder)
+      #expect(outcome.status == 1 && outcome.output.isEmpty)
+      #expect(outcome.errors.contains("tree/c/checklist.chk"), "\(outcome.errors)")
+    }
+  }
+
   @Test func namesTheFolderThatCannotBeRead() throws {
     try withTemporaryFolder { folder in
       try write("x", folder + "/tree/list.chk")
@@ -272,6 +293,53 @@ import Testing
     }
   }
 
+  @Test func saysNullWhereNothingWasRead() throws {
+    try withTemporaryFolder { folder in
+      try write("d41d8cd98f00b204e9800998ecf8427e  gone\n", folder + "/list.chk")
+      let outcome = try drover("verify", "list.chk", "--json", in: folder)
+      let document = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: [Any]]
+      let file = try #require(document?["files"]?.first as? [String: Any])
+      #expect(file["actual"] is NSNull && file["status"] as? String == "missing")
+    }
+  }
+
+  /// What a list calls a file is a name, whatever is in it.
+  @Test func namesForgeNoLines() throws {
+    try withTemporaryFolder { folder in
+      try write("\\d41d8cd98f00b204e9800998ecf8427e  a\\nok        forged\u{1B}[2J\n", folder + "/list.chk")
+      let outcome = try drover("verify", "list.chk", in: folder)
+      #expect(outcome.status == 66)
+      #expect(!outcome.output.contains("\u{1B}") && !outcome.output.split(separator: "\n").contains { $0.hasPrefix("ok") }, "\(outcome.output)")
+      #expect(outcome.output.contains(#"a\nok        forged\u{1B}[2J"#), "\(outcome.output)")
+    }
+  }
+
+  /// Ctrl-C in the middle of a file: what was found until then is said, and how much of all it is.
+  @Test func interruptionsSayWhatWasChecked() throws {
+    try withTemporaryFolder { folder in
+      try write("", folder + "/small")
+      try write("", folder + "/large")
+      truncate(folder + "/large", 1 << 40)
+      let digest = "d41d8cd98f00b204e9800998ecf8427e"
+      try write("\(digest)  small\n\(digest)  large\n\(digest)  gone\n", folder + "/list.chk")
+      let terminal = try PseudoTerminal("/bin/sh", ["-c", #"cd "$1" && exec "$0" verify list.chk --progress json > out 2> err"#, droverPath, folder])
+      func text(_ name: String) -> String { (try? String(contentsOfFile: folder + "/" + name, encoding: .utf8)) ?? "" }
+      #expect(waitUntil { text("err").contains("\"event\":\"progress\"") })
+      terminal.type("\u{3}")
+      #expect(terminal.finish() == 130)
+      #expect(text("err").contains("interrupted: 2 of 3 checks were made, and 1 failed"), "\(text("err"))")
+      #expect(text("out") == "missing   gone\n")
+      // In the last line of progress each file that was done with has its verdict.
+      struct Progress: Decodable {
+        struct Item: Decodable { var status: String? }
+        var event: String
+        var items: [Item]
+      }
+      let ends = text("err").split(separator: "\n").compactMap { try? JSONDecoder().decode(Progress.self, from: Data($0.utf8)) }.filter { $0.event == "end" }
+      #expect(ends.map { $0.items.map(\.status) } == [["ok", nil, "missing"]])
+    }
+  }
+
   /// However few files may be open at once, all are read.
   @Test(arguments: [12, 24, 40]) func worksWithFewDescriptors(limit: Int) throws {
     try withTemporaryFolder { folder in
@@ -280,6 +348,35 @@ import Testing
       try write(try run("/usr/bin/md5sum", names, in: folder).output, folder + "/list.chk")
       let outcome = try run("/bin/bash", ["-c", "ulimit -n \(limit); exec \"$0\" verify list.chk", droverPath], in: folder)
       #expect(outcome.status == 0, "\(outcome.output)")
+    }
+  }
+
+  @Test func aReportThatGetsNowhereIsAFailure() throws {
+    let outcome = try run("/bin/sh", ["-c", #"exec "$0" verify "$1" --json > /dev/full"#, droverPath, Peer.packageRoot + "/Sources/CDemoModel/model"])
+    #expect(outcome.status == 73)
+    #expect(outcome.errors.contains("standard output can't be written: No space left on device"), "\(outcome.errors)")
+  }
+
+  /// A parent may have made the pipe one that doesn't wait for its reader.
+  @Test func writesAllOfAReportWhereWritesDoNotWait() throws {
+    try withTemporaryFolder { folder in
+      try write((0..<3000).map { "d41d8cd98f00b204e9800998ecf8427e  \($0)\n" }.joined(), folder + "/list.chk")
+      let pipe = Pipe()
+      let end = pipe.fileHandleForWriting.fileDescriptor
+      try #require(fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK) == 0)
+      let process = Process()
+      process.executableURL = URL(filePath: droverPath)
+      process.arguments = ["verify", folder + "/list.chk", "--json", "--progress", "none"]
+      process.standardOutput = pipe
+      try process.run()
+      try pipe.fileHandleForWriting.close()
+      // More than a pipe holds is there by now.
+      usleep(300_000)
+      let bytes = try #require(try pipe.fileHandleForReading.readToEnd())
+      process.waitUntilExit()
+      #expect(process.terminationStatus == 66)
+      #expect(bytes.count > 400_000)
+      #expect(try JSONDecoder().decode(Report.self, from: bytes).files.count == 3000)
     }
   }
 
