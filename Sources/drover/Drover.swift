@@ -18,8 +18,7 @@ struct Drover: AsyncParsableCommand {
     ])
 
   static func main() async {
-    explainLostPages()
-    standInForClosedDescriptors()
+    ProcessStart.prepare()
     ProcessSecrets.hide()
     do {
       var command = try parse()
@@ -56,25 +55,6 @@ struct Drover: AsyncParsableCommand {
     let near = names.map { (name: $0, distance: editDistance(Array(word.utf8), Array($0.utf8))) }.filter { $0.distance <= max(2, $0.name.utf8.count / 3) }
     let hint = near.min { $0.distance < $1.distance }.map { "did you mean `drover \($0.name)`?" } ?? "`drover --help` lists them"
     throw UsageError("\(Format.name(String(word.prefix(40)))): no such command; \(hint)")
-  }
-
-  /// Files are mapped: the system answers with SIGBUS for pages that are gone when they are touched.
-  private static func explainLostPages() {
-    var action = sigaction()
-    // Only what a signal handler may do.
-    action.__sigaction_handler.sa_handler = { _ in
-      let message: StaticString = "drover: a file became shorter, or its disk failed, while it was read; run verify on it\n"
-      _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
-      _exit(DroverExit.failure.rawValue)
-    }
-    sigaction(SIGBUS, &action, nil)
-  }
-
-  /// Whoever started us without standard input, output or error would otherwise find there the first files that are opened. What is written to the
-  /// stand-ins fails, as it would have.
-  private static func standInForClosedDescriptors() {
-    for (descriptor, flags) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
-    where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", flags) }
   }
 
   private struct OutputError: ExitCoded {
