@@ -21,7 +21,7 @@ extension Checkpoint {
             "\(tensor.name) should be the same in shards \(a.rank) and \(b.rank), and isn't: one of the two is damaged")
           difference.withLock { $0 = error }
         }
-        resident.didTouch(2 * a.rows.count * tensor.dtype.byteCount(a.columns.count), of: fileA)
+        resident.didTouch(2 * (a.rows.count * tensor.dtype.byteCount(a.columns.count) + ResidentPages.around), of: fileA)
       }
     }
     if let error = difference.withLock({ $0 }) { throw error }
@@ -43,6 +43,8 @@ final class ResidentPages: Sendable {
   private let touched = Atomic(0)
 
   static let limit = 32 << 20
+  /// Bytes that the system maps around the one that is touched, if they are in the page cache, in large folios too.
+  static let around = 256 << 10
 
   init(files: [MappedFile]) { self.files = files }
 
