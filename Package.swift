@@ -46,7 +46,7 @@ let package = Package(
     // The libraries. Arrows point down this list, never up.
     library("Inference", ["Checkpoint", "Tokenization", "CKernels", system]),
     library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Tokenization", system]),
-    library("Tokenization", [protobuf, heap, system], exclude: ["sentencepiece.proto"]),
+    library("Tokenization", [protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
     library("Transfer", ["CCurl", "CLinux", "Integrity", system]),
     library("Integrity", ["COpenSSL", "CKernels", system]),
     library("Catalog", ["Manifests"]),
