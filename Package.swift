@@ -38,19 +38,20 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "Catalog", "Transfer", "Integrity", "Checkpoint", "Tokenization", "Inference", "Terminal", "CDemoModel", "CLinux",
+        "Catalog", "Transfer", "Integrity", "Checkpoint", "Tokenization", "Inference", "Terminal", "Platform", "CDemoModel", "CLinux",
         arguments, http, system,
       ],
       swiftSettings: ours),
 
     // The libraries. Arrows point down this list, never up.
-    library("Inference", ["Checkpoint", "Tokenization", "CKernels", system]),
-    library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Tokenization", system]),
+    library("Inference", ["Checkpoint", "Integrity", "Platform", "Tokenization", "CKernels", system]),
+    library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
     library("Tokenization", [protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
-    library("Transfer", ["CCurl", "CLinux", "Integrity", system]),
-    library("Integrity", ["COpenSSL", "CKernels", system]),
+    library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
+    library("Integrity", ["COpenSSL", "CKernels", "Platform", system]),
     library("Catalog", ["Manifests"]),
-    library("Terminal"),
+    library("Terminal", ["Platform"]),
+    library("Platform", ["CKernels", system]),
     .target(name: "Manifests", path: "Manifests", resources: [.embedInCode("releases")], swiftSettings: ours),
 
     // C: system libraries, kernels that need an instruction set picked at run time, and bytes built into the binary.

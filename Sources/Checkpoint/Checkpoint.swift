@@ -1,3 +1,4 @@
+import Integrity
 import SystemPackage
 
 /// A checkpoint of logical tensors: what every reader makes and every writer, plan and engine takes.

@@ -1,3 +1,4 @@
+import Integrity
 import SystemPackage
 
 /// What a checkpoint is, without a way to its weights: what its headers tell.

@@ -1,3 +1,5 @@
+import Integrity
+
 /// One whole tensor of a model, whatever number of pieces it lies in on disk.
 public struct LogicalTensor: Sendable, Equatable {
   /// How the parts make the whole.

@@ -1,3 +1,4 @@
+import Platform
 import Synchronization
 
 #if canImport(Glibc)
@@ -54,7 +55,7 @@ public final class ProgressDisplay: Sendable {
 
   private let mode: ProgressMode
   private let state = Mutex(State())
-  private let start = monotonicSeconds()
+  private let start = steadySeconds()
   /// What is being done, such as `verify`; the first word of plain lines.
   private let verb: String
 
@@ -79,7 +80,7 @@ public final class ProgressDisplay: Sendable {
   /// Says that `item` stands at `done` bytes.
   /// - Parameter before: bytes of those that were there before this run.
   public func update(_ item: Int, done: Int, total: Int? = nil, before: Int? = nil) {
-    let now = monotonicSeconds() - start
+    let now = steadySeconds() - start
     state.withLock { state in
       guard state.items.indices.contains(item) else { return }
       if let total { state.items[item].total = total }
@@ -124,7 +125,7 @@ public final class ProgressDisplay: Sendable {
   }
 
   private func draw(final: Bool) {
-    let now = monotonicSeconds()
+    let now = steadySeconds()
     let text = state.withLock { state -> String in
       guard !state.closed else { return "" }
       let size = Console.size
@@ -178,13 +179,6 @@ package struct RateMeter {
     guard let first = samples.last(where: { now - $0.time > Self.window }) ?? samples.first, let last = samples.last, now > first.time else { return 0 }
     return Double(last.bytes - first.bytes) / (now - first.time)
   }
-}
-
-/// Seconds on a clock that never steps.
-public func monotonicSeconds() -> Double {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
 }
 
 /// Calls its body ten times a second until it says false.

@@ -3,13 +3,6 @@ import Glibc
 /// Seconds since 1970, by this machine's clock.
 public func secondsSinceEpoch() -> Int { time(nil) }
 
-/// Seconds on a clock that never steps.
-func steadySeconds() -> Double {
-  var now = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &now)
-  return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
-}
-
 /// Points in time, as people read them.
 enum Moment {
   /// `2026-11-23 06:43 UTC`.

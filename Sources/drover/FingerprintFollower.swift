@@ -1,3 +1,4 @@
+import Platform
 import Catalog
 import Checkpoint
 import Glibc

@@ -1,5 +1,6 @@
 import Checkpoint
 import Foundation
+import Integrity
 import SystemPackage
 import TestSupport
 import Testing

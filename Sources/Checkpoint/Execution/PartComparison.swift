@@ -1,3 +1,5 @@
+import Integrity
+
 #if canImport(Glibc)
   import Glibc
 #endif

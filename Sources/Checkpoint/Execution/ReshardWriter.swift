@@ -1,5 +1,6 @@
 import CKernels
 import Integrity
+import Platform
 import Synchronization
 import SystemPackage
 

@@ -1,3 +1,5 @@
+import Integrity
+
 /// Turns rows of elements from one dtype into another, by way of float32.
 struct RowConversion {
   let source: DType

@@ -1,3 +1,4 @@
+import Integrity
 import SystemPackage
 
 /// Puts the tensors of all ranks' shards together to a checkpoint, and checks that they belong together.

@@ -1,3 +1,5 @@
+import Integrity
+
 /// A tensor as one file has it, before it is known how such pieces make a whole.
 struct StoredTensor: Equatable {
   var dtype: DType

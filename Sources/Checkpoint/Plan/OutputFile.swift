@@ -1,3 +1,5 @@
+import Integrity
+
 /// A file that a plan writes: pieces, one after the other, without gaps.
 public struct OutputFile: Sendable {
   /// Relative to the output folder.

@@ -1,3 +1,4 @@
+import Integrity
 import SystemPackage
 
 /// How a checkpoint becomes another one: every file of the output, and where each of its bytes comes from.

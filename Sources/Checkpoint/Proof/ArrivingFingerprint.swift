@@ -1,4 +1,5 @@
 import Integrity
+import Platform
 import SystemPackage
 
 /// The fingerprint of a checkpoint that was read while it arrived, before anyone knew whether the checkpoint is sound.

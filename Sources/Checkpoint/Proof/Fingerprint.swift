@@ -1,4 +1,5 @@
 import Integrity
+import Platform
 import Synchronization
 
 extension Checkpoint {

@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import Platform
 import Synchronization
 
 /// One request on its way: libcurl's easy handle, and where its bytes go.

@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import Platform
 import Synchronization
 
 /// Making requests, and what comes of them.

@@ -1,6 +1,7 @@
 import CCurl
 import Glibc
 import Integrity
+import Platform
 import Synchronization
 import SystemPackage
 

@@ -1,3 +1,5 @@
+import Platform
+
 /// Who fetches what: which file, which part of it, over how many connections.
 ///
 /// Parts are given out in the order of the file, so that the hash can follow close behind and what lies scattered stays small. While there are more

@@ -1,6 +1,7 @@
 import CCurl
 import Glibc
 import Integrity
+import Platform
 import Synchronization
 
 /// What the other threads have to tell the network's thread; a message wakes it out of its wait for sockets.

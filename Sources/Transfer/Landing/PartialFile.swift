@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Integrity
+import Platform
 import Synchronization
 
 /// A file on its way: `NAME.part`, its journal `NAME.part.journal`, and what is known of both.

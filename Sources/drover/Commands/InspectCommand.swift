@@ -1,6 +1,7 @@
 import ArgumentParser
 import Catalog
 import Checkpoint
+import Integrity
 import SystemPackage
 import Terminal
 import Transfer

@@ -1,3 +1,4 @@
+import Platform
 import ArgumentParser
 import Checkpoint
 import Integrity
@@ -52,7 +53,7 @@ struct ReshardCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    let start = monotonicSeconds()
+    let start = steadySeconds()
     let checkpoint = try Checkpoint.open(at: FilePath(source))
     let plan = try ReshardPlan(checkpoint, planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
@@ -79,7 +80,7 @@ struct ReshardCommand: ParsableCommand {
       throw error
     }
     display.close()
-    let seconds = monotonicSeconds() - start
+    let seconds = steadySeconds() - start
     if json {
       try outputJSON(Report(plan, options, written: written, seconds: seconds, peakMemory: peakResidentBytes()))
     } else if !global.quiet {

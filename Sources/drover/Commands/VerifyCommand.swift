@@ -1,3 +1,4 @@
+import Platform
 import ArgumentParser
 import Integrity
 import Synchronization
@@ -30,11 +31,11 @@ struct VerifyCommand: ParsableCommand {
   func run() throws {
     let verification = try Verification(of: paths.map { FilePath($0) })
     let progress = ProgressReport(mode: global.progressMode)
-    let start = monotonicSeconds()
+    let start = steadySeconds()
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
     let findings = verification.run(observer: progress, isCancelled: { isStopped.isRaised })
-    let seconds = monotonicSeconds() - start
+    let seconds = steadySeconds() - start
     progress.close(findings)
     let made = findings.filter { $0.status != .unreadable(.canceled) }
     if made.count < findings.count {

@@ -1,3 +1,4 @@
+import Platform
 import Checkpoint
 import Inference
 import Integrity
@@ -24,9 +25,9 @@ struct DemoRoad {
     var summary = Table(["step", "", "time"], alignments: [.left, .left, .right])
     func step(_ name: String, _ body: () async throws -> String) async throws {
       tellLine("\n" + style(name, .bold, .cyan))
-      let start = monotonicSeconds()
+      let start = steadySeconds()
       let result = try await body()
-      summary.add(name, result, Format.duration(monotonicSeconds() - start))
+      summary.add(name, result, Format.duration(steadySeconds() - start))
     }
     try await step("Download") { try await download() }
     try await step("Verify") { try verify() }

@@ -1,3 +1,4 @@
+import Integrity
 import SystemPackage
 
 /// Reads a GGUF file, version 2 or 3, of the llama architecture.

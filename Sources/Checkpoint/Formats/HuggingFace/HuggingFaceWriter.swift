@@ -1,3 +1,4 @@
+import Integrity
 import Tokenization
 
 /// Lays out a Hugging Face folder: `config.json`, safetensors with the names of `transformers`, and an index when there are several.

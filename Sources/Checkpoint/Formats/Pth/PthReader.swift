@@ -1,3 +1,4 @@
+import Integrity
 import SystemPackage
 
 /// Reads one shard that `torch.save` wrote: a zip with a pickle of names and tensors, and a file for each storage.

@@ -1,3 +1,5 @@
+import Integrity
+
 /// Lays out shards as `torch.save` writes a state dict: one storage a tensor.
 enum PthWriter {
   /// - Parameters:

@@ -1,3 +1,4 @@
+import Integrity
 import SystemPackage
 
 /// Reads a pickle as data. It calls nothing: a pickle's calls become nodes that say what would be called, and only for the few callables that a

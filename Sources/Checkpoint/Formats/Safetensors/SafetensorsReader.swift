@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Integrity
 import SystemPackage
 
 /// Reads one safetensors file: eight bytes of header length, a JSON header, then the tensors without gaps.

@@ -1,3 +1,5 @@
+import Integrity
+
 /// Lays out safetensors files.
 enum SafetensorsWriter {
   /// The header is padded with spaces, as the format allows, so that the data starts on a page.

@@ -28,7 +28,7 @@ public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
   }
 
   /// The type that most elements have.
-  static func dominant(_ tensors: [(dtype: DType, elements: Int)]) -> DType {
+  package static func dominant(_ tensors: [(dtype: DType, elements: Int)]) -> DType {
     var sums: [DType: Double] = [:]
     for tensor in tensors { sums[tensor.dtype, default: 0] += Double(tensor.elements) }
     return allCases.max { sums[$0, default: 0] < sums[$1, default: 0] } ?? .f32
@@ -37,5 +37,5 @@ public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
   public var isQuantized: Bool { blockElements > 1 }
 
   /// Bytes of `elements` elements without gaps; of quantized types whole blocks.
-  func byteCount(_ elements: Int) -> Int { elements / blockElements * blockBytes }
+  package func byteCount(_ elements: Int) -> Int { elements / blockElements * blockBytes }
 }

@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// Hashes files side by side on all cores, each read once.

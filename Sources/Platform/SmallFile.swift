@@ -5,10 +5,10 @@ import SystemPackage
 #endif
 
 /// Files that are read whole: checklists, receipts.
-enum SmallFile {
+package enum SmallFile {
   /// The bytes of the regular file at `path`.
   /// - Throws: `Errno`; `.fileTooLarge` over `limit` bytes.
-  static func read(_ path: FilePath, atMost limit: Int) throws(Errno) -> [UInt8] {
+  package static func read(_ path: FilePath, atMost limit: Int) throws(Errno) -> [UInt8] {
     let file = try OpenFile(path)
     guard file.size <= limit else { throw .fileTooLarge }
     // A file that grows while it is read is cut at the size it had.
@@ -22,7 +22,7 @@ enum SmallFile {
   }
 
   /// Writes a file so that under its name there is all of it or what was there before, whatever happens.
-  static func write(_ bytes: [UInt8], to path: FilePath) throws(Errno) {
+  package static func write(_ bytes: [UInt8], to path: FilePath) throws(Errno) {
     let folder = path.removingLastComponent()
     let partial = folder.appending(".\(path.lastComponent?.string ?? "").partial")
     let descriptor = partial.withPlatformString { open($0, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666) }

@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// A list of files and what their digests must be: Meta's `checklist.chk`, and what `md5sum` and `sha256sum` write.

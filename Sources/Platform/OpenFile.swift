@@ -5,14 +5,14 @@ import SystemPackage
 #endif
 
 /// A regular file, open for reading; closed when the last reference goes.
-final class OpenFile: Sendable {
-  let descriptor: Int32
+package final class OpenFile: Sendable {
+  package let descriptor: Int32
   /// Bytes, when it was opened.
-  let size: Int
+  package let size: Int
   private let modified: timespec
 
   /// - Throws: what `open` and `fstat` say; `.isDirectory` or `.invalidArgument` for what isn't a regular file.
-  init(_ path: FilePath) throws(Errno) {
+  package init(_ path: FilePath) throws(Errno) {
     // Without O_NONBLOCK a FIFO under a file's name would be waited for.
     descriptor = path.withPlatformString { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) }
     guard descriptor >= 0 else { throw Errno(rawValue: errno) }
@@ -31,7 +31,7 @@ final class OpenFile: Sendable {
   }
 
   /// Whether somebody wrote to it since it was opened: what was read may be of no version of it.
-  var hasChanged: Bool {
+  package var hasChanged: Bool {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { return true }
     return Int(status.st_size) != size || status.st_mtim.tv_sec != modified.tv_sec || status.st_mtim.tv_nsec != modified.tv_nsec
@@ -41,7 +41,7 @@ final class OpenFile: Sendable {
 
   /// Reads once at `offset`.
   /// - Returns: bytes read; 0 at the end.
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
+  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
     while true {
       let count = pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
       if count >= 0 { return count }
