@@ -128,8 +128,8 @@ static void softmax(float *x, ptrdiff_t n, float scale) {
     for (ptrdiff_t i = 0; i < n; i++) x[i] *= share;
 }
 
-static void swiglu(float *gate, const float *up, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i++) gate[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+static void swiglu(float *h1, const float *h3, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++) h1[i] = h1[i] / (1 + expf(-h1[i])) * h3[i];
 }
 
 static void add(float *x, const float *y, ptrdiff_t n) {

@@ -380,10 +380,10 @@ static void softmax(float *x, ptrdiff_t n, float scale) {
 
 INLINE v16 silu(v16 x) { return x / (exp16(-x) + 1.0f); }
 
-static void swiglu(float *gate, const float *up, ptrdiff_t n) {
+static void swiglu(float *h1, const float *h3, ptrdiff_t n) {
     ptrdiff_t i = 0;
-    for (; i + 16 <= n; i += 16) store(gate + i, silu(load(gate + i)) * load(up + i));
-    if (i < n) store_some(gate + i, silu(load_some(gate + i, n - i, 0)) * load_some(up + i, n - i, 0), n - i);
+    for (; i + 16 <= n; i += 16) store(h1 + i, silu(load(h1 + i)) * load(h3 + i));
+    if (i < n) store_some(h1 + i, silu(load_some(h1 + i, n - i, 0)) * load_some(h3 + i, n - i, 0), n - i);
 }
 
 static void add(float *x, const float *y, ptrdiff_t n) {

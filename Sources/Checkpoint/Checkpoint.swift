@@ -32,8 +32,8 @@ public struct Checkpoint: Sendable {
     self.companions = companions
   }
 
-  /// The tensor with Meta's name `name`, if the checkpoint has it.
-  public subscript(name: String) -> LogicalTensor? { tensors.first { $0.name == name } }
+  /// nil when the checkpoint doesn't have the tensor.
+  public subscript(name: TensorName) -> LogicalTensor? { tensors.first { $0.name == name } }
 }
 
 extension Checkpoint {

@@ -6,8 +6,7 @@ import SystemPackage
 /// It can be read where the weights themselves aren't at hand, from files on a server. Nothing that needs weights takes it.
 public struct CheckpointOutline: Sendable {
   public struct Tensor: Sendable, Equatable {
-    /// Meta's name.
-    public var name: String
+    public var name: TensorName
     /// Of the whole tensor; of a lone shard's, its own.
     public var shape: [Int]
     public var dtype: DType
@@ -63,13 +62,10 @@ public struct CheckpointOutline: Sendable {
   /// Elements of all weights; buffers that can be computed don't count.
   public var parameterCount: Int {
     tensors.reduce(0) { count, tensor in
-      switch TensorName(tensor.name)?.role {
-      case .ropeFrequencies, .layerRoPEFrequencies: return count
-      default:
-        // Tensors with a stride of 0 may be of any size.
-        let (sum, overflow) = count.addingReportingOverflow(tensor.elements)
-        return overflow ? .max : sum
-      }
+      if tensor.name.role.isBuffer { return count }
+      // Tensors with a stride of 0 may be of any size.
+      let (sum, overflow) = count.addingReportingOverflow(tensor.elements)
+      return overflow ? .max : sum
     }
   }
 

@@ -49,8 +49,7 @@ public struct LogicalTensor: Sendable, Equatable {
     }
   }
 
-  /// Meta's name, such as `layers.0.attention.wq.weight`.
-  public var name: String
+  public var name: TensorName
   /// The whole shape, one or two dimensions, row-major.
   public var shape: [Int]
   public var dtype: DType
@@ -59,7 +58,7 @@ public struct LogicalTensor: Sendable, Equatable {
   /// In the order of rank. Replicated pieces cover the same rows and columns.
   public var parts: [Part]
 
-  public init(name: String, shape: [Int], dtype: DType, split: Split, rowOrder: RowOrder = .pairs, parts: [Part]) {
+  public init(name: TensorName, shape: [Int], dtype: DType, split: Split, rowOrder: RowOrder = .pairs, parts: [Part]) {
     self.name = name
     self.shape = shape
     self.dtype = dtype

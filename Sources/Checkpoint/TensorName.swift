@@ -1,50 +1,66 @@
-/// What a tensor is for, in Meta's naming: `tok_embeddings.weight`, or `layers.3.` and `attention.wq.weight`.
+import Integrity
+
+/// The name of a tensor of a Llama text model, as Meta's reference has it: `tok_embeddings.weight`, `layers.3.attention.wq.weight`.
 public struct TensorName: Sendable, Hashable {
+  /// What a tensor is for, called as the reference calls it. The raw value is the name, without `layers.N.` where every layer has one.
+  ///
+  /// Source: `llama/model.py` of Meta's llama and llama3 repositories.
   public enum Role: String, Sendable, CaseIterable {
-    case embedding = "tok_embeddings.weight"
+    case tokEmbeddings = "tok_embeddings.weight"
     case attentionNorm = "attention_norm.weight"
-    case query = "attention.wq.weight"
-    case key = "attention.wk.weight"
-    case value = "attention.wv.weight"
-    case attentionOutput = "attention.wo.weight"
-    case feedForwardNorm = "ffn_norm.weight"
-    case gate = "feed_forward.w1.weight"
-    case down = "feed_forward.w2.weight"
-    case up = "feed_forward.w3.weight"
-    /// Llama 1's copy of `ropeFrequencies` in every layer.
-    case layerRoPEFrequencies = "attention.inner_attention.rope.freqs"
+    case wq = "attention.wq.weight"
+    case wk = "attention.wk.weight"
+    case wv = "attention.wv.weight"
+    case wo = "attention.wo.weight"
+    case ffnNorm = "ffn_norm.weight"
+    /// Goes through the SiLU; Hugging Face's `gate_proj`.
+    case w1 = "feed_forward.w1.weight"
+    /// Back to the width of the model; Hugging Face's `down_proj`.
+    case w2 = "feed_forward.w2.weight"
+    /// Is multiplied by the SiLU of `w1`; Hugging Face's `up_proj`.
+    case w3 = "feed_forward.w3.weight"
+    /// Llama 1's copy of `ropeFreqs` in every layer.
+    case layerRopeFreqs = "attention.inner_attention.rope.freqs"
     case norm = "norm.weight"
     case output = "output.weight"
-    /// A buffer that can be computed; Llama 2's checkpoints carry it.
-    case ropeFrequencies = "rope.freqs"
+    /// RoPE's frequencies, which Llama 2's checkpoints carry.
+    case ropeFreqs = "rope.freqs"
 
     /// Whether every layer has one.
     public var isLayered: Bool {
       switch self {
-      case .embedding, .norm, .output, .ropeFrequencies: false
+      case .tokEmbeddings, .norm, .output, .ropeFreqs: false
       default: true
       }
     }
 
-    /// Whether a checkpoint is complete without it.
-    var isOptional: Bool { self == .layerRoPEFrequencies || self == .ropeFrequencies }
+    /// Whether it is a buffer that can be computed, and no weight: a checkpoint is complete without it, and it has no fingerprint.
+    public var isBuffer: Bool { self == .layerRopeFreqs || self == .ropeFreqs }
 
-    var isVector: Bool {
+    /// Whether a head's rows are turned by RoPE, so that formats may have them in another order.
+    public var isRotated: Bool { self == .wq || self == .wk }
+
+    /// Along which axes model parallelism cuts it.
+    ///
+    /// Source: the `ColumnParallelLinear` (rows of the weight), `RowParallelLinear` (its columns) and embeddings of the reference.
+    /// The embedding is cut by columns in Llama 1 and 2 (`ParallelEmbedding`), by rows since Llama 3 (`VocabParallelEmbedding`).
+    public var cut: TensorGrid.Cut {
       switch self {
-      case .attentionNorm, .feedForwardNorm, .norm, .ropeFrequencies, .layerRoPEFrequencies: true
-      default: false
+      case .tokEmbeddings: .both
+      case .wq, .wk, .wv, .w1, .w3, .output: .rows
+      case .wo, .w2: .columns
+      case .attentionNorm, .ffnNorm, .norm, .ropeFreqs, .layerRopeFreqs: .whole
       }
     }
 
-    /// How Meta's reference (fairscale) splits it among ranks.
-    ///
-    /// - Parameter embeddingAxis: 1 in Llama 1 and 2 (`ParallelEmbedding`), 0 since Llama 3 (`VocabParallelEmbedding`).
+    /// How the ranks' parts make the whole.
+    /// - Parameter embeddingAxis: along which the embedding is cut.
     func split(embeddingAxis: Int) -> LogicalTensor.Split {
-      switch self {
-      case .embedding: .axis(embeddingAxis)
-      case .query, .key, .value, .gate, .up, .output: .axis(0)
-      case .attentionOutput, .down: .axis(1)
-      case .attentionNorm, .feedForwardNorm, .norm, .ropeFrequencies, .layerRoPEFrequencies: .replicated
+      switch cut {
+      case .rows: .axis(0)
+      case .columns: .axis(1)
+      case .both: .axis(embeddingAxis)
+      case .whole: .replicated
       }
     }
   }
@@ -53,7 +69,8 @@ public struct TensorName: Sendable, Hashable {
   /// nil for tensors outside of the layers.
   public let layer: Int?
 
-  init(_ role: Role, layer: Int? = nil) {
+  /// - Parameter layer: given for exactly those roles that are layered.
+  public init(_ role: Role, layer: Int? = nil) {
     self.role = role
     self.layer = layer
   }
@@ -79,18 +96,24 @@ public struct TensorName: Sendable, Hashable {
     return layer
   }
 
-  /// Meta's name.
+  /// As files write it.
   public var text: String { layer.map { "layers.\($0).\(role.rawValue)" } ?? role.rawValue }
+}
 
-  /// Meta's order: the embedding, the layers, the final norm, the output, buffers.
-  static func order(_ a: TensorName, _ b: TensorName) -> Bool { a.place < b.place }
+extension TensorName: Comparable {
+  /// The reference's order: the embedding, the layers, the final norm, the output, buffers.
+  public static func < (a: TensorName, b: TensorName) -> Bool { a.place < b.place }
 
   private var place: (Int, Int, Int) {
     let index = Role.allCases.firstIndex(of: role) ?? 0
     switch role {
-    case .embedding: return (0, 0, index)
-    case .norm, .output, .ropeFrequencies: return (2, 0, index)
+    case .tokEmbeddings: return (0, 0, index)
+    case .norm, .output, .ropeFreqs: return (2, 0, index)
     default: return (1, layer ?? 0, index)
     }
   }
+}
+
+extension TensorName: CustomStringConvertible {
+  public var description: String { text }
 }

@@ -65,9 +65,9 @@ final class Compute {
     }
   }
 
-  /// `gate = silu(gate) · up`.
-  func swiglu(_ gate: Rows, _ up: Rows, _ count: Int) {
-    forEachRow(count) { row in kernels.table.swiglu(gate[row], up[row], gate.width) }
+  /// `h1 = silu(h1) · h3`, element by element, with `h1 = w1 x` and `h3 = w3 x`.
+  func swiglu(_ h1: Rows, _ h3: Rows, _ count: Int) {
+    forEachRow(count) { row in kernels.table.swiglu(h1[row], h3[row], h1.width) }
   }
 
   /// `x += y`.

@@ -1,11 +1,13 @@
+import Checkpoint
+
 /// Why a model can't be run as asked.
 public enum InferenceError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The checkpoint lacks a tensor that the architecture needs.
-  case missingTensor(name: String)
+  case missingTensor(name: TensorName)
   /// A tensor's shape is not what the hyperparameters and the other tensors call for.
-  case wrongShape(name: String, shape: [Int], expected: [Int])
+  case wrongShape(name: TensorName, shape: [Int], expected: [Int])
   /// A tensor's parts leave some of it uncovered, or lie where the kernels can't read them.
-  case unreadableTensor(name: String, reason: String)
+  case unreadableTensor(name: TensorName, reason: String)
   /// The hyperparameters contradict each other.
   case badParameters(String)
   /// Neither the folder, nor the one above it, nor the file itself holds a tokenizer.

@@ -4,7 +4,7 @@ import Checkpoint
 
 /// A weight matrix, read where it lies in the mapped files: in row blocks, in column blocks, or in one piece.
 final class Matrix {
-  let name: String
+  let name: TensorName
   let rows: Int
   let columns: Int
   /// In which order the rows lie, and products come out.

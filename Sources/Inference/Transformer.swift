@@ -42,9 +42,9 @@ public final class Transformer {
   private let v: Rows
   /// Attention's heads side by side.
   private let heads: Rows
-  /// The feed-forward layer.
-  private let gate: Rows
-  private let up: Rows
+  /// The feed-forward layer: what comes out of `w1` and of `w3`.
+  private let h1: Rows
+  private let h3: Rows
   /// The rows whose logits are asked for.
   private let last: Rows
   private let logits: Rows
@@ -82,8 +82,8 @@ public final class Transformer {
     k = try Rows(count: maxRows, width: params.kvHeads * params.headDim)
     v = try Rows(count: maxRows, width: params.kvHeads * params.headDim)
     heads = try Rows(count: maxRows, width: params.heads * params.headDim)
-    gate = try Rows(count: maxRows, width: params.hiddenDim)
-    up = try Rows(count: maxRows, width: params.hiddenDim)
+    h1 = try Rows(count: maxRows, width: params.hiddenDim)
+    h3 = try Rows(count: maxRows, width: params.hiddenDim)
     last = try Rows(count: logitRows, width: params.dim)
     logits = try Rows(count: logitRows, width: params.vocabularySize)
   }
@@ -101,7 +101,7 @@ public final class Transformer {
       },
       "a row outside the batch, the sequence or the vocabulary")
     attention.prepare(rows)
-    compute.gather(weights.embeddings, rows.map(\.token), into: x)
+    compute.gather(weights.tokEmbeddings, rows.map(\.token), into: x)
 
     for (index, layer) in weights.layers.enumerated() {
       // x = x + attention(norm(x))
@@ -113,10 +113,10 @@ public final class Transformer {
       compute.add(h, to: x, n)
 
       // x = x + w2(silu(w1(norm(x))) · w3(norm(x)))
-      compute.rmsNorm(x, n, layer.feedForwardNorm, epsilon: params.normEpsilon, into: h)
-      compute.multiply(h, n, (layer.w1, gate), (layer.w3, up))
-      compute.swiglu(gate, up, n)
-      compute.multiply(gate, n, (layer.w2, h))
+      compute.rmsNorm(x, n, layer.ffnNorm, epsilon: params.normEpsilon, into: h)
+      compute.multiply(h, n, (layer.w1, h1), (layer.w3, h3))
+      compute.swiglu(h1, h3, n)
+      compute.multiply(h1, n, (layer.w2, h))
       compute.add(h, to: x, n)
     }
   }

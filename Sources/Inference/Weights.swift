@@ -9,13 +9,13 @@ struct Weights {
     let wk: Matrix
     let wv: Matrix
     let wo: Matrix
-    let feedForwardNorm: [Float]
+    let ffnNorm: [Float]
     let w1: Matrix
     let w2: Matrix
     let w3: Matrix
   }
 
-  let embeddings: Matrix
+  let tokEmbeddings: Matrix
   let layers: [Layer]
   let norm: [Float]
   /// The embeddings themselves where they are tied.
@@ -26,24 +26,24 @@ struct Weights {
     let params = checkpoint.params
     let byName = Dictionary(checkpoint.tensors.map { ($0.name, $0) }) { first, _ in first }
 
-    func tensor(_ name: String, _ shape: Int...) throws(InferenceError) -> LogicalTensor {
+    func tensor(_ name: TensorName, _ shape: Int...) throws(InferenceError) -> LogicalTensor {
       guard let tensor = byName[name] else { throw .missingTensor(name: name) }
       guard tensor.shape == shape else { throw .wrongShape(name: name, shape: tensor.shape, expected: shape) }
       return tensor
     }
-    func matrix(_ name: String, _ rows: Int, _ columns: Int) throws(InferenceError) -> Matrix {
+    func matrix(_ name: TensorName, _ rows: Int, _ columns: Int) throws(InferenceError) -> Matrix {
       let matrix = try Matrix(try tensor(name, rows, columns), in: checkpoint.files)
       switch matrix.rowOrder {
       case .pairs: return matrix
       case .halves(let headDim):
-        guard headDim == params.headDim, name.hasSuffix("wq.weight") || name.hasSuffix("wk.weight") else {
+        guard headDim == params.headDim, name.role.isRotated else {
           throw .unreadableTensor(
             name: name, reason: "its rows are reordered for heads of \(headDim), where \(params.headDim) was expected")
         }
         return matrix
       }
     }
-    func vector(_ name: String) throws(InferenceError) -> [Float] {
+    func vector(_ name: TensorName) throws(InferenceError) -> [Float] {
       let row = try Matrix(try tensor(name, params.dim), in: checkpoint.files)
       return [Float](unsafeUninitializedCapacity: padded(params.dim)) { buffer, count in
         guard let base = buffer.baseAddress else { return }
@@ -55,27 +55,30 @@ struct Weights {
     try Self.check(params)
     let queries = params.heads * params.headDim
     let keys = params.kvHeads * params.headDim
-    embeddings = try matrix("tok_embeddings.weight", params.vocabularySize, params.dim)
+    // Shapes are rows × columns; a matrix multiplies a vector of as many elements as it has columns.
+    // [vocabularySize, dim]
+    tokEmbeddings = try matrix(TensorName(.tokEmbeddings), params.vocabularySize, params.dim)
     var layers: [Layer] = []
     for index in 0..<params.layers {
-      let prefix = "layers.\(index)."
+      func name(_ role: TensorName.Role) -> TensorName { TensorName(role, layer: index) }
       layers.append(
         Layer(
-          attentionNorm: try vector(prefix + "attention_norm.weight"),
-          wq: try matrix(prefix + "attention.wq.weight", queries, params.dim),
-          wk: try matrix(prefix + "attention.wk.weight", keys, params.dim),
-          wv: try matrix(prefix + "attention.wv.weight", keys, params.dim),
-          wo: try matrix(prefix + "attention.wo.weight", params.dim, queries),
-          feedForwardNorm: try vector(prefix + "ffn_norm.weight"),
-          w1: try matrix(prefix + "feed_forward.w1.weight", params.hiddenDim, params.dim),
-          w2: try matrix(prefix + "feed_forward.w2.weight", params.dim, params.hiddenDim),
-          w3: try matrix(prefix + "feed_forward.w3.weight", params.hiddenDim, params.dim)))
+          attentionNorm: try vector(name(.attentionNorm)),  // [dim]
+          wq: try matrix(name(.wq), queries, params.dim),  // [heads * headDim, dim]
+          wk: try matrix(name(.wk), keys, params.dim),  // [kvHeads * headDim, dim]
+          wv: try matrix(name(.wv), keys, params.dim),  // [kvHeads * headDim, dim]
+          wo: try matrix(name(.wo), params.dim, queries),  // [dim, heads * headDim]
+          ffnNorm: try vector(name(.ffnNorm)),  // [dim]
+          w1: try matrix(name(.w1), params.hiddenDim, params.dim),  // [hiddenDim, dim]
+          w2: try matrix(name(.w2), params.dim, params.hiddenDim),  // [dim, hiddenDim]
+          w3: try matrix(name(.w3), params.hiddenDim, params.dim)))  // [hiddenDim, dim]
     }
     self.layers = layers
-    norm = try vector("norm.weight")
+    norm = try vector(TensorName(.norm))  // [dim]
+    // [vocabularySize, dim]
     output =
-      params.tiedEmbeddings && byName["output.weight"] == nil
-      ? embeddings : try matrix("output.weight", params.vocabularySize, params.dim)
+      params.tiedEmbeddings && byName[TensorName(.output)] == nil
+      ? tokEmbeddings : try matrix(TensorName(.output), params.vocabularySize, params.dim)
   }
 
   /// The bytes that every decoded token reads.

@@ -60,8 +60,8 @@ typedef struct {
     /// The sum of `exp(x[i] - most)`.
     float (*_Nonnull sum_exp)(const float *x, ptrdiff_t n, float most);
 
-    /// `gate = silu(gate) · up` (SwiGLU, arXiv:2002.05202).
-    void (*_Nonnull swiglu)(float *gate, const float *up, ptrdiff_t n);
+    /// `h1 = silu(h1) · h3` (SwiGLU, arXiv:2002.05202).
+    void (*_Nonnull swiglu)(float *h1, const float *h3, ptrdiff_t n);
 
     /// `x = x + y`.
     void (*_Nonnull add)(float *x, const float *y, ptrdiff_t n);

@@ -20,13 +20,13 @@ struct Assembly {
     let first = shards[0]
     try checkShardsAgree()
     let layers = try countLayers()
-    guard let norm = first[TensorName(.norm)], let gate = first[TensorName(.gate, layer: 0)], let query = first[TensorName(.query, layer: 0)],
-      let key = first[TensorName(.key, layer: 0)], let embedding = first[TensorName(.embedding)]
+    guard let norm = first[TensorName(.norm)], let w1 = first[TensorName(.w1, layer: 0)], let wq = first[TensorName(.wq, layer: 0)],
+      let wk = first[TensorName(.wk, layer: 0)], let embedding = first[TensorName(.tokEmbeddings)]
     else { throw corrupt("has no norm.weight") }
     let dim = norm.columns
     let heads = stated.heads
     // Rows are far from overflow: they are dimensions of tensors that were checked to lie in a file, and ranks are files.
-    let queryRows = query.rows * modelParallel
+    let queryRows = wq.rows * modelParallel
     guard heads > 0, queryRows % heads == 0 else {
       throw corrupt("has \(queryRows) rows in all shards of attention.wq, which \(heads) heads don't divide: is a shard missing, or params.json of another model?")
     }
@@ -38,22 +38,22 @@ struct Assembly {
     }
     // RoPE turns pairs of a head's columns.
     guard headDim > 0, headDim % 2 == 0 else { throw corrupt("has heads of \(headDim), which rotary embeddings can't cut into pairs: is params.json of another model?") }
-    guard key.rows % headDim == 0 else { throw corrupt("has \(key.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
-    let repeats = try keyValueRepeats(localHeads: key.rows / headDim, layers: layers)
-    let kvHeads = key.rows / headDim * modelParallel / repeats
+    guard wk.rows % headDim == 0 else { throw corrupt("has \(wk.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
+    let repeats = try keyValueRepeats(localHeads: wk.rows / headDim, layers: layers)
+    let kvHeads = wk.rows / headDim * modelParallel / repeats
     guard heads % kvHeads == 0 else { throw corrupt("has \(kvHeads) key and value heads, which don't divide its \(heads) heads") }
 
     let embeddingAxis = try embeddingAxis(embedding, dim: dim)
     let vocabulary = embedding.rows * (embeddingAxis == 0 ? modelParallel : 1)
     let hasOutput = first[TensorName(.output)] != nil
     let params = ModelParams(
-      dim: dim, layers: layers, heads: heads, kvHeads: kvHeads, headDim: headDim, hiddenDim: gate.rows * modelParallel,
+      dim: dim, layers: layers, heads: heads, kvHeads: kvHeads, headDim: headDim, hiddenDim: w1.rows * modelParallel,
       vocabularySize: vocabulary, normEpsilon: Float(stated.normEpsilon), ropeTheta: stated.ropeTheta, ropeScaling: stated.ropeScaling,
       tiedEmbeddings: !hasOutput)
 
     var tensors: [LogicalTensor] = []
     tensors.reserveCapacity(first.count)
-    for name in first.keys.sorted(by: TensorName.order) {
+    for name in first.keys.sorted() {
       tensors.append(try tensor(name, params, embeddingAxis: embeddingAxis, repeats: repeats))
     }
     var companions = companions
@@ -66,15 +66,15 @@ struct Assembly {
     let first = shards[0]
     for (rank, shard) in shards.enumerated().dropFirst() {
       for (name, tensor) in shard {
-        guard let other = first[name] else { throw corrupt("has \(name.text) in shard \(rank), but not in shard 0") }
+        guard let other = first[name] else { throw corrupt("has \(name) in shard \(rank), but not in shard 0") }
         guard tensor.shape == other.shape else {
-          throw corrupt("has \(name.text) of shape \(tensor.shape) in shard \(rank), but \(other.shape) in shard 0")
+          throw corrupt("has \(name) of shape \(tensor.shape) in shard \(rank), but \(other.shape) in shard 0")
         }
         guard tensor.dtype == other.dtype else {
-          throw corrupt("has \(name.text) as \(tensor.dtype) in shard \(rank), but as \(other.dtype) in shard 0")
+          throw corrupt("has \(name) as \(tensor.dtype) in shard \(rank), but as \(other.dtype) in shard 0")
         }
       }
-      for name in first.keys where shard[name] == nil { throw corrupt("has \(name.text) in shard 0, but not in shard \(rank)") }
+      for name in first.keys where shard[name] == nil { throw corrupt("has \(name) in shard 0, but not in shard \(rank)") }
     }
   }
 
@@ -84,10 +84,10 @@ struct Assembly {
     // A layer has nine tensors, so a layer beyond the number of tensors means that most are missing.
     guard let last = first.keys.compactMap(\.layer).max(), last < first.count else { throw corrupt("has no whole layer of a Llama model") }
     let layers = last + 1
-    for role in TensorName.Role.allCases where !role.isOptional && role != .output {
+    for role in TensorName.Role.allCases where !role.isBuffer && role != .output {
       for layer in 0..<(role.isLayered ? layers : 1) {
         let name = TensorName(role, layer: role.isLayered ? layer : nil)
-        guard first[name] != nil else { throw corrupt("lacks \(name.text)") }
+        guard first[name] != nil else { throw corrupt("lacks \(name)") }
       }
     }
     if let stated = stated.layers, stated != layers { throw corrupt("has \(layers) layers, but its description says \(stated): is a file missing?") }
@@ -122,7 +122,7 @@ struct Assembly {
     let asked = files.contains(where: \.isPartial) ? 1 : layers
     for layer in 0..<asked {
       for rank in 0..<modelParallel where rank % repeats != 0 {
-        for role in [TensorName.Role.key, .value] {
+        for role in [TensorName.Role.wk, .wv] {
           let name = TensorName(role, layer: layer)
           guard let a = shards[rank / repeats * repeats][name], let b = shards[rank][name], try areAlike(a, b, wholly: layer == 0) else { return false }
         }
@@ -153,10 +153,10 @@ struct Assembly {
     _ name: TensorName, _ params: ModelParams, embeddingAxis: Int, repeats: Int
   ) throws(CheckpointError) -> LogicalTensor {
     let split = name.role.split(embeddingAxis: embeddingAxis)
-    let copies = name.role == .key || name.role == .value ? repeats : 1
+    let copies = name.role == .wk || name.role == .wv ? repeats : 1
     var parts: [LogicalTensor.Part] = []
     for (rank, shard) in shards.enumerated() {
-      guard let stored = shard[name] else { throw corrupt("lacks \(name.text) in shard \(rank)") }
+      guard let stored = shard[name] else { throw corrupt("lacks \(name) in shard \(rank)") }
       let rowStart = split == .axis(0) ? rank / copies * stored.rows : 0
       let columnStart = split == .axis(1) ? rank * stored.columns : 0
       var part = stored.part
@@ -171,10 +171,10 @@ struct Assembly {
     let shape = first?.shape.count == 2 ? [rows, columns] : [columns]
     let expected = params.shape(of: name.role)
     guard shape == expected else {
-      throw corrupt("has \(name.text) of shape \(shape) in all, where the other tensors make it \(expected)")
+      throw corrupt("has \(name) of shape \(shape) in all, where the other tensors make it \(expected)")
     }
     return LogicalTensor(
-      name: name.text, shape: shape, dtype: parts.isEmpty ? .f32 : first?.dtype ?? .f32, split: split,
+      name: name, shape: shape, dtype: parts.isEmpty ? .f32 : first?.dtype ?? .f32, split: split,
       rowOrder: rowOrder(name.role, params.headDim), parts: parts)
   }
 
@@ -202,14 +202,14 @@ extension ModelParams {
   /// The whole shape that a tensor has in this model.
   func shape(of role: TensorName.Role) -> [Int] {
     switch role {
-    case .embedding, .output: [vocabularySize, dim]
-    case .attentionNorm, .feedForwardNorm, .norm: [dim]
-    case .query: [heads * headDim, dim]
-    case .key, .value: [kvHeads * headDim, dim]
-    case .attentionOutput: [dim, heads * headDim]
-    case .gate, .up: [hiddenDim, dim]
-    case .down: [dim, hiddenDim]
-    case .ropeFrequencies, .layerRoPEFrequencies: [headDim / 2]
+    case .tokEmbeddings, .output: [vocabularySize, dim]
+    case .attentionNorm, .ffnNorm, .norm: [dim]
+    case .wq: [heads * headDim, dim]
+    case .wk, .wv: [kvHeads * headDim, dim]
+    case .wo: [dim, heads * headDim]
+    case .w1, .w3: [hiddenDim, dim]
+    case .w2: [dim, hiddenDim]
+    case .ropeFreqs, .layerRopeFreqs: [headDim / 2]
     }
   }
 }

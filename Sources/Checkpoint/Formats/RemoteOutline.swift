@@ -101,12 +101,12 @@ private struct LoneFile {
 
   /// The shape in the first layer that is here.
   private func shape(_ role: TensorName.Role) -> [Int]? {
-    tensors.keys.filter { $0.role == role }.min(by: TensorName.order).flatMap { tensors[$0]?.shape }
+    tensors.keys.filter { $0.role == role }.min().flatMap { tensors[$0]?.shape }
   }
 
   /// Shards of the release that the file is from: in every Llama the heads together are as wide as the model.
   private var modelParallel: Int? {
-    guard let dim = shape(.norm)?.first ?? shape(.attentionNorm)?.first, let rows = shape(.query)?.first, dim % rows == 0 else { return nil }
+    guard let dim = shape(.norm)?.first ?? shape(.attentionNorm)?.first, let rows = shape(.wq)?.first, dim % rows == 0 else { return nil }
     return dim / rows
   }
 
@@ -114,29 +114,29 @@ private struct LoneFile {
 
   /// The file beside this one that makes a checkpoint of it; nil when more than that is missing.
   var description: String? {
-    guard modelParallel == 1, shape(.embedding) != nil, shape(.norm) != nil else { return nil }
+    guard modelParallel == 1, shape(.tokEmbeddings) != nil, shape(.norm) != nil else { return nil }
     return format == .hf ? "config.json" : "params.json"
   }
 
   func outline() throws(CheckpointError) -> CheckpointOutline {
     guard !tensors.isEmpty else { throw CheckpointError(.corrupt, in: file.path, "holds no tensors") }
     let shards = modelParallel ?? 1
-    let dim = shape(.norm)?.first ?? shape(.attentionNorm)?.first ?? shape(.gate)?.last
+    let dim = shape(.norm)?.first ?? shape(.attentionNorm)?.first ?? shape(.w1)?.last
     var embeddingAxis = 0
-    if let embedding = shape(.embedding), let columns = embedding.last {
+    if let embedding = shape(.tokEmbeddings), let columns = embedding.last {
       embeddingAxis = shards > 1 ? (columns == dim ? 0 : 1) : Companions().usesSentencePiece(vocabularySize: embedding[0]) ? 1 : 0
     }
     func whole(_ rows: Int?) -> Int? { rows.flatMap { product($0, shards) } }
-    let vocabulary = whole(shape(.output)?.first) ?? (embeddingAxis == 0 ? whole(shape(.embedding)?.first) : shape(.embedding)?.first)
+    let vocabulary = whole(shape(.output)?.first) ?? (embeddingAxis == 0 ? whole(shape(.tokEmbeddings)?.first) : shape(.tokEmbeddings)?.first)
     var notes = ["it is one file, without what describes it: the number of heads and RoPE aren't known"]
     if shards > 1 { notes.append("it is one of \(shards) shards, and shapes are the shard's own; name the release with --model to see the whole") }
-    if layers == 0 || shape(.embedding) == nil || shape(.norm) == nil { notes.append("it holds a part of a model, whose other tensors are in other files") }
+    if layers == 0 || shape(.tokEmbeddings) == nil || shape(.norm) == nil { notes.append("it holds a part of a model, whose other tensors are in other files") }
     return CheckpointOutline(
       format: format, modelParallel: shards,
-      params: .shapes(dim: dim, layers: layers, hiddenDim: whole(shape(.gate)?.first), vocabularySize: vocabulary),
-      tensors: tensors.keys.sorted(by: TensorName.order).compactMap { name in
+      params: .shapes(dim: dim, layers: layers, hiddenDim: whole(shape(.w1)?.first), vocabularySize: vocabulary),
+      tensors: tensors.keys.sorted().compactMap { name in
         tensors[name].map {
-          .init(name: name.text, shape: $0.shape, dtype: $0.dtype, split: name.role.split(embeddingAxis: embeddingAxis), parts: 1)
+          .init(name: name, shape: $0.shape, dtype: $0.dtype, split: name.role.split(embeddingAxis: embeddingAxis), parts: 1)
         }
       }, notes: notes)
   }

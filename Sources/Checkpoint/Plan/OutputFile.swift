@@ -150,7 +150,7 @@ struct TensorRegion: Sendable {
     guard covered == rows.count * columns.count else {
       throw CheckpointError(.corrupt, "\(tensor.name) has parts that leave out \(rows.count * columns.count - covered) elements")
     }
-    self.name = name ?? tensor.name
+    self.name = name ?? tensor.name.text
     self.dtype = dtype
     self.rows = rows.count
     self.columns = columns.count

@@ -40,7 +40,7 @@ public struct ReshardPlan: Sendable {
     if let dtype = options.dtype, dtype.isQuantized {
       throw CheckpointError(.refused, "\(options.format.rawValue) has no \(dtype.rawValue); f32, f16 and bf16 can be written")
     }
-    let embeddingAxis = source[TensorName(.embedding).text]?.split == .axis(0) ? 0 : 1
+    let embeddingAxis = source[TensorName(.tokEmbeddings)]?.split == .axis(0) ? 0 : 1
     let layout = try ShardLayout(params: source.params, modelParallel: options.modelParallel, embeddingAxis: embeddingAxis)
     let files: [OutputFile]
     switch options.format {
@@ -57,13 +57,12 @@ public struct ReshardPlan: Sendable {
   private static func shards(_ source: Checkpoint, _ layout: ShardLayout, _ options: Options) throws(CheckpointError) -> [OutputFile] {
     // The reference wants an output.weight; a tied one is the embedding's storage under a second name, if they are split alike.
     let isAliased = source.params.tiedEmbeddings && layout.embeddingAxis == 0
-    let aliases = isAliased ? [TensorName(.output).text: TensorName(.embedding).text] : [:]
+    let aliases = isAliased ? [TensorName(.output).text: TensorName(.tokEmbeddings).text] : [:]
     var files: [OutputFile] = []
     for rank in 0..<layout.modelParallel {
       var regions: [TensorRegion] = []
       for tensor in source.tensors {
-        guard let name = TensorName(tensor.name) else { continue }
-        let (rows, columns) = layout.region(name.role, rank: rank)
+        let (rows, columns) = layout.region(tensor.name.role, rank: rank)
         regions.append(try TensorRegion(of: tensor, rows: rows, columns: columns, as: outputDType(tensor.dtype, options)))
       }
       let name = "consolidated." + (rank < 10 ? "0\(rank)" : "\(rank)")

@@ -44,7 +44,7 @@ struct ShardLayout {
     switch role.split(embeddingAxis: embeddingAxis) {
     case .replicated: return (0..<rows, 0..<columns)
     case .axis(0):
-      let copies = role == .key || role == .value ? keyValueCopies : 1
+      let copies = role == .wk || role == .wv ? keyValueCopies : 1
       let count = rows * copies / modelParallel
       let start = rank / copies * count
       return (start..<start + count, 0..<columns)

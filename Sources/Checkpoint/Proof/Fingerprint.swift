@@ -60,12 +60,7 @@ extension Checkpoint {
 
   /// The tensors that have a fingerprint.
   var fingerprinted: [LogicalTensor] {
-    tensors.filter { tensor in
-      switch TensorName(tensor.name)?.role {
-      case .ropeFrequencies, .layerRoPEFrequencies: false
-      default: true
-      }
-    }
+    tensors.filter { !$0.name.role.isBuffer }
   }
 }
 
@@ -73,7 +68,7 @@ extension CheckpointFingerprint {
   /// From the digests of the tensors that a checkpoint holds: a tied output projection is the embedding table.
   init(stored digests: [String: Digest]) {
     var digests = digests
-    let (embedding, output) = (TensorName.Role.embedding.rawValue, TensorName.Role.output.rawValue)
+    let (embedding, output) = (TensorName.Role.tokEmbeddings.rawValue, TensorName.Role.output.rawValue)
     if digests[output] == nil { digests[output] = digests[embedding] }
     self.init(tensors: digests)
   }
@@ -104,7 +99,7 @@ struct FingerprintWalk {
   /// - Parameter dtype: what the tensor's elements are turned into first.
   /// - Throws: when the tensor's parts don't make it whole.
   init(_ tensor: LogicalTensor, as dtype: DType) throws(CheckpointError) {
-    name = tensor.name
+    name = tensor.name.text
     region = try TensorRegion(of: tensor, rows: 0..<tensor.rows, columns: 0..<tensor.columns, as: dtype)
     hash = TensorFingerprint(dtype: (region.isVector ? .f32 : dtype).rawValue, shape: tensor.shape)
   }

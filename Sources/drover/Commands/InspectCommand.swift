@@ -103,10 +103,10 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func printTensors(_ outline: CheckpointOutline) {
-    let width = outline.tensors.map(\.name.count).max() ?? 0
+    let width = outline.tensors.map(\.name.text.count).max() ?? 0
     for tensor in outline.tensors {
       let shape = tensor.shape.map(String.init).joined(separator: " × ")
-      Console.outputLine("\(tensor.name.padding(to: width + 2))\(tensor.dtype.rawValue.padding(to: 6))\(shape.padding(to: 18))\(tensor.split.label)")
+      Console.outputLine("\(tensor.name.text.padding(to: width + 2))\(tensor.dtype.rawValue.padding(to: 6))\(shape.padding(to: 18))\(tensor.split.label)")
     }
   }
 
@@ -138,7 +138,7 @@ struct InspectCommand: ParsableCommand {
       parameters = outline.parameterCount
       params = outline.params
       tensors = outline.tensors.map {
-        Tensor(name: $0.name, shape: $0.shape, dtype: $0.dtype.rawValue, split: $0.split.label, parts: $0.parts)
+        Tensor(name: $0.name.text, shape: $0.shape, dtype: $0.dtype.rawValue, split: $0.split.label, parts: $0.parts)
       }
       notes = outline.notes
       fetchedBytes = remote?.fetchedBytes

@@ -101,9 +101,9 @@ enum GGUFReader {
   }
 
   private static let roles: [String: TensorName.Role] = [
-    "token_embd.weight": .embedding, "attn_norm.weight": .attentionNorm, "attn_q.weight": .query, "attn_k.weight": .key,
-    "attn_v.weight": .value, "attn_output.weight": .attentionOutput, "ffn_norm.weight": .feedForwardNorm, "ffn_gate.weight": .gate,
-    "ffn_down.weight": .down, "ffn_up.weight": .up, "output_norm.weight": .norm, "output.weight": .output,
+    "token_embd.weight": .tokEmbeddings, "attn_norm.weight": .attentionNorm, "attn_q.weight": .wq, "attn_k.weight": .wk,
+    "attn_v.weight": .wv, "attn_output.weight": .wo, "ffn_norm.weight": .ffnNorm, "ffn_gate.weight": .w1,
+    "ffn_down.weight": .w2, "ffn_up.weight": .w3, "output_norm.weight": .norm, "output.weight": .output,
   ]
 
   private static func metaName(_ name: String) -> TensorName? {

@@ -29,15 +29,15 @@ enum HuggingFaceReader {
     }
     stated.tiedEmbeddings = stated.tiedEmbeddings ?? false
     var assembly = Assembly(format: .hf, path: folder.path, shards: [tensors], files: files, stated: stated, companions: companions)
-    assembly.rowOrder = { role, headDim in role == .query || role == .key ? .halves(headDim: headDim) : .pairs }
+    assembly.rowOrder = { role, headDim in role.isRotated ? .halves(headDim: headDim) : .pairs }
     return try assembly.checkpoint()
   }
 
   private static let roles: [String: TensorName.Role] = [
-    "model.embed_tokens.weight": .embedding, "input_layernorm.weight": .attentionNorm, "self_attn.q_proj.weight": .query,
-    "self_attn.k_proj.weight": .key, "self_attn.v_proj.weight": .value, "self_attn.o_proj.weight": .attentionOutput,
-    "post_attention_layernorm.weight": .feedForwardNorm, "mlp.gate_proj.weight": .gate, "mlp.down_proj.weight": .down,
-    "mlp.up_proj.weight": .up, "model.norm.weight": .norm, "lm_head.weight": .output,
+    "model.embed_tokens.weight": .tokEmbeddings, "input_layernorm.weight": .attentionNorm, "self_attn.q_proj.weight": .wq,
+    "self_attn.k_proj.weight": .wk, "self_attn.v_proj.weight": .wv, "self_attn.o_proj.weight": .wo,
+    "post_attention_layernorm.weight": .ffnNorm, "mlp.gate_proj.weight": .w1, "mlp.down_proj.weight": .w2,
+    "mlp.up_proj.weight": .w3, "model.norm.weight": .norm, "lm_head.weight": .output,
   ]
 
   /// The name of `transformers` for a tensor; nil for buffers, which it computes.

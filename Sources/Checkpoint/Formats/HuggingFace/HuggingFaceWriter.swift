@@ -10,9 +10,9 @@ enum HuggingFaceWriter {
     var shards: [[TensorRegion]] = [[]]
     var bytes = 0
     for tensor in source.tensors {
-      guard let name = TensorName(tensor.name), let text = HuggingFaceReader.name(name) else { continue }
+      guard let text = HuggingFaceReader.name(tensor.name) else { continue }
       // transformers rotates halves of a head where Meta rotates pairs.
-      let order: LogicalTensor.RowOrder = name.role == .query || name.role == .key ? .halves(headDim: source.params.headDim) : .pairs
+      let order: LogicalTensor.RowOrder = tensor.name.role.isRotated ? .halves(headDim: source.params.headDim) : .pairs
       let region = try TensorRegion(
         of: tensor, rows: 0..<tensor.rows, columns: 0..<tensor.columns, as: dtype(tensor.dtype), order: order, name: text)
       if bytes + region.byteCount > maxShardBytes, bytes > 0 {

@@ -24,7 +24,7 @@ enum MetaFolder {
       ranks.append(tensors)
     }
     // Tied embeddings: the output is the embedding's storage under a second name.
-    let (embedding, output) = (TensorName(.embedding), TensorName(.output))
+    let (embedding, output) = (TensorName(.tokEmbeddings), TensorName(.output))
     if ranks.allSatisfy({ $0[output] != nil && $0[output] == $0[embedding] }) {
       for rank in ranks.indices { ranks[rank][output] = nil }
     }
