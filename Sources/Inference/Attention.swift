@@ -9,7 +9,7 @@ import Checkpoint
 ///
 /// The queries of a group share their key and value head, so they are computed together, and so are those of a few neighbouring
 /// positions: each key and value is read once for all of them.
-final class Attention {
+final class Attention: Sendable {
   private let compute: Compute
   private let cache: KVCache
   private let rope: RoPE
@@ -87,16 +87,14 @@ final class Attention {
   /// `out[row] = softmax(q · Kᵀ / √headDim) · V` over the row's own and all earlier positions of its sequence, head by head.
   func attend(layer: Int, rows: [Transformer.Row], into out: Rows) {
     let tiles = tiles(of: rows)
-    // The last tiles see the most positions; begun first, they don't keep the others waiting.
-    pool(tiles.count * kvHeads) { task, worker in
+    // The last tiles attend to the most positions and take longest: begun first, they aren't what all threads wait for in the end.
+    compute.pool.run(tiles.count * kvHeads) { task, worker in
       let tile = tiles[tiles.count - 1 - task / kvHeads]
       attend(
         layer: layer, slot: rows[tile.lowerBound].slot, head: task % kvHeads, tile: tile, rows: rows, into: out,
         scratch: scratch[worker].base)
     }
   }
-
-  private func pool(_ count: Int, _ body: (Int, Int) -> Void) { compute.pool.run(count, body) }
 
   private func attend(
     layer: Int, slot: Int, head: Int, tile: Range<Int>, rows: [Transformer.Row], into out: Rows, scratch: UnsafeMutablePointer<Float>

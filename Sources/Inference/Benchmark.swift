@@ -1,4 +1,5 @@
 import Checkpoint
+import Platform
 
 /// How fast a model runs: prompts of random tokens, and decoding from an empty context, each several times.
 public struct Benchmark: Sendable {
@@ -30,23 +31,28 @@ public struct Benchmark: Sendable {
     guard longest <= model.maxSequenceLength else { throw .promptTooLong(index: 0, count: longest, limit: model.maxSequenceLength) }
     var random = RandomSource(seed: 1, stream: 0)
     let prompt = (0..<promptTokens).map { _ in Int(random.next() % UInt64(model.params.vocabularySize)) }
-    let clock = ContinuousClock()
     var prefill: [Double] = []
     var decode: [Double] = []
 
     for run in 0...repetitions {
       if promptTokens > 0 {
-        let time = clock.measure { Self.prefill(prompt, model) }
-        if run > 0 { prefill.append(Double(promptTokens) / (time / .seconds(1))) }
+        let seconds = Self.seconds(of: { Self.prefill(prompt, model) })
+        if run > 0 { prefill.append(Double(promptTokens) / seconds) }
       }
       if genTokens > 0 {
-        let time = clock.measure { Self.decode(genTokens, model) }
-        if run > 0 { decode.append(Double(genTokens) / (time / .seconds(1))) }
+        let seconds = Self.seconds(of: { Self.decode(genTokens, model) })
+        if run > 0 { decode.append(Double(genTokens) / seconds) }
       }
       onRun(run)
     }
     prefillTokensPerSecond = Spread(prefill)
     decodeTokensPerSecond = Spread(decode)
+  }
+
+  private static func seconds(of body: () -> Void) -> Double {
+    let start = steadySeconds()
+    body()
+    return steadySeconds() - start
   }
 
   private static func prefill(_ prompt: [Int], _ model: Transformer) {

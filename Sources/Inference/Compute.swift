@@ -3,7 +3,7 @@ import CKernels
 /// The operations that the transformer is written in: kernels, spread over threads.
 ///
 /// No result depends on how work is divided: each output element is one task's, and its sum has one order.
-final class Compute {
+final class Compute: Sendable {
   let kernels: Kernels
   let pool: ThreadPool
   /// For each thread, room for the rows of a weight matrix in float32.
@@ -33,10 +33,10 @@ final class Compute {
         ? max(4, Self.bytesPerTask / max(1, weights.rowBytes) & ~3)
         : max(4, min(Self.panelFloats / columns, weights.rows / (2 * pool.threads)) & ~3)
     }
-    var firstTask = [0]
-    for (output, rows) in zip(outputs, rowsPerTask) { firstTask.append((firstTask.last ?? 0) + (output.weights.rows + rows - 1) / rows) }
+    var starts = [0]
+    for (output, rows) in zip(outputs, rowsPerTask) { starts.append((starts.last ?? 0) + (output.weights.rows + rows - 1) / rows) }
 
-    pool.run(firstTask.last ?? 0) { task, worker in
+    pool.run(starts.last ?? 0) { [firstTask = starts] task, worker in
       var index = 0
       while firstTask[index + 1] <= task { index += 1 }
       let (weights, y) = outputs[index]
@@ -59,9 +59,10 @@ final class Compute {
 
   /// RMSNorm of each row.
   func rmsNorm(_ x: Rows, _ count: Int, _ weight: [Float], epsilon: Float, into y: Rows) {
-    weight.withUnsafeBufferPointer { weight in
-      guard let weight = weight.baseAddress else { return }
-      forEachRow(count) { row in kernels.table.rms_norm(x[row], weight, epsilon, x.width, y[row]) }
+    forEachRow(count) { row in
+      weight.withUnsafeBufferPointer { weight in
+        if let weight = weight.baseAddress { kernels.table.rms_norm(x[row], weight, epsilon, x.width, y[row]) }
+      }
     }
   }
 
@@ -76,7 +77,7 @@ final class Compute {
   }
 
   /// Calls `body` for each row; on all threads if there are rows enough to be worth it.
-  func forEachRow(_ count: Int, _ body: (_ row: Int) -> Void) {
+  func forEachRow(_ count: Int, _ body: @Sendable (_ row: Int) -> Void) {
     let run = 16
     guard count >= 2 * run else {
       for row in 0..<count { body(row) }

@@ -1,4 +1,5 @@
 import Checkpoint
+import Platform
 
 /// How to go on from a prompt.
 public struct GenerationOptions: Sendable {
@@ -50,17 +51,14 @@ public enum GenerationEvent: Sendable, Equatable {
 /// What generation took.
 public struct GenerationTimings: Sendable {
   public var prefillTokens = 0
-  public var prefill = Duration.zero
+  public var prefillSeconds = 0.0
   public var decodeTokens = 0
-  public var decode = Duration.zero
+  public var decodeSeconds = 0.0
 
-  public var prefillTokensPerSecond: Double { Self.rate(prefillTokens, prefill) }
-  public var decodeTokensPerSecond: Double { Self.rate(decodeTokens, decode) }
+  public var prefillTokensPerSecond: Double { Self.rate(prefillTokens, prefillSeconds) }
+  public var decodeTokensPerSecond: Double { Self.rate(decodeTokens, decodeSeconds) }
 
-  private static func rate(_ tokens: Int, _ time: Duration) -> Double {
-    let seconds = time / .seconds(1)
-    return seconds > 0 ? Double(tokens) / seconds : 0
-  }
+  private static func rate(_ tokens: Int, _ seconds: Double) -> Double { seconds > 0 ? Double(tokens) / seconds : 0 }
 }
 
 /// Generates text, token by token, as the reference's `generate` does.
@@ -85,7 +83,6 @@ public struct Generator {
     _ prompts: [[Int]], _ options: GenerationOptions, onEvent: (_ prompt: Int, _ event: GenerationEvent) throws -> Void = { _, _ in }
   ) throws -> (completions: [Completion], timings: GenerationTimings) {
     try check(prompts)
-    let clock = ContinuousClock()
     var timings = GenerationTimings()
     let sampler = Sampler(temperature: options.temperature, topP: options.topP, kernels: model.kernels)
     var rows = prompts.indices.map { Row(index: $0, prompt: prompts[$0], options: options, maxSequenceLength: model.maxSequenceLength) }
@@ -110,7 +107,7 @@ public struct Generator {
       if rows[index].isDone { try onEvent(index, .end(rows[index].completion.finish)) }
     }
 
-    var started = clock.now
+    var started = steadySeconds()
     for (index, prompt) in prompts.enumerated() {
       let (logprobs, logits) = try prefill(prompt, slot: index, scoring: options.logprobs && options.echo, goingOn: !rows[index].isDone)
       rows[index].completion.logprobs = logprobs
@@ -118,9 +115,9 @@ public struct Generator {
       if var logits { try logits.withUnsafeMutableBufferPointer { try advance(index, $0) } }
       timings.prefillTokens += prompt.count
     }
-    timings.prefill = clock.now - started
+    timings.prefillSeconds = steadySeconds() - started
 
-    started = clock.now
+    started = steadySeconds()
     while true {
       let active = rows.filter { !$0.isDone }
       guard !active.isEmpty else { break }
@@ -128,7 +125,7 @@ public struct Generator {
       try model.withLogits(of: Array(active.indices)) { row, logits in try advance(active[row].index, logits) }
       timings.decodeTokens += active.count
     }
-    timings.decode = clock.now - started
+    timings.decodeSeconds = steadySeconds() - started
     return (rows.map(\.completion), timings)
   }
 

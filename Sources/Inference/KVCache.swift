@@ -2,7 +2,7 @@
 ///
 /// Values lie as rows, `[position][headDim]`. Keys lie in blocks of 64 positions, `[headDim][64]`, so that one query meets sixteen
 /// keys in a vector and scores need no sums across lanes. Untouched positions take no memory.
-final class KVCache {
+final class KVCache: Sendable {
   static let block = 64
 
   private let memory: FloatMemory

@@ -1,6 +1,6 @@
-import Integrity
 import CKernels
 import Checkpoint
+import Integrity
 
 #if canImport(Glibc)
   import Glibc

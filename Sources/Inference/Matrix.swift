@@ -1,9 +1,10 @@
-import Integrity
 import CKernels
 import Checkpoint
+import Integrity
 
 /// A weight matrix, read where it lies in the mapped files: in row blocks, in column blocks, or in one piece.
-final class Matrix {
+final class Matrix: @unchecked Sendable {
+  // Unchecked: nothing changes after `init`, and the segments point into `files` or `gathered`, which live as long.
   let name: TensorName
   let rows: Int
   let columns: Int

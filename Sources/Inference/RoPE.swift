@@ -5,7 +5,7 @@ import Checkpoint
 #endif
 
 /// Rotary position embedding (arXiv:2104.09864), with the frequency scaling of Llama 3.1.
-struct RoPE {
+struct RoPE: Sendable {
   /// Radians a position, for each pair of a head. In float32, as the reference has them.
   private let frequencies: [Float]
 

@@ -22,7 +22,7 @@ final class FloatMemory: @unchecked Sendable {
 }
 
 /// A block of activations: rows of `width` numbers, each padded with zeros to a multiple of sixteen.
-struct Rows {
+struct Rows: Sendable {
   let width: Int
   /// Elements from one row to the next.
   let stride: Int

@@ -1,4 +1,5 @@
 import CKernels
+import Platform
 import Synchronization
 
 #if canImport(Glibc)
@@ -7,107 +8,70 @@ import Synchronization
 
 /// Threads that stay, for parallel loops a few microseconds long.
 ///
-/// A thread that has nothing to do spins for a short while, since the next loop usually follows at once, and then sleeps. Work is
-/// claimed task by task, so a thread that the system has put aside holds up no more than the task it is in.
+/// A thread that has nothing to do asks again for a short while, since the next loop usually follows at once, and then sleeps until it is woken. Each
+/// thread takes one task at a time, so one that the system has put aside holds up the loop by the task it is in and no more.
 final class ThreadPool: Sendable {
-  typealias Body = (_ task: Int, _ worker: Int) -> Void
+  typealias Body = @Sendable (_ task: Int, _ worker: Int) -> Void
 
   /// Threads that work, the caller's included.
   let threads: Int
-  private let shared = Shared()
-  private let handles: [pthread_t]
+  private let loop = Loop()
+  private let helpers: [WorkerThread]
 
   init(threads: Int) {
     self.threads = max(1, threads)
-    var handles: [pthread_t] = []
-    for worker in 1..<max(1, threads) {
-      let start = Unmanaged.passRetained(Start(shared: shared, worker: worker))
-      var handle = pthread_t()
-      let status = pthread_create(
-        &handle, nil,
-        { argument in
-          guard let argument else { return nil }
-          let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-          start.shared.serve(as: start.worker)
-          return nil
-        }, start.toOpaque())
-      // Without the thread the others do its work.
-      if status == 0 { handles.append(handle) } else { start.release() }
-    }
-    self.handles = handles
+    // Where the system has fewer threads to give, the others do their work.
+    helpers = (1..<max(1, threads)).compactMap { [loop] worker in WorkerThread.start { loop.serve(as: worker) } }
   }
 
   deinit {
-    shared.stop()
-    for handle in handles { pthread_join(handle, nil) }
+    loop.stop()
+    for thread in helpers { thread.join() }
   }
-
-  /// Processors that are online.
-  static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
   /// Calls `body` for every task in `0..<count`, each once, on all threads, and returns when the last is done.
   /// `worker`, below `threads`, tells threads apart. Called by one thread at a time, never from within a body.
   func run(_ count: Int, _ body: Body) {
-    guard count > 1, !handles.isEmpty else {
+    guard count > 1, !helpers.isEmpty else {
       for task in 0..<count { body(task, 0) }
       return
     }
     withoutActuallyEscaping(body) { body in
-      withUnsafePointer(to: body) { shared.run(count, $0) }
+      withUnsafePointer(to: body) { loop.run(count, $0) }
     }
   }
 
-  private final class Start {
-    let shared: Shared
-    let worker: Int
-
-    init(shared: Shared, worker: Int) {
-      self.shared = shared
-      self.worker = worker
-    }
-  }
-
-  private final class Shared: @unchecked Sendable {
-    // Unchecked: `body` is written before `ticket` is published and read only by who holds a claimed task; the mutex and the
-    // condition are made for sharing.
+  /// The loop that runs, as the threads share it.
+  private final class Loop: @unchecked Sendable {
+    // Unchecked: `body` is written before `ticket` is published, and read only by threads that hold a claimed task; `run` returns when no task is left.
 
     /// Tasks of the loop that runs in the upper half, tasks already claimed in the lower.
     private let ticket = Atomic<UInt64>(0)
     private let completed = Atomic<Int>(0)
+    /// Threads that sleep or are about to: `run` takes the monitor's lock only where there are some.
     private let sleepers = Atomic<Int>(0)
-    private let stopping = Atomic<Bool>(false)
+    private let isStopping = Atomic<Bool>(false)
+    /// What sleepers wait for is in the atomics; the monitor has no value of its own.
+    private let sleep = Monitor(())
     private var body: UnsafePointer<Body>?
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
-
-    init() {
-      pthread_mutex_init(mutex, nil)
-      pthread_cond_init(condition, nil)
-    }
-
-    deinit {
-      pthread_cond_destroy(condition)
-      pthread_mutex_destroy(mutex)
-      condition.deallocate()
-      mutex.deallocate()
-    }
 
     func run(_ count: Int, _ body: UnsafePointer<Body>) {
       self.body = body
       completed.store(0, ordering: .relaxed)
+      // Either this store is seen by a thread that goes to sleep, or its count of sleepers is seen here.
       ticket.store(UInt64(count) << 32, ordering: .sequentiallyConsistent)
       if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeAll() }
       work(as: 0)
       var spins = 0
       while completed.load(ordering: .acquiring) < count {
         spins += 1
-        // The thread that we wait for may need this very processor.
+        // After a while this thread offers its processor: the thread that has the last task may be waiting for one.
         if spins < 2_000 { drover_spin_hint() } else { sched_yield() }
       }
     }
 
     func serve(as worker: Int) {
-      while true {
+      while !isStopping.load(ordering: .acquiring) {
         work(as: worker)
         var spins = 0
         while !hasTask, spins < 3_000 {
@@ -115,29 +79,22 @@ final class ThreadPool: Sendable {
           drover_spin_hint()
         }
         if hasTask { continue }
-        pthread_mutex_lock(mutex)
         sleepers.add(1, ordering: .sequentiallyConsistent)
-        while !hasTask, !stopping.load(ordering: .acquiring) { pthread_cond_wait(condition, mutex) }
+        sleep.wait { _ in hasTask || isStopping.load(ordering: .acquiring) ? () : nil }
         sleepers.subtract(1, ordering: .sequentiallyConsistent)
-        pthread_mutex_unlock(mutex)
-        if stopping.load(ordering: .acquiring) { return }
       }
     }
 
     func stop() {
-      stopping.store(true, ordering: .sequentiallyConsistent)
+      isStopping.store(true, ordering: .sequentiallyConsistent)
       wakeAll()
     }
+
+    private func wakeAll() { sleep.update { _ in } }
 
     private var hasTask: Bool {
       let ticket = ticket.load(ordering: .sequentiallyConsistent)
       return ticket & 0xFFFF_FFFF < ticket >> 32
-    }
-
-    private func wakeAll() {
-      pthread_mutex_lock(mutex)
-      pthread_cond_broadcast(condition)
-      pthread_mutex_unlock(mutex)
     }
 
     private func work(as worker: Int) {

@@ -1,4 +1,5 @@
 import Checkpoint
+import Platform
 
 /// The Llama transformer (arXiv:2302.13971, 2307.09288, 2407.21783), in float32, on weights where they are mapped.
 ///
@@ -72,7 +73,7 @@ public final class Transformer {
     let chosen: Kernels
     if let kernels { chosen = kernels } else { chosen = try .preferred() }
     compute = try Compute(
-      kernels: chosen, threads: threads ?? ThreadPool.processors,
+      kernels: chosen, threads: threads ?? Workers.available,
       columns: max(params.dim, params.hiddenDim, params.heads * params.headDim))
     attention = try Attention(
       params, compute: compute, maxRows: maxRows, maxBatchSize: maxBatchSize, maxSequenceLength: maxSequenceLength)

@@ -4,7 +4,7 @@ import SystemPackage
   import Glibc
 #endif
 
-/// Files that are read whole: checklists, receipts.
+/// Files that are read and written whole: checklists, receipts, journals.
 package enum SmallFile {
   /// The bytes of the regular file at `path`.
   /// - Throws: `Errno`; `.fileTooLarge` over `limit` bytes.
@@ -21,33 +21,35 @@ package enum SmallFile {
     }
   }
 
-  /// Writes a file so that under its name there is all of it or what was there before, whatever happens.
+  /// Writes a file so that under its name there is all of it or what was there before, whatever happens: into a hidden file beside it, which is synced
+  /// and then takes its name.
   package static func write(_ bytes: [UInt8], to path: FilePath) throws(Errno) {
     let folder = path.removingLastComponent()
     let partial = folder.appending(".\(path.lastComponent?.string ?? "").partial")
-    let descriptor = partial.withPlatformString { open($0, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o666) }
-    guard descriptor >= 0 else { throw Errno(rawValue: errno) }
-    var done = 0
-    while done < bytes.count {
-      let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + done }, bytes.count - done) }
-      if count > 0 {
-        done += count
-      } else if errno != EINTR {
-        break
+    do {
+      let descriptor = try FileDescriptor.open(
+        partial, .writeOnly, options: [.create, .truncate, .closeOnExec, .noFollow], permissions: FilePermissions(rawValue: 0o666))
+      try descriptor.closeAfter {
+        try descriptor.writeAll(bytes)
+        guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
       }
+      try rename(partial, to: path)
+    } catch {
+      _ = partial.withPlatformString { unlink($0) }
+      throw error as? Errno ?? .ioError
     }
-    let isWhole = done == bytes.count && fsync(descriptor) == 0
-    let failure = Errno(rawValue: errno)
-    close(descriptor)
-    guard isWhole, rename(partial.string, path.string) == 0 else {
-      let error = isWhole ? Errno(rawValue: errno) : failure
-      unlink(partial.string)
-      throw error
-    }
-    let parent = open(folder.isEmpty ? "." : folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    if parent >= 0 {
-      fsync(parent)
-      close(parent)
-    }
+    syncFolder(folder)
+  }
+
+  private static func rename(_ old: FilePath, to new: FilePath) throws(Errno) {
+    let status = old.withPlatformString { old in new.withPlatformString { Glibc.rename(old, $0) } }
+    guard status == 0 else { throw Errno(rawValue: errno) }
+  }
+
+  /// Makes names in `folder` survive a loss of power, where the file system can; some can't sync a folder.
+  package static func syncFolder(_ folder: FilePath) {
+    guard let descriptor = try? FileDescriptor.open(folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec]) else { return }
+    fsync(descriptor.rawValue)
+    try? descriptor.close()
   }
 }

@@ -1,12 +1,13 @@
+import Platform
 import Synchronization
 
 #if canImport(Glibc)
   import Glibc
 #endif
 
-/// Ctrl-C and its kin, for work that has something to save first.
+/// The signals that ask the program to end (SIGINT of Ctrl-C, SIGTERM, SIGHUP), for work that has something to save first.
 public enum Interruption {
-  /// A pipe that can be read once a signal has come, and from then on: nobody takes the byte out of it.
+  /// A pipe. The signal handler writes a byte to it, which nobody reads: so from the first signal on `poll` finds it readable, for everyone who waits.
   private static let ends: (read: Int32, write: Int32) = {
     var ends: [Int32] = [-1, -1]
     guard pipe(&ends) == 0 else { return (-1, -1) }
@@ -40,15 +41,11 @@ public enum Interruption {
   /// signal ends the process at once.
   public static func onSignal(_ body: @escaping @Sendable () -> Void) {
     guard isCaught else { return }
-    let box = Unmanaged.passRetained(Box(body: body))
-    var thread = pthread_t()
-    let failed = pthread_create(&thread, nil, { raw in
-      guard let raw else { return nil }
-      Unmanaged<Box>.fromOpaque(raw).takeRetainedValue().run()
-      return nil
-    }, box.toOpaque())
-    guard failed == 0 else { return box.release() }
-    pthread_detach(thread)
+    // Where the system has no thread to give, the first signal changes nothing and the second one ends the process.
+    _ = Workers.detach {
+      _ = waitToRead(-1)
+      body()
+    }
   }
 
   /// Waits until `descriptor` can be read, or has come to its end; a negative one never can.
@@ -57,15 +54,5 @@ public enum Interruption {
     var polled = [pollfd(fd: ends.read, events: Int16(POLLIN), revents: 0), pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
     while poll(&polled, 2, -1) < 0, errno == EINTR {}
     return polled[0].revents == 0
-  }
-
-  private final class Box: Sendable {
-    let body: @Sendable () -> Void
-    init(body: @escaping @Sendable () -> Void) { self.body = body }
-
-    func run() {
-      _ = Interruption.waitToRead(-1)
-      body()
-    }
   }
 }

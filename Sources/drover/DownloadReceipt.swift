@@ -2,6 +2,7 @@ import ArgumentParser
 import Catalog
 import Checkpoint
 import Integrity
+import Platform
 import Synchronization
 import SystemPackage
 import Terminal
@@ -50,7 +51,7 @@ struct DownloadReceipts {
           if !global.quiet { Console.note("note: the receipt of \(name) has no fingerprint: \(error)") }
         }
       } catch let error as CheckpointError where error.reason == .cancelled {
-        throw Interrupted(description: "interrupted: all files are here and verified; the same command again writes the receipt")
+        throw CommandError(.interrupted, "interrupted: all files are here and verified; the same command again writes the receipt")
       }
     }
   }
@@ -66,10 +67,5 @@ struct DownloadReceipts {
     }
     guard !files.isEmpty else { return nil }
     return Receipt(tool: Drover.configuration.version, operation: "download", origin: .release(release.id), options: options, files: files)
-  }
-
-  private struct Interrupted: ExitCoded {
-    let description: String
-    var exit: DroverExit { .interrupted }
   }
 }

@@ -28,7 +28,7 @@ struct Drover: AsyncParsableCommand {
       } else {
         try command.run()
       }
-      if let failure = Console.outputFailure { throw OutputError(description: "standard output can't be written: \(failure)") }
+      if let failure = Console.outputFailure { throw CommandError(.cannotCreate, "standard output can't be written: \(failure)") }
     } catch let error as any ExitCoded {
       Console.error(ProcessSecrets.redact(error.description))
       Glibc.exit(error.exit.rawValue)
@@ -44,21 +44,16 @@ struct Drover: AsyncParsableCommand {
   private static func parse() throws -> any ParsableCommand {
     try checkCommand()
     let command = try parseAsRoot()
-    try (command as? any ExpectsOtherThanLinks)?.refuseLinks()
+    try (command as? any RefusesMisplacedLinks)?.refuseMisplacedLinks()
     return command
   }
 
   /// Names the command that was probably meant; the parser takes a word that is none for an argument of the program's.
-  private static func checkCommand() throws(UsageError) {
+  private static func checkCommand() throws(CommandError) {
     let names = configuration.subcommands.flatMap { [$0.configuration.commandName ?? ""] + $0.configuration.aliases } + ["help"]
     guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"), !word.hasPrefix("_"), !names.contains(word) else { return }
     let near = names.map { (name: $0, distance: editDistance(Array(word.utf8), Array($0.utf8))) }.filter { $0.distance <= max(2, $0.name.utf8.count / 3) }
     let hint = near.min { $0.distance < $1.distance }.map { "did you mean `drover \($0.name)`?" } ?? "`drover --help` lists them"
-    throw UsageError("\(Format.name(String(word.prefix(40)))): no such command; \(hint)")
-  }
-
-  private struct OutputError: ExitCoded {
-    let description: String
-    var exit: DroverExit { .cannotCreate }
+    throw CommandError(.usage, "\(Format.name(String(word.prefix(40)))): no such command; \(hint)")
   }
 }

@@ -1,5 +1,12 @@
 import ArgumentParser
+import Catalog
+import Checkpoint
+import Inference
+import Integrity
+import SystemPackage
 import Terminal
+import Tokenization
+import Transfer
 
 /// The exit codes that scripts rely on (`sysexits.h` where it has one).
 enum DroverExit: Int32 {
@@ -25,17 +32,123 @@ protocol ExitCoded: Error, CustomStringConvertible {
   var exit: DroverExit { get }
 }
 
-/// A mistake that only the command line can see, such as options that exclude each other.
-struct UsageError: ExitCoded {
+/// What only the command line can see, such as options that exclude each other or a file of the user's that can't be read.
+struct CommandError: ExitCoded {
+  let exit: DroverExit
   let description: String
-  var exit: DroverExit { .usage }
 
-  init(_ description: String) { self.description = description }
+  init(_ exit: DroverExit, _ description: String) { (self.exit, self.description) = (exit, description) }
 }
+
+extension ExitCode {
+  /// Ends the program without a message, where the report has already said what is wrong.
+  init(_ exit: DroverExit) { self.init(exit.rawValue) }
+}
+
+// MARK: The libraries' errors
 
 extension Interrupted: ExitCoded {
   var exit: DroverExit { .interrupted }
 }
 
-/// Ends the program with `code` and no message: the report already said what is wrong.
-func exit(_ code: DroverExit) -> ExitCode { ExitCode(code.rawValue) }
+extension CatalogError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .unknown: .usage
+    case .unreadable: .noInput
+    case .malformed: .badData
+    }
+  }
+}
+
+extension LinkError: ExitCoded {
+  var exit: DroverExit { if case .expired = self { .linkRefused } else { .usage } }
+}
+
+extension TransferError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .link(let error): error.exit
+    case .refused: .linkRefused
+    case .missing, .unavailable, .unreadable: .unavailable
+    case .html, .mismatch, .checklist, .unsafePath: .badData
+    case .disk, .noRoom, .busyFolder: .cannotCreate
+    case .authorities: .noInput
+    case .declined, .interrupted: .interrupted
+    case .library: .failure
+    }
+  }
+}
+
+extension VerificationError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .missing, .noChecklist: .noInput
+    case .unreadable: .failure
+    case .noList: .usage
+    case .checklist(let error):
+      switch error.reason {
+      case .unreadable: .failure
+      case .html, .empty, .malformed, .malformedFromTheStart, .leavesFolder: .badData
+      }
+    case .receipt(let error): error.exit
+    }
+  }
+}
+
+extension ReceiptError: ExitCoded {
+  var exit: DroverExit {
+    switch reason {
+    case .unreadable(.noSuchFileOrDirectory): .noInput
+    case .unreadable, .secret: .failure
+    case .unwritable: .cannotCreate
+    case .malformed, .ofAnotherKind: .badData
+    }
+  }
+}
+
+extension MD5KernelError: ExitCoded {
+  var exit: DroverExit { .usage }
+}
+
+extension CheckpointError: ExitCoded {
+  var exit: DroverExit {
+    switch reason {
+    case .missing: .noInput
+    case .corrupt, .unsafe, .unsupported: .badData
+    case .refused: .usage
+    case .output: .cannotCreate
+    case .io: .failure
+    case .cancelled: .interrupted
+    }
+  }
+}
+
+extension VocabularyError: ExitCoded {
+  var exit: DroverExit {
+    switch reason {
+    case .missing: .noInput
+    case .unreadable: .failure
+    case .corrupt, .unsupported: .badData
+    }
+  }
+}
+
+extension InferenceError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .missingTensor, .wrongShape, .unreadableTensor, .badParameters, .unknownToken, .notFinite: .badData
+    case .missingTokenizer: .noInput
+    case .unknownKernel, .batchTooLarge, .cacheTooLarge, .promptTooLong, .emptyPrompt: .usage
+    }
+  }
+}
+
+extension ChatError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .missingToken: .usage
+    case .empty, .unexpectedRole, .reservedTag, .malformed: .badData
+    }
+  }
+}

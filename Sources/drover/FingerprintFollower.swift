@@ -1,8 +1,8 @@
-import Platform
 import Catalog
 import Checkpoint
 import Glibc
 import Integrity
+import Platform
 import Synchronization
 import SystemPackage
 import Transfer
@@ -41,7 +41,7 @@ final class FingerprintFollower: Sendable {
 
   private func open(_ name: String, _ download: Download) throws -> ArrivingFile {
     guard let path = release.checkpointFiles[name]?.path, let file = ArrivingFile(path, of: download), file.isNew || !Checkpoint.hasWeights(FilePath(name)) else {
-      throw MissingInput(description: "\(release.id) has no file \(name) that is new")
+      throw CommandError(.noInput, "\(release.id) has no file \(name) that is new")
     }
     files.withLock { $0.append(file) }
     return file

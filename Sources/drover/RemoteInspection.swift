@@ -16,7 +16,7 @@ struct RemoteInspection {
     let session = try RemoteSession(origin: link.origin, authorities: authorities, retry: RetryPolicy(limit: retries))
     let files = release.checkpointFiles
     let outline = try CheckpointOutline.read(folder: FilePath(release.folder), names: Array(files.keys)) { name in
-      guard let file = files[name] else { throw MissingInput(description: "\(release.id) has no file \(name)") }
+      guard let file = files[name] else { throw CommandError(.noInput, "\(release.id) has no file \(name)") }
       return try RemoteFile(link, file.remote, as: file.path, session: session)
     }
     self.init(outline, session)

@@ -25,7 +25,7 @@ final class ReadOnceFile: @unchecked Sendable {
   init(_ path: FilePath) throws(Errno) {
     file = try OpenFile(path)
     // Its own reading ahead would bring into the page cache what nobody asked for.
-    posix_fadvise(file.descriptor, 0, 0, POSIX_FADV_RANDOM)
+    posix_fadvise(file.descriptor.rawValue, 0, 0, POSIX_FADV_RANDOM)
   }
 
   deinit { if direct >= 0 { close(direct) } }
@@ -35,13 +35,13 @@ final class ReadOnceFile: @unchecked Sendable {
     let count = min(Self.windowBytes, size - offset)
     if count <= 0 || hasPages(offset, count) { return true }
     // Through /proc it is the very file that is open; by its name it might be another.
-    if direct < 0 { direct = open("/proc/self/fd/\(file.descriptor)", O_RDONLY | O_CLOEXEC | Self.directFlag) }
+    if direct < 0 { direct = open("/proc/self/fd/\(file.descriptor.rawValue)", O_RDONLY | O_CLOEXEC | Self.directFlag) }
     return false
   }
 
   private func hasPages(_ start: Int, _ count: Int) -> Bool {
     // Mapped only to ask about it; nothing is touched, so a file cut short meanwhile does no harm.
-    guard let map = mmap(nil, count, PROT_READ, MAP_SHARED, file.descriptor, off_t(start)), map != MAP_FAILED else { return true }
+    guard let map = mmap(nil, count, PROT_READ, MAP_SHARED, file.descriptor.rawValue, off_t(start)), map != MAP_FAILED else { return true }
     defer { munmap(map, count) }
     let page = sysconf(Int32(_SC_PAGESIZE))
     var pages = [UInt8](repeating: 0, count: (count + page - 1) / page)
@@ -76,7 +76,7 @@ final class ReadOnceFile: @unchecked Sendable {
     }
     guard count < min(buffer.count, size - offset) else { return count }
     let rest = try read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]), at: offset + count)
-    posix_fadvise(file.descriptor, off_t(offset), off_t(buffer.count), POSIX_FADV_DONTNEED)
+    posix_fadvise(file.descriptor.rawValue, off_t(offset), off_t(buffer.count), POSIX_FADV_DONTNEED)
     return count + rest
   }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoint
 import Inference
+import Platform
 import SystemPackage
 import Terminal
 
@@ -47,15 +48,14 @@ struct BenchCommand: AsyncParsableCommand {
 
   func run() async throws {
     exitOnInterruption()
-    let clock = ContinuousClock()
-    let started = clock.now
+    let started = steadySeconds()
     let transformer = try Transformer(
       Checkpoint.open(at: FilePath(model)), maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
-    let load = clock.now - started
+    let load = steadySeconds() - started
     let result = try Benchmark(transformer, promptTokens: promptTokens, genTokens: genTokens, repetitions: repetitions)
     let report = Report(
       prefillTokensPerSecond: result.prefillTokensPerSecond, decodeTokensPerSecond: result.decodeTokensPerSecond,
-      loadSeconds: load / .seconds(1), peakMemory: peakResidentBytes(), kernel: transformer.kernels.name, threads: transformer.threads)
+      loadSeconds: load, peakMemory: peakResidentBytes(), kernel: transformer.kernels.name, threads: transformer.threads)
     if json { return try outputJSON(report) }
 
     func line(_ name: String, _ spread: Benchmark.Spread) {

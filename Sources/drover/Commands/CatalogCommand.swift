@@ -77,16 +77,6 @@ struct CatalogCommand: ParsableCommand {
   }
 }
 
-extension CatalogError: ExitCoded {
-  var exit: DroverExit {
-    switch self {
-    case .unknown: .usage
-    case .unreadable: .noInput
-    case .malformed: .badData
-    }
-  }
-}
-
 extension String {
   fileprivate func padding(_ width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
 }

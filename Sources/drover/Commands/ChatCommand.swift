@@ -3,6 +3,7 @@ import Catalog
 import Checkpoint
 import Inference
 import Integrity
+import Platform
 import SystemPackage
 import Terminal
 import Tokenization
@@ -55,13 +56,12 @@ struct ChatCommand: AsyncParsableCommand {
   func run() async throws {
     exitOnInterruption()
     let given = try dialogs.map { try ChatMessage.dialogs(json: readInput($0), file: $0) }
-    let clock = ContinuousClock()
-    let started = clock.now
+    let started = steadySeconds()
     let model = try options.load(model)
-    let load = clock.now - started
+    let load = steadySeconds() - started
     for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
     guard let format = try ChatFormat(named: format) ?? model.chatFormat ?? catalogFormat() else {
-      throw UsageError("\(self.model): nothing tells which chat format this model knows; is it a chat model? If so, name it: --format llama2, llama3 or chatml")
+      throw CommandError(.usage, "\(self.model): nothing tells which chat format this model knows; is it a chat model? If so, name it: --format llama2, llama3 or chatml")
     }
     if global.verbose { Console.note("chat format \(format.name)") }
     let generator = Generator(model.transformer, stopTokens: format.stopTokens(model.tokenizer.vocabulary))
@@ -82,13 +82,13 @@ struct ChatCommand: AsyncParsableCommand {
 
   private var generation: GenerationOptions { options.generation(maxGenLen: maxGenLen ?? options.maxSeqLen) }
 
-  private func answer(_ dialogs: [[ChatMessage]], _ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, load: Duration)
+  private func answer(_ dialogs: [[ChatMessage]], _ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, load: Double)
     throws
   {
     let prompts = try dialogs.enumerated().map { index, dialog in
       do throws(ChatError) { return try format.encode(dialog, with: model.tokenizer) } catch {
         guard error.exit == .badData else { throw error }
-        throw BadInput("\(self.dialogs ?? ""): dialog \(index + 1) of \(dialogs.count): \(error)")
+        throw CommandError(.badData, "\(self.dialogs ?? ""): dialog \(index + 1) of \(dialogs.count): \(error)")
       }
     }
     let (completions, timings) = try generator.generate(prompts, generation)
@@ -146,7 +146,7 @@ struct ChatCommand: AsyncParsableCommand {
       Console.outputLine()
       turns.append(ChatMessage(.assistant, answer))
     }
-    if isTerminal { Console.note("") } else if refused > 0 { throw ExitCode(DroverExit.badData.rawValue) }
+    if isTerminal { Console.note("") } else if refused > 0 { throw ExitCode(.badData) }
   }
 
   /// The JSON document; its keys are a promise.

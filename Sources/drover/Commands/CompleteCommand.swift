@@ -2,6 +2,7 @@ import ArgumentParser
 import Checkpoint
 import FoundationEssentials
 import Inference
+import Platform
 import SystemPackage
 import Terminal
 import Tokenization
@@ -55,10 +56,9 @@ struct CompleteCommand: AsyncParsableCommand {
   func run() async throws {
     exitOnInterruption()
     let texts = try prompt + (prompts.map(readPrompts) ?? [])
-    let clock = ContinuousClock()
-    let started = clock.now
+    let started = steadySeconds()
     let model = try options.load(model)
-    let load = clock.now - started
+    let load = steadySeconds() - started
     for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
 
     let generator = Generator(model.transformer, stopTokens: model.stopTokens)
@@ -72,7 +72,7 @@ struct CompleteCommand: AsyncParsableCommand {
       try outputJSON(Report(texts, completions, timings, load: load, tokenizer: model.tokenizer, echo: echo, logprobs: logprobs))
     } else if global.verbose {
       Console.note(
-        "loaded in \(Format.duration(load / .seconds(1))); prompts at \(Format.fixed(timings.prefillTokensPerSecond, 1)), "
+        "loaded in \(Format.duration(load)); prompts at \(Format.fixed(timings.prefillTokensPerSecond, 1)), "
           + "text at \(Format.fixed(timings.decodeTokensPerSecond, 1)) tokens/s with \(model.transformer.kernels.name) on \(model.transformer.threads) threads"
       )
     }
@@ -84,11 +84,11 @@ struct CompleteCommand: AsyncParsableCommand {
       do {
         return try JSONDecoder().decode([String].self, from: bytes)
       } catch {
-        throw BadInput("\(path): begins like JSON, but is not an array of strings")
+        throw CommandError(.badData, "\(path): begins like JSON, but is not an array of strings")
       }
     }
     let lines = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
-    guard !lines.isEmpty else { throw BadInput("\(path): has no prompts") }
+    guard !lines.isEmpty else { throw CommandError(.badData, "\(path): has no prompts") }
     return lines
   }
 
@@ -118,7 +118,7 @@ struct CompleteCommand: AsyncParsableCommand {
     let timings: TimingsReport
 
     init(
-      _ prompts: [String], _ completions: [Completion], _ timings: GenerationTimings, load: Duration, tokenizer: any Tokenizer, echo: Bool,
+      _ prompts: [String], _ completions: [Completion], _ timings: GenerationTimings, load: Double, tokenizer: any Tokenizer, echo: Bool,
       logprobs: Bool
     ) {
       self.completions = zip(prompts, completions).map { prompt, completion in

@@ -63,7 +63,7 @@ struct DownloadCommand: AsyncParsableCommand {
     var files: [TransferRequest.File] = []
     for file in releases.flatMap(\.files) {
       if let other = files.first(where: { $0.path == file.path }) {
-        guard other.remote == file.remote else { throw UsageError("two of these releases have a \(file.path), each its own; download them one at a time, into different folders") }
+        guard other.remote == file.remote else { throw CommandError(.usage, "two of these releases have a \(file.path), each its own; download them one at a time, into different folders") }
         continue
       }
       files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional, directoryBytes: file.path.hasSuffix(".pth") ? Self.directoryBytes : 0))
@@ -106,24 +106,5 @@ struct ByteCount: ExpressibleByArgument {
   init?(argument: String) {
     guard let bytes = Format.parseBytes(argument) else { return nil }
     self.bytes = bytes
-  }
-}
-
-extension LinkError: ExitCoded {
-  var exit: DroverExit { if case .expired = self { .linkRefused } else { .usage } }
-}
-
-extension TransferError: ExitCoded {
-  var exit: DroverExit {
-    switch self {
-    case .link(let error): error.exit
-    case .refused: .linkRefused
-    case .missing, .unavailable, .unreadable: .unavailable
-    case .html, .mismatch, .checklist, .unsafePath: .badData
-    case .disk, .noRoom, .busyFolder: .cannotCreate
-    case .authorities: .noInput
-    case .declined, .interrupted: .interrupted
-    case .library: .failure
-    }
   }
 }

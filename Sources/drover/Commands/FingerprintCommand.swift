@@ -1,6 +1,7 @@
 import ArgumentParser
 import Checkpoint
 import Integrity
+import Platform
 import Synchronization
 import SystemPackage
 import Terminal
@@ -57,7 +58,7 @@ struct FingerprintCommand: ParsableCommand {
     } else {
       describe(fingerprints, comparisons)
     }
-    if comparisons.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(DroverExit.badData.rawValue) }
+    if comparisons.contains(where: { !$0.differences.isEmpty }) { throw ExitCode(.badData) }
   }
 
   /// Weights, or a receipt that speaks for them.
@@ -71,7 +72,7 @@ struct FingerprintCommand: ParsableCommand {
         return
       }
       guard let stated = try Receipt(contentsOf: path).fingerprint else {
-        throw BadInput("\(path): this receipt has no fingerprint; compute it from the weights")
+        throw CommandError(.badData, "\(path): this receipt has no fingerprint; compute it from the weights")
       }
       self = .receipt(stated)
     }

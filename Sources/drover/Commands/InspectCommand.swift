@@ -62,7 +62,7 @@ struct InspectCommand: ParsableCommand {
   private func inspectRemote() throws -> RemoteInspection {
     let file = try path.flatMap { text throws(LinkError) in try SignedLink.examineFile(text) }
     if let file {
-      guard model == nil, server.manifest == nil else { throw UsageError("a link to one file needs no --model; the link to a release has a * in it") }
+      guard model == nil, server.manifest == nil else { throw CommandError(.usage, "a link to one file needs no --model; the link to a release has a * in it") }
       LinkInput.tell(file.notes, global)
       exitOnInterruption()
       return try RemoteInspection(file, authorities: server.cacert, retries: server.retries)
@@ -77,7 +77,7 @@ struct InspectCommand: ParsableCommand {
     let catalog = try server.catalog()
     if let model { return try catalog.release(named: model).release }
     guard server.manifest != nil, let only = catalog.releases.first, catalog.releases.count == 1 else {
-      throw UsageError("the link opens whole releases: say with --model which one to look at; `drover catalog` lists them")
+      throw CommandError(.usage, "the link opens whole releases: say with --model which one to look at; `drover catalog` lists them")
     }
     return only
   }
@@ -158,17 +158,4 @@ extension LogicalTensor.Split {
 
 extension String {
   fileprivate func padding(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
-}
-
-extension CheckpointError: ExitCoded {
-  var exit: DroverExit {
-    switch reason {
-    case .missing: .noInput
-    case .corrupt, .unsafe, .unsupported: .badData
-    case .refused: .usage
-    case .output: .cannotCreate
-    case .io: .failure
-    case .cancelled: .interrupted
-    }
-  }
 }

@@ -1,7 +1,7 @@
-import Platform
 import ArgumentParser
 import Checkpoint
 import Integrity
+import Platform
 import SystemPackage
 import Terminal
 

@@ -1,6 +1,6 @@
-import Platform
 import ArgumentParser
 import Integrity
+import Platform
 import Synchronization
 import SystemPackage
 import Terminal
@@ -42,7 +42,7 @@ struct VerifyCommand: ParsableCommand {
       // A part of a document would look like a whole one.
       if !json { Report(findings: made.filter { $0.status != .ok }, unlisted: []).describe(verbose: false, quiet: true) }
       let bad = made.count { $0.status != .ok }
-      throw Interrupted("interrupted: \(made.count) of \(findings.count) checks were made, and \(bad == 0 ? "none" : "\(bad)") failed")
+      throw CommandError(.interrupted, "interrupted: \(made.count) of \(findings.count) checks were made, and \(bad == 0 ? "none" : "\(bad)") failed")
     }
     let report = Report(findings: findings, unlisted: verification.unlisted)
     if json {
@@ -51,39 +51,8 @@ struct VerifyCommand: ParsableCommand {
       report.describe(verbose: global.verbose, quiet: global.quiet)
       if !global.quiet { Console.outputLine(report.summary(seconds: seconds)) }
     }
-    if let code = report.exit { throw ExitCode(code.rawValue) }
+    if let code = report.exit { throw ExitCode(code) }
   }
-}
-
-extension VerificationError: ExitCoded {
-  var exit: DroverExit {
-    switch self {
-    case .missing, .noChecklist: .noInput
-    case .unreadable: .failure
-    case .noList: .usage
-    case .checklist(let error):
-      switch error.reason {
-      case .unreadable: .failure
-      case .html, .empty, .malformed, .malformedFromTheStart, .leavesFolder: .badData
-      }
-    case .receipt(let error): error.exit
-    }
-  }
-}
-
-extension ReceiptError: ExitCoded {
-  var exit: DroverExit {
-    switch reason {
-    case .unreadable(.noSuchFileOrDirectory): .noInput
-    case .unreadable, .secret: .failure
-    case .unwritable: .cannotCreate
-    case .malformed, .ofAnotherKind: .badData
-    }
-  }
-}
-
-extension MD5KernelError: ExitCoded {
-  var exit: DroverExit { .usage }
 }
 
 /// Bars while the files are read; how each ended, the report says.

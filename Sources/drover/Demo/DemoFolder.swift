@@ -10,21 +10,15 @@ final class DemoFolder: Sendable {
   init(keep: String?) throws {
     isKept = keep != nil
     path = FilePath(keep ?? FileManager.default.temporaryDirectory.appending(path: "drover-demo-\(UUID().uuidString)").path)
-    guard !FileManager.default.fileExists(atPath: path.string) else { throw DemoFolderError("\(path) exists already; name a new folder to keep the files in") }
+    guard !FileManager.default.fileExists(atPath: path.string) else { throw CommandError(.cannotCreate, "\(path) exists already; name a new folder to keep the files in") }
     do {
       try FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: true)
     } catch {
-      throw DemoFolderError("\(path): the folder can't be made")
+      throw CommandError(.cannotCreate, "\(path): the folder can't be made")
     }
   }
 
   func remove() {
     if !isKept { try? FileManager.default.removeItem(atPath: path.string) }
   }
-}
-
-struct DemoFolderError: ExitCoded {
-  let description: String
-  var exit: DroverExit { .cannotCreate }
-  init(_ description: String) { self.description = description }
 }

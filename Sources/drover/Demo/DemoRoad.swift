@@ -1,7 +1,7 @@
-import Platform
 import Checkpoint
 import Inference
 import Integrity
+import Platform
 import Synchronization
 import SystemPackage
 import Terminal
@@ -87,7 +87,7 @@ struct DemoRoad {
   private func verify() throws -> String {
     let findings = try Verification(of: [original]).run()
     for finding in findings {
-      guard finding.status == .ok else { throw DemoFailure("\(finding.claim.path) doesn't agree with its checklist") }
+      guard finding.status == .ok else { throw CommandError(.failure, "\(finding.claim.path) doesn't agree with its checklist") }
     }
     let bytes = findings.reduce(0) { $0 + $1.bytes }
     say("\(findings.count) files read back from disk, all as checklist.chk has them")
@@ -112,7 +112,7 @@ struct DemoRoad {
       let model = try load(layout)
       let logprobs = try Generator(model.transformer, stopTokens: []).logprobs(of: model.encode(prompt: text))
       if reference.isEmpty { reference = logprobs }
-      guard logprobs == reference else { throw DemoFailure("\(path(of: layout)) gives other log-probabilities than what was downloaded") }
+      guard logprobs == reference else { throw CommandError(.failure, "\(path(of: layout)) gives other log-probabilities than what was downloaded") }
     }
     say("\(reference.count) log-probabilities of a text, from each of the \(Self.layouts.count) checkpoints: the same to the last bit")
     return "\(Self.layouts.count) checkpoints, one model"
@@ -156,11 +156,4 @@ struct DemoRoad {
   private func tell(_ text: String) {
     if !isQuiet { Console.output(text) }
   }
-}
-
-/// The demonstration came out other than it must.
-struct DemoFailure: ExitCoded {
-  let description: String
-  var exit: DroverExit { .failure }
-  init(_ description: String) { self.description = description }
 }

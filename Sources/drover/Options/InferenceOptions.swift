@@ -58,38 +58,9 @@ struct TimingsReport: Encodable {
   let prefillTokensPerSecond: Double
   let decodeTokensPerSecond: Double
 
-  init(_ timings: GenerationTimings, load: Duration) {
-    loadSeconds = load / .seconds(1)
+  init(_ timings: GenerationTimings, load: Double) {
+    loadSeconds = load
     prefillTokensPerSecond = timings.prefillTokensPerSecond
     decodeTokensPerSecond = timings.decodeTokensPerSecond
-  }
-}
-
-extension InferenceError: ExitCoded {
-  var exit: DroverExit {
-    switch self {
-    case .missingTensor, .wrongShape, .unreadableTensor, .badParameters, .unknownToken, .notFinite: .badData
-    case .missingTokenizer: .noInput
-    case .unknownKernel, .batchTooLarge, .cacheTooLarge, .promptTooLong, .emptyPrompt: .usage
-    }
-  }
-}
-
-extension VocabularyError: ExitCoded {
-  var exit: DroverExit {
-    switch reason {
-    case .missing: .noInput
-    case .unreadable: .failure
-    case .corrupt, .unsupported: .badData
-    }
-  }
-}
-
-extension ChatError: ExitCoded {
-  var exit: DroverExit {
-    switch self {
-    case .missingToken: .usage
-    case .empty, .unexpectedRole, .reservedTag, .malformed: .badData
-    }
   }
 }

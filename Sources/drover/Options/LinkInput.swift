@@ -8,7 +8,7 @@ enum LinkInput {
   static func template(_ given: String?, _ global: GlobalOptions) throws -> SignedLink {
     ProcessSecrets.lockMemory()
     guard let text = try given ?? ProcessSecrets.environmentLink ?? Console.askSecret("The signed link (it is not shown): ") else {
-      throw UsageError("no link: give it in DROVER_URL or on the command line, or run drover on a terminal to be asked")
+      throw CommandError(.usage, "no link: give it in DROVER_URL or on the command line, or run drover on a terminal to be asked")
     }
     let (link, notes) = try SignedLink.examine(text)
     tell(notes, global)

@@ -5,19 +5,6 @@ import Synchronization
   import Glibc
 #endif
 
-/// How progress is shown on standard error.
-public enum ProgressMode: String, Sendable, CaseIterable {
-  /// Bars on a terminal, else a plain line every few seconds.
-  case auto
-  case bar, plain, json, none
-
-  var resolved: ProgressMode {
-    guard self == .auto else { return self }
-    // A dumb terminal can't take a line back.
-    return Console.isTerminal(STDERR_FILENO) && getenv("TERM").map({ String(cString: $0) }) != "dumb" ? .bar : .plain
-  }
-}
-
 /// Work that advances in bytes: one item a file, and a total when there are several.
 ///
 /// Any thread may report; a thread of its own draws, ten times a second.
@@ -65,8 +52,10 @@ public final class ProgressDisplay: Sendable {
     self.mode = mode.resolved
     guard self.mode != .none else { return }
     Console.lock.withLock { $0.display = self }
-    let thread = DrawingThread { [weak self] in self?.tick() ?? false }
-    thread.start()
+    // Where the system has no thread to give, only the final state is shown.
+    _ = Workers.detach { [weak self] in
+      repeat { pause(seconds: 0.1) } while self?.tick() ?? false
+    }
   }
 
   /// Adds an item and returns its number.
@@ -116,6 +105,8 @@ public final class ProgressDisplay: Sendable {
     Console.write(state.withLock { Self.erase(&$0, columns: Console.size.columns) }, to: STDERR_FILENO)
   }
 
+  /// Draws a frame, unless a question is open.
+  /// - Returns: false when this display is no longer the one that is shown.
   private func tick() -> Bool {
     Console.lock.withLock { screen in
       guard screen.display === self else { return false }
@@ -155,50 +146,5 @@ public final class ProgressDisplay: Sendable {
     let rows = state.drawn.reduce(0) { $0 + max(1, ($1 + columns - 1) / columns) }
     state.drawn = []
     return rows == 0 ? "\r\u{1B}[J" : "\u{1B}[\(rows)A\r\u{1B}[J"
-  }
-}
-
-/// Bytes a second over the last few seconds.
-package struct RateMeter {
-  private static let window = 5.0
-  private var samples: [(time: Double, bytes: Int)] = []
-
-  package init() {}
-
-  /// - Parameter bytes: of this run so far. Fewer than before: it began again.
-  package mutating func record(_ bytes: Int, at time: Double) {
-    if let last = samples.last {
-      if bytes < last.bytes { samples = [] } else if time - last.time < 0.1 { return }
-    }
-    samples.append((time, bytes))
-    while samples.count > 2, time - samples[1].time > Self.window { samples.removeFirst() }
-  }
-
-  /// 0 when nothing came for as long as it looks back.
-  package func bytesPerSecond(at now: Double) -> Double {
-    guard let first = samples.last(where: { now - $0.time > Self.window }) ?? samples.first, let last = samples.last, now > first.time else { return 0 }
-    return Double(last.bytes - first.bytes) / (now - first.time)
-  }
-}
-
-/// Calls its body ten times a second until it says false.
-private struct DrawingThread {
-  let body: @Sendable () -> Bool
-
-  func start() {
-    let box = Unmanaged.passRetained(Box(body))
-    var thread = pthread_t()
-    let failed = pthread_create(&thread, nil, { raw in
-      guard let raw else { return nil }
-      let box = Unmanaged<Box>.fromOpaque(raw).takeRetainedValue()
-      repeat { usleep(100_000) } while box.body()
-      return nil
-    }, box.toOpaque())
-    if failed != 0 { box.release() } else { pthread_detach(thread) }
-  }
-
-  private final class Box: Sendable {
-    let body: @Sendable () -> Bool
-    init(_ body: @escaping @Sendable () -> Bool) { self.body = body }
   }
 }
