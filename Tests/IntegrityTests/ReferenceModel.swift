@@ -3,18 +3,48 @@ import TestSupport
 
 /// A random model in every layout and format, as Python's libraries write it, and its fingerprints as twenty lines of Python compute them.
 enum ReferenceModel {
-  /// The definition in `TensorFingerprint`, for whole tensors with Meta's names.
+  /// The definition in `TensorGrid`, for whole tensors with Meta's names.
   static let reference = """
     import hashlib
-    def tensor_fingerprint(t):
+    def sha256(b): return hashlib.sha256(b).digest()
+    def strips(n, block): return next(c for c in (128, 64, 32, 16, 8, 4, 2, 1) if c == 1 or n % (c * block) == 0 and n // c >= 64)
+    def tree_root(raw, dtype, shape, cut, block=1, block_bytes=2):
+        rows, columns = shape if len(shape) == 2 else (1, shape[0])
+        if len(shape) == 1: cut = "whole"
+        def size(n): return n // block * block_bytes
+        down = strips(rows, 1) if cut in ("rows", "both") else 1
+        across = strips(columns, block) if cut in ("columns", "both") else 1
+        uneven = cut in ("rows", "both") and down == 1 and rows > 512
+        nodes_down, nodes_across = min(16, down), min(16, across)
+        while cut == "rows" and nodes_down < down and rows // nodes_down * size(columns) > 16 << 20: nodes_down *= 2
+        while cut == "columns" and nodes_across < across and size(columns) // nodes_across * rows > 16 << 20: nodes_across *= 2
+        height, node_height = (512, 512) if uneven else (rows // down, rows // nodes_down)
+        width, node_width, band = columns // across, columns // nodes_across, max(1, (512 << 10) // size(columns))
+        tree = hashlib.sha256(f"{dtype} {'x'.join(map(str, shape))} {cut}\\n".encode())
+        for top in range(0, rows, node_height):
+            for left in range(0, columns, node_width):
+                node = b""
+                for strip in range(top, min(top + node_height, rows), height):
+                    for y in range(strip, min(strip + height, rows), band):
+                        for x in range(left, left + node_width, width):
+                            lines = range(y, min(y + band, strip + height, rows))
+                            node += sha256(b"".join(raw[r * size(columns) + size(x):r * size(columns) + size(x + width)] for r in lines))
+                tree.update(sha256(node))
+        return tree.hexdigest()
+
+    """
+
+  /// What `tree_root` makes of torch's tensors, and the fingerprint over all of them.
+  static let fingerprints = """
+    def cut(name): return {"tok_embeddings": "both", "wo": "columns", "w2": "columns"}.get(name.split(".")[-2], "rows")
+    def tensor_fingerprint(name, t):
         t = t.contiguous()
         if t.dim() == 1: t = t.float()
         dtype = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"}[t.dtype]
-        line = dtype + " " + "x".join(map(str, t.shape)) + "\\n"
         raw = t.view(torch.int32 if dtype == "f32" else torch.int16).numpy().tobytes()
-        return hashlib.sha256(line.encode() + raw).hexdigest()
+        return tree_root(raw, dtype, list(t.shape), cut(name), 1, t.element_size())
     def fingerprint(model):
-        tensors = {name: tensor_fingerprint(t) for name, t in model.items() if not name.endswith("rope.freqs")}
+        tensors = {name: tensor_fingerprint(name, t) for name, t in model.items() if not name.endswith("rope.freqs")}
         tensors.setdefault("output.weight", tensors["tok_embeddings.weight"])
         lines = "".join(f"{tensors[name]}  {name}\\n" for name in sorted(tensors))
         return {"checkpoint": hashlib.sha256(lines.encode()).hexdigest(), "tensors": tensors}
@@ -102,7 +132,7 @@ enum ReferenceModel {
   /// - Parameter scale: times 64 is its width.
   /// - Returns: its fingerprints: `keep`, `f32`, `f16`, `bf16`, and `q8_0` for what that GGUF file holds, in float32.
   static func write(to folder: String, dtype: String = "bfloat16", tied: String = "untied", scale: Int = 1) throws -> [String: Fingerprint] {
-    let printed = try python(reference + writer, folder, dtype, tied, String(scale))
+    let printed = try python(reference + fingerprints + writer, folder, dtype, tied, String(scale))
     return try JSONDecoder().decode([String: Fingerprint].self, from: Data(printed.utf8))
   }
 

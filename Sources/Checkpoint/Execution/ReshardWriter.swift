@@ -259,7 +259,8 @@ private final class ReshardWriter: Sendable {
 
   private func work() {
     var reader = RegionReader(files: plan.source.files)
-    let blocks = (0..<SHA256.lanes).map { _ in Block(count: Self.chunkBytes) }
+    let block = Block(count: Self.chunkBytes)
+    var leaves = LeafHasher()
     while true {
       if isCancelled() { fail(CheckpointError(.cancelled, "stopped; nothing was left behind")) }
       let job = state.wait { self.nextJob(&$0) }
@@ -268,7 +269,7 @@ private final class ReshardWriter: Sendable {
         case .produce(let chunk): try produce(chunk, &reader)
         case .seal(let turn): try seal(turn)
         case .md5(let turns): md5(turns)
-        case .sha256(let turns, let tensors): try sha256(turns, tensors, &reader, blocks)
+        case .sha256(let turns, let tensors): try sha256(turns, tensors, &reader, block, &leaves)
         case .stop: return
         }
       } catch {
@@ -411,17 +412,18 @@ private final class ReshardWriter: Sendable {
     state.update { finish(turns, &$0) }
   }
 
-  private func sha256(_ turns: [Turn], _ tensors: [Fingerprinting], _ reader: inout RegionReader, _ blocks: [Block]) throws(CheckpointError) {
-    var stretches: [FingerprintWalk.Stretch] = []
-    for (tensor, block) in zip(tensors, blocks) { stretches.append(try tensor.walk.read(&reader, into: block)) }
-    var hashes = turns.map(\.lane.sha256) + tensors.map(\.walk.hash.hash)
-    SHA256.update(&hashes, with: turns.map(\.bytes) + stretches.map(\.bytes))
+  private func sha256(
+    _ turns: [Turn], _ tensors: [Fingerprinting], _ reader: inout RegionReader, _ block: Block, _ leaves: inout LeafHasher
+  ) throws(CheckpointError) {
+    var bytes = 0
+    for tensor in tensors { bytes += try tensor.walk.advance(&reader, through: block, &leaves) }
+    var hashes = turns.map(\.lane.sha256)
+    SHA256.update(&hashes, with: turns.map(\.bytes))
     for (turn, hash) in zip(turns, hashes) { turn.lane.sha256 = hash }
-    for (tensor, hash) in zip(tensors, hashes[turns.count...]) { tensor.walk.hash.hash = hash }
-    let ended = tensors.filter(\.walk.isDone).map { ($0.walk.name, $0.walk.hash.finalize()) }
+    let ended = tensors.filter(\.walk.isDone).map { ($0.walk.name, $0.walk.finalize()) }
     state.update { state in
       finish(turns, &state)
-      state.fingerprinted += stretches.reduce(0) { $0 + $1.count }
+      state.fingerprinted += bytes
       for tensor in tensors { tensor.isBusy = false }
       for (name, digest) in ended { state.fingerprints[name] = digest }
       if !ended.isEmpty { state.fingerprinting.removeAll { !$0.isBusy && $0.walk.isDone } }
