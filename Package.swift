@@ -24,7 +24,7 @@ let package = Package(
   name: "drover",
   products: [
     .executable(name: "drover", targets: ["drover"]),
-    .library(name: "Drover", targets: ["Catalog", "Transfer", "Integrity", "Checkpoint", "Tokenization", "Inference"]),
+    .library(name: "Drover", targets: ["Catalog", "Transfer", "Integrity", "Checkpoint", "Arrival", "Tokenization", "Inference"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -38,13 +38,14 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "Catalog", "Transfer", "Integrity", "Checkpoint", "Tokenization", "Inference", "Terminal", "Platform", "CDemoModel", "CLinux",
+        "Catalog", "Transfer", "Integrity", "Checkpoint", "Arrival", "Tokenization", "Inference", "Terminal", "Platform", "CDemoModel", "CLinux",
         arguments, http, system,
       ],
       swiftSettings: ours),
 
     // The libraries. Arrows point down this list, never up.
     library("Inference", ["Checkpoint", "Integrity", "Platform", "Tokenization", "CKernels", system]),
+    library("Arrival", ["Catalog", "Checkpoint", "Integrity", "Platform", "Transfer", system]),
     library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
     library("Tokenization", [protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
     library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
@@ -68,6 +69,7 @@ let package = Package(
     tests("TransferTests", ["Transfer", "Integrity"]),
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Checkpoint", "Integrity", "Tokenization", system]),
+    tests("ArrivalTests", ["Arrival"]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
     tests("PeerTests", []),

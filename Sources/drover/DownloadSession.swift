@@ -1,29 +1,22 @@
+import Arrival
+import Checkpoint
 import Glibc
+import Integrity
+import Platform
 import Synchronization
 import Terminal
 import Transfer
 
-/// A download with bars, questions and a way to interrupt it.
+/// A download as a person sees it: bars, questions, notes, and Ctrl-C.
 struct DownloadSession: Sendable {
-  private let request: TransferRequest
-  private let link: SignedLink
-  private let global: GlobalOptions
-  private let confirms: Bool
-  private let asksForLinks: Bool
+  let global: GlobalOptions
+  /// Whether to ask before it starts.
+  let confirms: Bool
+  /// Whether to ask for another link when this one ends. Nobody is asked without a terminal.
+  let asksForLinks: Bool
 
-  /// - Parameters:
-  ///   - confirms: whether to ask before it starts.
-  ///   - asksForLinks: whether to ask for another link when this one ends. Nobody is asked without a terminal.
-  init(_ request: TransferRequest, link: SignedLink, global: GlobalOptions, confirms: Bool, asksForLinks: Bool) {
-    self.request = request
-    self.link = link
-    self.global = global
-    self.confirms = confirms
-    self.asksForLinks = asksForLinks
-  }
-
-  /// - Parameter willStart: may read along.
-  func run(_ willStart: (Download) -> Void) async throws(TransferError) -> TransferReport {
+  func run(_ releases: ReleaseDownload, link: SignedLink) async throws(TransferError) -> TransferReport {
+    let request = releases.request
     let display = ProgressDisplay("download", mode: global.progressMode)
     defer { display.close() }
     let items = request.files.map { display.add($0.path, total: nil) }
@@ -39,7 +32,7 @@ struct DownloadSession: Sendable {
         display.finish(items[file], isVerified ? [here, "verified"].compactMap(\.self).joined(separator: ", ") : here ?? "downloaded")
       case .failed(let file, let error):
         display.finish(items[file], "failed", failed: true)
-        // The first is what the program ends with; the others would go unheard.
+        // The first failure is the message that the program ends with; the others are told here.
         if !failures.isFirst() { Console.error(error.description) }
       case .skipped(let file):
         display.update(items[file], done: 0, total: 0)
@@ -51,10 +44,29 @@ struct DownloadSession: Sendable {
     let newLink: @Sendable (TransferError) throws -> SignedLink? = { error in try Self.askForLink(error) }
     let download = Download(request, link: link, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
-    willStart(download)
-    // Whoever read what we say may leave; the download stays.
+    releases.follow(download)
+    // Where the reader of our messages ends early (`drover … 2>&1 | head`), the download goes on without it.
     signal(SIGPIPE, SIG_IGN)
     return try await download.run()
+  }
+
+  /// Writes the receipts, and says of each how it ended.
+  func write(_ receipts: [DownloadReceipt]) throws {
+    let display = ProgressDisplay("fingerprint", mode: global.progressMode)
+    defer { display.close() }
+    let isStopped = StopFlag()
+    Interruption.onSignal { isStopped.raise() }
+    for receipt in receipts {
+      let item = display.add(receipt.name, total: nil)
+      let outcome = try receipt.write(progress: { display.update(item, done: $0, total: $1) }, isCancelled: { isStopped.isRaised })
+      switch outcome.completion {
+      case .present: display.finish(item, "receipt is here already")
+      case .written: display.finish(item, outcome.bytesRead > 0 ? "receipt written, \(Format.bytes(outcome.bytesRead)) read again for it" : "receipt written")
+      case .writtenWithoutFingerprint(let error):
+        display.finish(item, "receipt written, without fingerprint")
+        if !global.quiet { Console.note("note: the receipt of \(receipt.name) has no fingerprint: \(error)") }
+      }
+    }
   }
 
   private static func confirm(_ survey: TransferSurvey, _ files: Int) -> Bool {
@@ -78,6 +90,7 @@ struct DownloadSession: Sendable {
   }
 }
 
+/// Tells the first failure from later ones.
 private final class FailureCount: Sendable {
   private let count = Atomic(0)
   func isFirst() -> Bool { count.add(1, ordering: .relaxed).oldValue == 0 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Arrival
 import Catalog
 import Checkpoint
 import Inference
@@ -57,6 +58,16 @@ extension CatalogError: ExitCoded {
     case .unknown: .usage
     case .unreadable: .noInput
     case .malformed: .badData
+    }
+  }
+}
+
+extension ArrivalError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .sharedPath: .usage
+    case .noSuchFile: .noInput
+    case .receiptsInterrupted: .interrupted
     }
   }
 }

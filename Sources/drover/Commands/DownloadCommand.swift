@@ -1,4 +1,5 @@
 import ArgumentParser
+import Arrival
 import Catalog
 import SystemPackage
 import Terminal
@@ -60,31 +61,20 @@ struct DownloadCommand: AsyncParsableCommand {
     }
     let releases = matches?.map(\.release) ?? catalog.releases
     let link = try LinkInput.template(url, global)
-    var files: [TransferRequest.File] = []
-    for file in releases.flatMap(\.files) {
-      if let other = files.first(where: { $0.path == file.path }) {
-        guard other.remote == file.remote else { throw CommandError(.usage, "two of these releases have a \(file.path), each its own; download them one at a time, into different folders") }
-        continue
-      }
-      files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional, directoryBytes: file.path.hasSuffix(".pth") ? Self.directoryBytes : 0))
-    }
-    let request = TransferRequest(
-      files: files, folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert, retry: RetryPolicy(limit: server.retries),
-      keepsCorrupt: keepCorrupt)
-    let followed = releases.map { ($0, FingerprintFollower($0)) }
-    let report = try await DownloadSession(request, link: link, global: global, confirms: !yes && !json, asksForLinks: !json).run { download in
-      for (_, follower) in followed { follower.start(download) }
-    }
-    try DownloadReceipts(releases: followed, report: report, output: FilePath(output), options: given, global: global).write()
+    let download = try ReleaseDownload(
+      releases,
+      TransferRequest(
+        files: [], folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert, retry: RetryPolicy(limit: server.retries),
+        keepsCorrupt: keepCorrupt))
+    let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json)
+    let report = try await session.run(download, link: link)
+    try session.write(download.receipts(report, tool: Drover.configuration.version, options: given))
     if json { return try outputJSON(report) }
     let fetched = report.files.count { $0.status != .present }
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
     let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that no checklist names"
     Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; \(verified), in \(Format.duration(report.seconds))")
   }
-
-  /// Room for the zip directory of the largest shards, where each tensor takes about a hundred bytes.
-  private static let directoryBytes = 1 << 20
 
   /// The options for the receipt: what shaped the download, without the link and without places on this machine.
   private var given: [String: String] {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Arrival
 import Catalog
 import Checkpoint
 import Integrity
@@ -59,18 +60,18 @@ struct InspectCommand: ParsableCommand {
     }
   }
 
-  private func inspectRemote() throws -> RemoteInspection {
+  private func inspectRemote() throws -> RemoteCheckpoint {
     let file = try path.flatMap { text throws(LinkError) in try SignedLink.examineFile(text) }
     if let file {
       guard model == nil, server.manifest == nil else { throw CommandError(.usage, "a link to one file needs no --model; the link to a release has a * in it") }
       LinkInput.tell(file.notes, global)
       exitOnInterruption()
-      return try RemoteInspection(file, authorities: server.cacert, retries: server.retries)
+      return try RemoteCheckpoint(file, authorities: server.cacert, retry: RetryPolicy(limit: server.retries))
     }
     let release = try release()
     let link = try LinkInput.template(path, global)
     exitOnInterruption()
-    return try RemoteInspection(release, link, authorities: server.cacert, retries: server.retries)
+    return try RemoteCheckpoint(release, link, authorities: server.cacert, retry: RetryPolicy(limit: server.retries))
   }
 
   private func release() throws -> Release {
@@ -131,7 +132,7 @@ struct InspectCommand: ParsableCommand {
     let fetchedBytes: Int?
     let requests: Int?
 
-    init(_ outline: CheckpointOutline, _ remote: RemoteInspection?) {
+    init(_ outline: CheckpointOutline, _ remote: RemoteCheckpoint?) {
       format = outline.format.rawValue
       modelParallel = outline.modelParallel
       dtype = outline.dominantDType.rawValue

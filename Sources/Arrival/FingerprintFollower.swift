@@ -1,6 +1,5 @@
 import Catalog
 import Checkpoint
-import Glibc
 import Integrity
 import Platform
 import Synchronization
@@ -41,7 +40,7 @@ final class FingerprintFollower: Sendable {
 
   private func open(_ name: String, _ download: Download) throws -> ArrivingFile {
     guard let path = release.checkpointFiles[name]?.path, let file = ArrivingFile(path, of: download), file.isNew || !Checkpoint.hasWeights(FilePath(name)) else {
-      throw CommandError(.noInput, "\(release.id) has no file \(name) that is new")
+      throw ArrivalError.noSuchFile(name, of: release.id)
     }
     files.withLock { $0.append(file) }
     return file
@@ -65,7 +64,7 @@ final class FingerprintFollower: Sendable {
         isStopped.raise()
         return nil
       }
-      usleep(5000)
+      pause(seconds: 0.005)
     }
   }
 }

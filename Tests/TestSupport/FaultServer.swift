@@ -1,24 +1,27 @@
 import Foundation
 import Glibc
 import Synchronization
-import TestSupport
 
 /// A server that does what a test tells it to, down to the packet.
-final class FaultServer: Sendable {
-  struct Request: Sendable {
+public final class FaultServer: Sendable {
+  public struct Request: Sendable {
     /// Without the leading slash and the query.
-    var path: String
+    public var path: String
     /// What follows the question mark.
-    var query = ""
+    public var query: String
     /// What the `Range` field asks for; nil without one.
-    var range: Range<Int>?
+    public var range: Range<Int>?
     /// How many requests for the same path came before.
-    var turn: Int
+    public var turn: Int
     /// How many requests came before in all.
-    var count: Int
+    public var count: Int
+
+    public init(path: String, query: String = "", range: Range<Int>?, turn: Int, count: Int) {
+      (self.path, self.query, self.range, self.turn, self.count) = (path, query, range, turn, count)
+    }
   }
 
-  enum Step: Sendable {
+  public enum Step: Sendable {
     case send([UInt8])
     case wait(Double)
     /// Closes as TCP does it in an orderly way.
@@ -27,12 +30,12 @@ final class FaultServer: Sendable {
     case reset
   }
 
-  let port: UInt16
+  public let port: UInt16
   private let listener: Int32
   private let turns = Mutex((paths: [String: Int](), count: 0, bytes: 0, open: 0, mostOpen: 0))
   private let respond: @Sendable (Request) -> [Step]
 
-  init(_ respond: @escaping @Sendable (Request) -> [Step]) throws {
+  public init(_ respond: @escaping @Sendable (Request) -> [Step]) throws {
     self.respond = respond
     (listener, port) = try listenOnLoopback()
     Thread.detachNewThread { [listener, weak self] in
@@ -44,17 +47,17 @@ final class FaultServer: Sendable {
     }
   }
 
-  func stop() {
+  public func stop() {
     shutdown(listener, Int32(SHUT_RDWR))
     close(listener)
   }
 
   /// Requests so far.
-  var requests: Int { turns.withLock { $0.count } }
+  public var requests: Int { turns.withLock { $0.count } }
   /// Bytes of bodies and heads sent so far.
-  var bytesSent: Int { turns.withLock { $0.bytes } }
+  public var bytesSent: Int { turns.withLock { $0.bytes } }
   /// Most requests that were being answered at one time.
-  var mostAtOnce: Int { turns.withLock { $0.mostOpen } }
+  public var mostAtOnce: Int { turns.withLock { $0.mostOpen } }
 
   private func serve(_ connection: Int32) {
     defer { close(connection) }
@@ -120,7 +123,7 @@ final class FaultServer: Sendable {
 
 extension FaultServer {
   /// What a good server answers.
-  static func good(_ request: Request, _ content: [UInt8]?, etag: String? = "\"one\"", type: String = "application/octet-stream") -> [Step] {
+  public static func good(_ request: Request, _ content: [UInt8]?, etag: String? = "\"one\"", type: String = "application/octet-stream") -> [Step] {
     guard let content else { return status(404) }
     let tag = etag.map { "ETag: \($0)\r\n" } ?? ""
     guard let range = request.range else {
@@ -133,13 +136,13 @@ extension FaultServer {
     return [.send(partHead(part.startIndex, part.count, of: content.count, tag: tag, type: type) + part)]
   }
 
-  static func partHead(_ start: Int, _ count: Int, of total: Int, promised: Int? = nil, tag: String = "", type: String = "application/octet-stream") -> [UInt8] {
+  public static func partHead(_ start: Int, _ count: Int, of total: Int, promised: Int? = nil, tag: String = "", type: String = "application/octet-stream") -> [UInt8] {
     Array("HTTP/1.1 206 Partial\r\nContent-Type: \(type)\r\n\(tag)Content-Range: bytes \(start)-\(start + count - 1)/\(total)\r\nContent-Length: \(promised ?? count)\r\n\r\n".utf8)
   }
 
-  static func status(_ code: Int, _ fields: String = "", body: String = "") -> [Step] {
+  public static func status(_ code: Int, _ fields: String = "", body: String = "") -> [Step] {
     [.send(Array("HTTP/1.1 \(code) X\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8))]
   }
 
-  static func html(_ code: Int = 200) -> [Step] { status(code, "Content-Type: text/html; charset=utf-8\r\n", body: "<!DOCTYPE html><html><body>Please log in</body></html>") }
+  public static func html(_ code: Int = 200) -> [Step] { status(code, "Content-Type: text/html; charset=utf-8\r\n", body: "<!DOCTYPE html><html><body>Please log in</body></html>") }
 }

@@ -1,0 +1,54 @@
+import Catalog
+import Integrity
+import SystemPackage
+import Transfer
+
+/// The download of one or several releases over a signed link, with a receipt in the folder of each.
+public struct ReleaseDownload: Sendable {
+  public let request: TransferRequest
+  private let releases: [(release: Release, follower: FingerprintFollower)]
+
+  /// Room for the zip directory of the largest shards, where each tensor takes about a hundred bytes.
+  private static let directoryBytes = 1 << 20
+
+  /// - Parameter request: how to download; its files are set here.
+  /// - Throws: `.sharedPath` where two releases would overwrite each other's files.
+  public init(_ releases: [Release], _ request: TransferRequest) throws(ArrivalError) {
+    var request = request
+    request.files = []
+    for file in releases.flatMap(\.files) {
+      if let other = request.files.first(where: { $0.path == file.path }) {
+        guard other.remote == file.remote else { throw .sharedPath(file.path) }
+        continue
+      }
+      request.files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional, directoryBytes: file.path.hasSuffix(".pth") ? Self.directoryBytes : 0))
+    }
+    self.request = request
+    self.releases = releases.map { ($0, FingerprintFollower($0)) }
+  }
+
+  /// Begins to make fingerprints of what arrives, on threads of their own. Called before the download runs.
+  public func follow(_ download: Download) {
+    for (_, follower) in releases { follower.start(download) }
+  }
+
+  /// The receipts that are due when the download has ended well: one for each release of which files came.
+  /// - Parameters:
+  ///   - tool: the program and its version.
+  ///   - options: what the download was told, but for the link and for what names places on this machine.
+  public func receipts(_ report: TransferReport, tool: String, options: [String: String]) -> [DownloadReceipt] {
+    releases.compactMap { release, follower in
+      let folder = FilePath(release.folder)
+      let wanted = Set(release.files.map(\.path))
+      let files = report.files.compactMap { file -> Receipt.File? in
+        var path = FilePath(file.path)
+        guard wanted.contains(file.path), path.removePrefix(folder), let md5 = Digest(hex: file.md5) else { return nil }
+        return .init(path: path, bytes: file.bytes, md5: md5, sha256: file.sha256.flatMap { Digest(hex: $0) })
+      }
+      guard !files.isEmpty else { return nil }
+      return DownloadReceipt(
+        name: release.folder.isEmpty ? release.id : release.folder, folder: FilePath(request.folder).appending(release.folder),
+        receipt: Receipt(tool: tool, operation: "download", origin: .release(release.id), options: options, files: files), follower: follower)
+    }
+  }
+}

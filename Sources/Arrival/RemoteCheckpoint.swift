@@ -1,0 +1,49 @@
+import Catalog
+import Checkpoint
+import SystemPackage
+import Transfer
+
+extension RemoteFile: RangeSource {}
+
+/// What a checkpoint on a server holds, from its headers: only these are fetched.
+public struct RemoteCheckpoint: Sendable {
+  public let outline: CheckpointOutline
+  /// Bytes of content that came, and requests that it took.
+  public let fetchedBytes: Int
+  public let requests: Int
+
+  /// A whole release behind a signed link.
+  /// - Parameters:
+  ///   - authorities: a PEM file of certificate authorities to trust in place of the system's.
+  /// - Throws: `TransferError`, or `CheckpointError` where what came can't be read.
+  public init(_ release: Release, _ link: SignedLink, authorities: String? = nil, retry: RetryPolicy = RetryPolicy()) throws {
+    let session = try RemoteSession(origin: link.origin, authorities: authorities, retry: retry)
+    let files = release.checkpointFiles
+    let outline = try CheckpointOutline.read(folder: FilePath(release.folder), names: Array(files.keys)) { name in
+      guard let file = files[name] else { throw ArrivalError.noSuchFile(name, of: release.id) }
+      return try RemoteFile(link, file.remote, as: file.path, session: session)
+    }
+    self.init(outline, session)
+  }
+
+  /// One file, and the file that describes it (`params.json` or `config.json`) if that lies openly beside it.
+  public init(_ file: SignedLink.OneFile, authorities: String? = nil, retry: RetryPolicy = RetryPolicy()) throws {
+    let session = try RemoteSession(origin: file.link.origin, authorities: authorities, retry: retry)
+    let name = file.name ?? "the file"
+    let outline = try CheckpointOutline.read(file: RemoteFile(file.link, as: name, session: session), name: FilePath(name)) { name in
+      guard let siblings = file.siblings else { return nil }
+      do throws(TransferError) {
+        return try RemoteFile(siblings, name, as: name, session: session)
+      } catch .missing, .refused, .html {
+        return nil
+      }
+    }
+    self.init(outline, session)
+  }
+
+  private init(_ outline: CheckpointOutline, _ session: RemoteSession) {
+    self.outline = outline
+    fetchedBytes = session.fetchedBytes
+    requests = session.requests
+  }
+}
