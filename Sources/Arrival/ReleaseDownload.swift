@@ -43,7 +43,7 @@ public struct ReleaseDownload: Sendable {
       let files = report.files.compactMap { file -> Receipt.File? in
         var path = FilePath(file.path)
         guard wanted.contains(file.path), path.removePrefix(folder), let md5 = Digest(hex: file.md5) else { return nil }
-        return .init(path: path, bytes: file.bytes, md5: md5, sha256: file.sha256.flatMap { Digest(hex: $0) })
+        return .init(path: path, bytes: file.bytes, md5: ChainedDigest(md5))
       }
       guard !files.isEmpty else { return nil }
       return DownloadReceipt(

@@ -52,7 +52,7 @@ struct ReshardTests {
       try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2)
       let first = try reshard(folder + "/source", folder + "/a", modelParallel: 4, .init(digests: [.sha256], threads: 1))
       let second = try reshard(folder + "/source", folder + "/b", modelParallel: 4, .init(digests: [.sha256], threads: 7))
-      #expect(first.map { [$0.name, $0.digests[.sha256]?.hex] } == second.map { [$0.name, $0.digests[.sha256]?.hex] })
+      #expect(first.map { [$0.name, $0.digests[.sha256]?.digest.hex] } == second.map { [$0.name, $0.digests[.sha256]?.digest.hex] })
     }
   }
 

@@ -106,8 +106,8 @@ import Testing
           let outcome = try outcomes[index].get()
           #expect(outcome.bytes == sizes[index])
           #expect(Set(outcome.digests.keys) == wanted[index % 3])
-          if let digest = outcome.digests[.md5] { #expect(digest.hex == md5[index]) }
-          if let digest = outcome.digests[.sha256] { #expect(digest.hex == sha256[index]) }
+          if let digest = outcome.digests[.md5]?.digest { #expect(digest.hex == md5[index]) }
+          if let digest = outcome.digests[.sha256]?.digest { #expect(digest.hex == sha256[index]) }
         }
       }
     }

@@ -267,7 +267,7 @@ import Testing
       try write("d41d8cd98f00b204e9800998ecf8427e  a\nnonsense\n", folder + "/sums")
       let outcome = try drover("verify", folder + "/sums")
       #expect(outcome.status == 65 && outcome.errors.contains("sums, line 2"), "\(outcome.errors)")
-      try write(#"{"receipt": 1}"#, folder + "/mine.json")
+      try write(#"{"receipt": 2}"#, folder + "/mine.json")
       let receipt = try drover("verify", folder + "/mine.json")
       #expect(receipt.status == 65 && receipt.errors.contains("tool is missing"), "\(receipt.errors)")
     }

@@ -31,7 +31,7 @@ extension ReshardPlan {
     /// Relative to the destination.
     public let name: String
     public let bytes: Int
-    public let digests: [HashAlgorithm: Digest]
+    public let digests: [HashAlgorithm: ChainedDigest]
   }
 
   /// Bytes of memory that writing takes at most beside the program itself, whatever the size of the model.
@@ -64,12 +64,12 @@ extension ReshardPlan {
       block.memory.copyBytes(from: bytes)
       try folder.write(UnsafeRawBufferPointer(block.memory), to: descriptor, at: 0, name: name)
       try folder.sync(descriptor, name: name)
-      let digests = options.digests.map { ($0, $0 == .md5 ? MD5.hash(bytes) : SHA256.hash(bytes)) }
+      let digests = options.digests.map { ($0, ChainedDigest(of: bytes, $0)) }
       written.append(WrittenFile(name: name, bytes: bytes.count, digests: .init(uniqueKeysWithValues: digests)))
     }
     let receipt = receipt(options, written, fingerprint)
     if options.digests.contains(.md5) {
-      try add("checklist.chk", Array(written.map { "\($0.digests[.md5]?.hex ?? "")  \($0.name)\n" }.joined().utf8))
+      try add("checklist.chk", Array(written.map { "\($0.digests[.md5]?.digest.hex ?? "")  \($0.name)\n" }.joined().utf8))
     }
     if let receipt {
       let bytes: [UInt8]
@@ -130,8 +130,8 @@ private final class ReshardWriter: Sendable {
     let algorithm: HashAlgorithm?
     var next = 0
     var isBusy = false
-    var md5 = MD5()
-    var sha256 = SHA256()
+    var md5 = ChainedHash<MD5>()
+    var sha256 = ChainedHash<SHA256>()
     /// By piece.
     var checksums: [Int: UInt32] = [:]
     /// Bytes of the file whose way to the disk has begun.
@@ -139,7 +139,7 @@ private final class ReshardWriter: Sendable {
 
     init(_ algorithm: HashAlgorithm?) { self.algorithm = algorithm }
 
-    var digest: Digest? { algorithm.map { $0 == .md5 ? md5.finalize() : sha256.finalize() } }
+    var digest: ChainedDigest? { algorithm.map { $0 == .md5 ? md5.finalize() : sha256.finalize() } }
   }
 
   /// A tensor whose fingerprint is computed on the side.
@@ -242,7 +242,7 @@ private final class ReshardWriter: Sendable {
     }
     if let failure = state.update({ $0.failure }) { throw failure }
     let written = zip(plan.files, lanes).map { file, lanes in
-      let digests = lanes.compactMap(\.digest).map { ($0.algorithm, $0) }
+      let digests = lanes.compactMap(\.digest).map { ($0.digest.algorithm, $0) }
       return ReshardPlan.WrittenFile(name: file.name, bytes: file.byteCount, digests: .init(uniqueKeysWithValues: digests))
     }
     let fingerprints = state.update { $0.fingerprints }
@@ -407,7 +407,7 @@ private final class ReshardWriter: Sendable {
 
   private func md5(_ turns: [Turn]) {
     var hashes = turns.map(\.lane.md5)
-    MD5.update(&hashes, with: turns.map(\.bytes))
+    ChainedHash.update(&hashes, with: turns.map(\.bytes))
     for (turn, hash) in zip(turns, hashes) { turn.lane.md5 = hash }
     state.update { finish(turns, &$0) }
   }
@@ -418,7 +418,7 @@ private final class ReshardWriter: Sendable {
     var bytes = 0
     for tensor in tensors { bytes += try tensor.walk.advance(&reader, through: block, &leaves) }
     var hashes = turns.map(\.lane.sha256)
-    SHA256.update(&hashes, with: turns.map(\.bytes))
+    ChainedHash.update(&hashes, with: turns.map(\.bytes))
     for (turn, hash) in zip(turns, hashes) { turn.lane.sha256 = hash }
     let ended = tensors.filter(\.walk.isDone).map { ($0.walk.name, $0.walk.finalize()) }
     state.update { state in

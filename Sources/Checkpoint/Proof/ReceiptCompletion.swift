@@ -12,7 +12,7 @@ extension Receipt {
     case writtenWithoutFingerprint(CheckpointError)
   }
 
-  /// Writes this receipt into the folder of its files, with what it lacks: the SHA-256 of files, and the fingerprint of the weights among them.
+  /// Writes this receipt into the folder of its files, with what it lacks: states of their MD5s, and the fingerprint of the weights among them.
   ///
   /// What an earlier receipt of the same files has isn't computed again, nor what was computed while the files arrived.
   ///
@@ -43,7 +43,7 @@ extension Receipt {
     do throws(CheckpointError) {
       if let known = checkpoint, let fingerprint = try arrived?.fingerprint(of: known) { (receipt.fingerprint, checkpoint) = (fingerprint, nil) }
     } catch { (failure, checkpoint) = (error, nil) }
-    let unhashed = receipt.files.filter { $0.sha256 == nil }.reduce(0) { $0 + $1.bytes }
+    let unhashed = receipt.files.filter(\.lacksStates).reduce(0) { $0 + $1.bytes }
     willRead(unhashed + (checkpoint?.fingerprintBytes ?? 0))
     try receipt.hashFiles(in: folder, progress, isCancelled)
     do throws(CheckpointError) {
@@ -65,10 +65,8 @@ extension Receipt {
     var completed: [File] = []
     for file in files {
       guard let known = named[file.path], known.bytes == file.bytes else { return nil }
-      // One kind of digest at least has to be in both.
-      let pairs = [(file.md5, known.md5), (file.sha256, known.sha256)].filter { $0 != nil && $1 != nil }
-      guard !pairs.isEmpty, pairs.allSatisfy({ $0 == $1 }) else { return nil }
-      completed.append(File(path: file.path, bytes: file.bytes, md5: file.md5 ?? known.md5, sha256: file.sha256 ?? known.sha256))
+      guard let digest = known.md5?.digest, digest == file.md5?.digest else { return nil }
+      completed.append(known)
     }
     return completed
   }
@@ -83,12 +81,12 @@ extension Receipt {
     return checkpoint
   }
 
-  /// Adds the SHA-256s that are missing.
+  /// Adds the states that are missing.
   private mutating func hashFiles(
     in folder: FilePath, _ progress: @escaping @Sendable (Int) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
   ) throws(CheckpointError) {
-    let missing = files.indices.filter { files[$0].sha256 == nil }
-    let jobs = missing.map { FileHasher.Job(path: folder.appending(files[$0].path.components), algorithms: [.sha256]) }
+    let missing = files.indices.filter { files[$0].lacksStates }
+    let jobs = missing.map { FileHasher.Job(path: folder.appending(files[$0].path.components), algorithms: [.md5]) }
     let done = Mutex([Int](repeating: 0, count: jobs.count))
     let outcomes = FileHasher().hash(
       jobs,
@@ -104,10 +102,17 @@ extension Receipt {
     for (index, outcome) in zip(missing, outcomes) {
       switch outcome {
       case .success(let outcome):
-        files[index] = File(path: files[index].path, bytes: files[index].bytes, md5: files[index].md5, sha256: outcome.digests[.sha256])
-      case .failure(.canceled): throw CheckpointError(.cancelled, "stopped before all files had a SHA-256")
+        guard outcome.digests[.md5]?.digest == files[index].md5?.digest else {
+          throw CheckpointError(.io, in: folder.appending(files[index].path.components), "has changed since it was verified")
+        }
+        files[index].md5 = outcome.digests[.md5]
+      case .failure(.canceled): throw CheckpointError(.cancelled, "stopped before all files were hashed")
       case .failure(let error): throw CheckpointError(.io, in: folder.appending(files[index].path.components), "can't be read: \(error)")
       }
     }
   }
+}
+
+extension Receipt.File {
+  fileprivate var lacksStates: Bool { md5.map { !$0.isComplete(forFile: bytes) } ?? false }
 }

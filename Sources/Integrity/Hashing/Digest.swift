@@ -27,46 +27,14 @@ public struct Digest: Sendable, Hashable, CustomStringConvertible {
   /// Reads 32 (MD5) or 64 (SHA-256) hexadecimal digits, upper or lower case. The number of digits tells the algorithm.
   /// - Returns: nil for anything else.
   public init?(hex: some StringProtocol) {
-    let digits = hex.utf8
-    guard let algorithm = HashAlgorithm.allCases.first(where: { $0.digestBytes * 2 == digits.count }) else { return nil }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(algorithm.digestBytes)
-    var high: UInt8?
-    for digit in digits {
-      guard let value = Self.value(ofHexDigit: digit) else { return nil }
-      if let first = high {
-        bytes.append(first << 4 | value)
-        high = nil
-      } else {
-        high = value
-      }
-    }
+    guard let algorithm = HashAlgorithm.allCases.first(where: { $0.digestBytes * 2 == hex.utf8.count }), let bytes = Hex.decode(hex) else { return nil }
     self.init(algorithm, bytes: bytes)
   }
 
   /// Lower-case hexadecimal, as `md5sum` prints it.
-  public var hex: String {
-    String(unsafeUninitializedCapacity: bytes.count * 2) { text in
-      for (index, byte) in bytes.enumerated() {
-        text[2 * index] = Self.hexDigit(byte >> 4)
-        text[2 * index + 1] = Self.hexDigit(byte & 15)
-      }
-      return bytes.count * 2
-    }
-  }
+  public var hex: String { Hex.encode(bytes) }
 
   public var description: String { hex }
-
-  private static func hexDigit(_ value: UInt8) -> UInt8 { value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10 }
-
-  private static func value(ofHexDigit digit: UInt8) -> UInt8? {
-    switch digit {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
-    default: nil
-    }
-  }
 }
 
 extension Digest: Codable {

@@ -46,7 +46,10 @@ extension MD5 {
   /// Hashes `chunks[i]` after what came before in `hashes[i]`, for all `i` side by side.
   ///
   /// Chunks may differ in length; those that are long keep fewer lanes busy in the end. Eight equal streams take little longer than one.
-  public static func update(_ hashes: inout [MD5], with chunks: [UnsafeRawBufferPointer], kernel: MD5Kernel = .best) {
+  public static func update(_ hashes: inout [MD5], with chunks: [UnsafeRawBufferPointer]) { update(&hashes, with: chunks, kernel: .best) }
+
+  /// The same, by a kernel of one's choice.
+  public static func update(_ hashes: inout [MD5], with chunks: [UnsafeRawBufferPointer], kernel: MD5Kernel) {
     precondition(hashes.count == chunks.count)
     var rest = chunks
     for index in rest.indices {

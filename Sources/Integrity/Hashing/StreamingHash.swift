@@ -14,6 +14,9 @@ public protocol StreamingHash: Sendable {
   /// Hashes `bytes` after those that came before.
   mutating func update(_ bytes: UnsafeRawBufferPointer)
 
+  /// Hashes `chunks[i]` after what came before in `hashes[i]`, for all `i` side by side. Chunks may differ in length.
+  static func update(_ hashes: inout [Self], with chunks: [UnsafeRawBufferPointer])
+
   /// The digest of all bytes so far. More may follow: this doesn't end the hash.
   func finalize() -> Digest
 

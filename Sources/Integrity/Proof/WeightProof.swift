@@ -42,29 +42,23 @@ public struct WeightProof: Sendable, Equatable {
   /// Where it lies in the file.
   public var bytes: Range<Int> { offset..<offset + byteCount }
 
+  /// The rectangle as it is hashed.
+  public var region: GridRegion { GridRegion(grid, rows: rows, columns: columns, stored: dtype) }
+
   /// What the rectangle has of each node that it touches, in the order of `digests`.
   public var pieces: [(node: Int, rows: Range<Int>, columns: Range<Int>)] {
-    let grid = grid
-    return grid.nodes(touching: rows, columns: columns).map { index in
-      let node = grid.node(index)
+    let region = region
+    return region.nodes.map { index in
+      let node = region.grid.node(index)
       return (index, node.rows.clamped(to: rows), node.columns.clamped(to: columns))
     }
   }
 
   /// The digests of the nodes that the rectangle covers wholly, by the node's index: leaves of the tensor's fingerprint.
   public var wholeNodes: [Int: Digest] {
-    let grid = grid
+    let region = region
     var whole: [Int: Digest] = [:]
-    for (piece, digest) in zip(pieces, digests) where grid.node(piece.node) == (piece.rows, piece.columns) { whole[piece.node] = digest }
+    for (node, digest) in zip(region.nodes, digests) where region.holds(node) { whole[node] = digest }
     return whole
-  }
-}
-
-extension TensorGrid {
-  /// The indices of the nodes that a rectangle touches, row-major.
-  public func nodes(touching rows: Range<Int>, columns: Range<Int>) -> [Int] {
-    guard !rows.isEmpty, !columns.isEmpty else { return [] }
-    let across = columns.lowerBound / nodeColumns...(columns.upperBound - 1) / nodeColumns
-    return (rows.lowerBound / nodeRows...(rows.upperBound - 1) / nodeRows).flatMap { row in across.map { row * nodesPerRow + $0 } }
   }
 }

@@ -18,7 +18,7 @@ public struct FileHasher: Sendable {
   public struct Outcome: Sendable, Equatable {
     /// Bytes hashed.
     public var bytes: Int
-    public var digests: [HashAlgorithm: Digest]
+    public var digests: [HashAlgorithm: ChainedDigest]
   }
 
   /// Threads to read and hash on.

@@ -257,14 +257,14 @@ final class HashPipeline: Sendable {
 
   private func hashSHA256(_ turns: [Turn]) {
     var hashes = turns.map(\.stream.sha256.hash)
-    SHA256.update(&hashes, with: turns.map(\.bytes))
+    ChainedHash.update(&hashes, with: turns.map(\.bytes))
     for (turn, hash) in zip(turns, hashes) { turn.stream.sha256.hash = hash }
     finished(turns, \.sha256)
   }
 
   private func hashMD5(_ turns: [Turn]) {
     var hashes = turns.map(\.stream.md5.hash)
-    MD5.update(&hashes, with: turns.map(\.bytes), kernel: kernel)
+    ChainedHash.update(&hashes, with: turns.map(\.bytes))
     for (turn, hash) in zip(turns, hashes) { turn.stream.md5.hash = hash }
     finished(turns, \.md5)
   }

@@ -7,7 +7,7 @@ final class HashStream {
   /// A hash and how far it is.
   final class Chain<Hash: StreamingHash> {
     let isWanted: Bool
-    var hash = Hash()
+    var hash = ChainedHash<Hash>()
     var chunksDone = 0
     var isBusy = false
 
@@ -107,7 +107,7 @@ final class HashStream {
     guard let file, chunksDone == chunkCount else { return nil }
     // Nothing that is said of such a file would be true.
     if file.hasChanged { return .failure(.resourceBusy) }
-    var digests: [HashAlgorithm: Digest] = [:]
+    var digests: [HashAlgorithm: ChainedDigest] = [:]
     if md5.isWanted { digests[.md5] = md5.hash.finalize() }
     if sha256.isWanted { digests[.sha256] = sha256.hash.finalize() }
     return .success(.init(bytes: bytesDone, digests: digests))

@@ -103,7 +103,7 @@ public struct Verification: Sendable {
       guard let job = jobOf[claim.path] else { return Finding(claim: claim, actual: nil, bytes: 0, status: .missing) }
       switch results[job] {
       case .success(let outcome):
-        let actual = outcome.digests[claim.digest.algorithm]
+        let actual = outcome.digests[claim.digest.algorithm]?.digest
         let isOK = actual == claim.digest && claim.bytes ?? outcome.bytes == outcome.bytes
         return Finding(claim: claim, actual: actual, bytes: outcome.bytes, status: isOK ? .ok : .mismatch)
       case .failure(.noSuchFileOrDirectory), .failure(.notDirectory):
@@ -125,7 +125,7 @@ public struct Verification: Sendable {
         if case .ofAnotherKind = error.reason, !isList(list) { throw .noList(list) }
         throw .receipt(error)
       }
-      return receipt.files.compactMap { file in (file.sha256 ?? file.md5).map { claim(file.path, $0, file.bytes) } }
+      return receipt.files.compactMap { file in (file.sha256 ?? file.md5).map { claim(file.path, $0.digest, file.bytes) } }
     }
     do { return try Checklist(contentsOf: list).entries.map { claim($0.path, $0.digest) } } catch {
       // Weights, for one, are too large.

@@ -134,7 +134,7 @@ struct ReshardCommand: ParsableCommand {
         sourceFormat: plan.source.format.rawValue, format: plan.options.format.rawValue, sourceModelParallel: plan.source.modelParallel,
         modelParallel: plan.options.modelParallel, bytes: plan.byteCount, peakMemory: plan.peakMemory(options),
         files: plan.files.map { .init(path: $0.name, bytes: $0.byteCount) }, notes: plan.notes)
-      files = written?.map { File(path: $0.name, bytes: $0.bytes, sha256: $0.digests[.sha256]?.hex) }
+      files = written?.map { File(path: $0.name, bytes: $0.bytes, sha256: $0.digests[.sha256]?.digest.hex) }
       self.seconds = seconds
       self.peakMemory = peakMemory
     }
