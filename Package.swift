@@ -51,7 +51,7 @@ let package = Package(
     library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
     library("Integrity", ["COpenSSL", "CKernels", "Platform", system]),
     library("Catalog", ["Manifests"]),
-    library("Terminal", ["Platform"]),
+    library("Terminal", ["Platform", system]),
     library("Platform", ["CKernels", system]),
     .target(name: "Manifests", path: "Manifests", resources: [.embedInCode("releases")], swiftSettings: ours),
 

@@ -17,17 +17,19 @@ final class Attention: Sendable {
   private let kvHeads: Int
   private let headDim: Int
   private let maxRows: Int
-  /// Rotated queries, `[kvHead][row][query of the group][headDim]`.
+  /// Rotated queries, [kvHeads, maxRows, heads / kvHeads, headDim]: the queries that share a key lie together.
   private let queries: FloatMemory
+  /// Of the rows' positions, [maxRows, headDim]; see `RoPE.fill`.
   private let cosines: Rows
   private let sines: Rows
-  /// For each thread: a tile of scores, a tile of output, a key.
+  /// For each thread: scores [tileRows * group, scoresStride], output [tileRows * group, headDim] and a key [headDim], the last two padded.
   private let scratch: [FloatMemory]
   /// Floats from one row of scores to the next.
   private let scoresStride: Int
-  /// Positions in a tile.
+  /// Neighbouring positions that are computed together, so that each key and value is read once for all of them.
   private let tileRows: Int
 
+  /// Queries that share a key and value head.
   private var group: Int { heads / kvHeads }
 
   init(

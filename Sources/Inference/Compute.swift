@@ -9,9 +9,9 @@ final class Compute: Sendable {
   /// For each thread, room for the rows of a weight matrix in float32.
   private let scratch: [FloatMemory]
 
-  /// Unpacked weights that stay in a core's second-level cache while all tokens pass by.
+  /// Float32 values of a run of weight rows that stay in a core's second-level cache while all tokens are multiplied by them.
   private static let panelFloats = 64 * 1024
-  /// Weight bytes of a task when one token is multiplied: enough to hide the claiming, few enough to divide evenly.
+  /// Weight bytes of a task when one token is multiplied: enough that claiming the task costs little beside it, few enough that threads end together.
   private static let bytesPerTask = 64 * 1024
 
   /// - Parameter columns: the widest matrix that will be multiplied.
@@ -25,7 +25,7 @@ final class Compute: Sendable {
     self.scratch = scratch
   }
 
-  /// `outputs[i] = x · Wᵢᵀ` for the first `count` rows of x.
+  /// `y = x · Wᵀ` for the first `count` rows of x and each of the weights: x is [count, columns], W [rows, columns], y [count, rows].
   func multiply(_ x: Rows, _ count: Int, _ outputs: (weights: Matrix, y: Rows)...) {
     let columns = padded(x.width)
     let rowsPerTask = outputs.map { weights, _ in
@@ -52,12 +52,12 @@ final class Compute: Sendable {
     }
   }
 
-  /// Row i of `y` = the weights' row `indices[i]`, in float32.
+  /// Row i of `y` [indices.count, columns] = the weights' row `indices[i]`, in float32.
   func gather(_ weights: Matrix, _ indices: [Int], into y: Rows) {
     forEachRow(indices.count) { row in weights.unpack(rows: indices[row]..<indices[row] + 1, into: y[row], kernels) }
   }
 
-  /// RMSNorm of each row.
+  /// RMSNorm (arXiv:1910.07467) of each row: `y = x / sqrt(mean(x²) + epsilon) * weight`.
   func rmsNorm(_ x: Rows, _ count: Int, _ weight: [Float], epsilon: Float, into y: Rows) {
     forEachRow(count) { row in
       weight.withUnsafeBufferPointer { weight in
@@ -76,7 +76,7 @@ final class Compute: Sendable {
     forEachRow(count) { row in kernels.table.add(x[row], y[row], x.width) }
   }
 
-  /// Calls `body` for each row; on all threads if there are rows enough to be worth it.
+  /// Calls `body` for each row; on all threads where there are two runs of rows or more, since waking them costs as much as a few rows.
   func forEachRow(_ count: Int, _ body: @Sendable (_ row: Int) -> Void) {
     let run = 16
     guard count >= 2 * run else {

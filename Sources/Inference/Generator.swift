@@ -92,7 +92,7 @@ public struct Generator {
       let likeliest = Sampler.argmax(logits)
       guard logits[likeliest].isFinite else { throw InferenceError.notFinite(position: rows[index].next - 1) }
       let logSumExp = options.logprobs ? model.logSumExp(logits) : 0
-      // Sampling overwrites the logits.
+      // Sampling overwrites the logits, and the log-probability is that of before.
       let kept = options.logprobs && options.temperature > 0 ? Array(logits) : []
       let token = options.temperature > 0 ? sampler.sample(logits, using: &rows[index].random) : likeliest
       if stopTokens.contains(token) {

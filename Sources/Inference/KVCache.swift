@@ -1,7 +1,8 @@
 /// The keys and values of every position seen, for `maxBatchSize` sequences of up to `maxSequenceLength` positions, in float32.
 ///
-/// Values lie as rows, `[position][headDim]`. Keys lie in blocks of 64 positions, `[headDim][64]`, so that one query meets sixteen
-/// keys in a vector and scores need no sums across lanes. Untouched positions take no memory.
+/// For each layer, sequence and head: keys in blocks of 64 positions, [positions / 64, headDim, 64], so that a query is multiplied with the keys of
+/// sixteen positions in one vector, and scores need no sums across lanes; then values as rows, [positions, headDim] with rows padded to whole vectors.
+/// Positions that were never stored take no memory.
 final class KVCache: Sendable {
   static let block = 64
 

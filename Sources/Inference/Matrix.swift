@@ -8,17 +8,17 @@ final class Matrix: @unchecked Sendable {
   let name: TensorName
   let rows: Int
   let columns: Int
-  /// In which order the rows lie, and products come out.
+  /// In which order the rows lie on disk; the elements of a product come out in the same order.
   let rowOrder: LogicalTensor.RowOrder
-  /// Bytes that a row takes, for dividing work.
+  /// Bytes that are read for a row; work is divided by them.
   let rowBytes: Int
   private let type: drover_dtype
   /// Row blocks in order.
   private let bands: [Band]
-  /// Whether `gemv` can run on the rows as they lie. Otherwise they are put together first; the sums are the same.
+  /// Whether all segments are whole vectors, as `gemv` needs them. Otherwise a row is first put together in memory; the sums have the same order.
   private let isVectorAligned: Bool
   private let files: [MappedFile]
-  /// Only for a matrix whose elements lie apart, which no kernel reads.
+  /// A float32 copy of a matrix whose elements lie apart (a transposed view), which no kernel reads; nil for all others.
   private let gathered: FloatMemory?
 
   /// A run of rows, and where their columns lie from left to right.

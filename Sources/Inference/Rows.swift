@@ -2,9 +2,9 @@
   import Glibc
 #endif
 
-/// Float32 memory that reads as zero until written, and takes no room until touched.
+/// Float32 memory that reads as zero until it is written; the system finds pages for it when they are first touched.
 final class FloatMemory: @unchecked Sendable {
-  // Unchecked: who shares it sees to it that no two threads write the same element.
+  // Unchecked: threads share it only in the loops of `ThreadPool`, each of whose tasks writes elements of its own.
   let base: UnsafeMutablePointer<Float>
   private let bytes: Int
 
@@ -21,7 +21,7 @@ final class FloatMemory: @unchecked Sendable {
   deinit { munmap(base, bytes) }
 }
 
-/// A block of activations: rows of `width` numbers, each padded with zeros to a multiple of sixteen.
+/// Activations, [count, width] in float32; each row is padded with zeros to whole vectors of sixteen.
 struct Rows: Sendable {
   let width: Int
   /// Elements from one row to the next.

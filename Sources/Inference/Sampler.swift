@@ -4,7 +4,7 @@ import CKernels
 /// softmax(logits / temperature).
 public struct Sampler: Sendable {
   public let temperature: Float
-  /// Tokens are kept, the likeliest first, while those before them have no more than this share.
+  /// Tokens are kept, the likeliest first, as long as those before them have no more than this probability together.
   public let topP: Float
   private let kernels: Kernels
 
@@ -19,7 +19,7 @@ public struct Sampler: Sendable {
     guard temperature > 0, let base = logits.baseAddress else { return Self.argmax(logits) }
     kernels.table.softmax(base, logits.count, 1 / temperature)
     var nucleus = nucleus(UnsafeBufferPointer(logits))
-    // Where in the nucleus' own mass the draw falls.
+    // A point between 0 and the nucleus' probability in all; the token in whose share it lies is taken.
     let mass = nucleus.reduce(0) { $0 + Double($1.probability) }
     let draw = random.nextUnit() * mass
     var sum = 0.0
@@ -45,7 +45,7 @@ public struct Sampler: Sendable {
 
   /// The tokens that top-p keeps, the likeliest first. Never empty.
   package func nucleus(_ probabilities: UnsafeBufferPointer<Float>) -> [Candidate] {
-    // Everything below the cutoff together has less than 1 - p, so none of it is ever kept, and little is left to sort.
+    // All tokens below the cutoff together have less than 1 - p, so none of them is ever kept. Few are left to sort.
     let cutoff = (1 - topP) / Float(max(1, probabilities.count - 1))
     var candidates: [Candidate] = []
     for (token, probability) in probabilities.enumerated() where probability >= cutoff {

@@ -33,21 +33,26 @@ public final class Transformer {
   private let compute: Compute
   private let attention: Attention
 
-  // The state, with the paper's letters.
-  /// The residual stream.
+  // The state, with the paper's letters; a row for each token of the pass.
+  /// The residual stream, [maxRows, dim].
   private let x: Rows
-  /// What a block reads: the residual stream, normalised.
+  /// What a block reads, the residual stream normalised, and then what the block adds to it, [maxRows, dim].
   private let h: Rows
+  /// Queries, [maxRows, heads * headDim].
   private let q: Rows
+  /// Keys, [maxRows, kvHeads * headDim].
   private let k: Rows
+  /// Values, [maxRows, kvHeads * headDim].
   private let v: Rows
-  /// Attention's heads side by side.
+  /// What attention makes of each head, side by side, [maxRows, heads * headDim].
   private let heads: Rows
-  /// The feed-forward layer: what comes out of `w1` and of `w3`.
+  /// w1 · h, and then silu(w1 · h) * (w3 · h), [maxRows, hiddenDim].
   private let h1: Rows
+  /// w3 · h, [maxRows, hiddenDim].
   private let h3: Rows
-  /// The rows whose logits are asked for.
+  /// The rows whose logits are asked for, normalised, [logitRows, dim].
   private let last: Rows
+  /// [logitRows, vocabularySize]
   private let logits: Rows
 
   /// Rows whose logits are computed at once; at least the batch.
@@ -105,7 +110,7 @@ public final class Transformer {
     compute.gather(weights.tokEmbeddings, rows.map(\.token), into: x)
 
     for (index, layer) in weights.layers.enumerated() {
-      // x = x + attention(norm(x))
+      // x = x + wo · attention(wq · h, wk · h, wv · h), where h = norm(x)
       compute.rmsNorm(x, n, layer.attentionNorm, epsilon: params.normEpsilon, into: h)
       compute.multiply(h, n, (layer.wq, q), (layer.wk, k), (layer.wv, v))
       attention.append(layer: index, rows: rows, q: q, k: k, v: v, qOrder: layer.wq.rowOrder, kOrder: layer.wk.rowOrder)
@@ -113,7 +118,7 @@ public final class Transformer {
       compute.multiply(heads, n, (layer.wo, h))
       compute.add(h, to: x, n)
 
-      // x = x + w2(silu(w1(norm(x))) · w3(norm(x)))
+      // x = x + w2 · (silu(w1 · h) * (w3 · h)), where h = norm(x)
       compute.rmsNorm(x, n, layer.ffnNorm, epsilon: params.normEpsilon, into: h)
       compute.multiply(h, n, (layer.w1, h1), (layer.w3, h3))
       compute.swiglu(h1, h3, n)

@@ -1,4 +1,5 @@
 import Synchronization
+import SystemPackage
 
 #if canImport(Glibc)
   import Glibc
@@ -21,14 +22,13 @@ public enum Console {
   /// Why something that was written to standard output didn't get there; nil when all did.
   public static var outputFailure: String? {
     let code = lost.load(ordering: .relaxed)
-    return code == 0 ? nil : String(cString: strerror(code))
+    return code == 0 ? nil : Errno(rawValue: code).description
   }
 
   /// Writes `text` to standard output as it is. For results.
   public static func output(_ text: String) {
-    let failure = write(text, to: STDOUT_FILENO)
-    // A reader that has heard enough may leave.
-    if failure != 0, failure != EPIPE { lost.store(failure, ordering: .relaxed) }
+    // A broken pipe: the program that read our output (`drover … | head`) has ended, which is no failure of ours.
+    if let failure = write(text, to: .standardOutput), failure != .brokenPipe { lost.store(failure.rawValue, ordering: .relaxed) }
   }
 
   /// Writes a line to standard output. For results.
@@ -37,24 +37,23 @@ public enum Console {
   /// Writes a line to standard error, above any bars. For what a person may want to know.
   public static func note(_ text: String) {
     lock.withLock { screen in
-      // Whoever has something to say doesn't wait for a person's answer.
+      // Notes come from working threads, which must not wait until a person has answered.
       guard !screen.isAsking else { return screen.waiting.append(text) }
       screen.display?.clear()
-      write(text + "\n", to: STDERR_FILENO)
+      write(text + "\n", to: .standardError)
     }
   }
 
   /// Writes the beginning of a line to standard error, for an answer to follow.
-  public static func prompt(_ text: String) { write(text, to: STDERR_FILENO) }
+  public static func prompt(_ text: String) { write(text, to: .standardError) }
 
   /// Writes an error to standard error, above any bars.
   public static func error(_ text: String) {
-    // Lines are ours; other control characters come with names from outside.
+    // Line breaks are the message's own; other control characters come with names from outside.
     note(Style.standardError("drover: ", .red) + text.split(separator: "\n", omittingEmptySubsequences: false).map { Format.name(String($0)) }.joined(separator: "\n"))
   }
 
-  /// Whether file descriptor `descriptor` is a terminal.
-  public static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) == 1 }
+  public static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
 
   /// Columns of the terminal on standard error; 80 when there is none.
   public static var width: Int { size.columns }
@@ -66,24 +65,23 @@ public enum Console {
     return (Int(size.ws_col), Int(size.ws_row))
   }
 
-  /// - Returns: 0, or `errno` when not all of it got there.
-  @discardableResult static func write(_ text: String, to descriptor: Int32) -> Int32 {
+  /// - Returns: nil, or why not all of it got there.
+  @discardableResult static func write(_ text: String, to descriptor: FileDescriptor) -> Errno? {
     var text = text
     return text.withUTF8 { bytes in
       var rest = UnsafeRawBufferPointer(bytes)
       while !rest.isEmpty {
-        let count = Glibc.write(descriptor, rest.baseAddress, rest.count)
-        if count < 0 {
-          if errno == EINTR { continue }
-          guard errno == EAGAIN else { return errno }
-          // A parent made the pipe one that doesn't wait.
-          var full = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        do {
+          rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(try descriptor.write(rest)))
+        } catch Errno.wouldBlock {
+          // The parent has set the pipe to O_NONBLOCK, and it is full.
+          var full = pollfd(fd: descriptor.rawValue, events: Int16(POLLOUT), revents: 0)
           poll(&full, 1, -1)
-          continue
+        } catch {
+          return error as? Errno ?? .ioError
         }
-        rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
       }
-      return 0
+      return nil
     }
   }
 }

@@ -1,5 +1,6 @@
 import Platform
 import Synchronization
+import SystemPackage
 
 #if canImport(Glibc)
   import Glibc
@@ -8,19 +9,14 @@ import Synchronization
 /// The signals that ask the program to end (SIGINT of Ctrl-C, SIGTERM, SIGHUP), for work that has something to save first.
 public enum Interruption {
   /// A pipe. The signal handler writes a byte to it, which nobody reads: so from the first signal on `poll` finds it readable, for everyone who waits.
-  private static let ends: (read: Int32, write: Int32) = {
-    var ends: [Int32] = [-1, -1]
-    guard pipe(&ends) == 0 else { return (-1, -1) }
-    for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-    return (ends[0], ends[1])
-  }()
+  private static let ends = try? FileDescriptor.pipe(options: .closeOnExec)
   private static let writeEnd = Atomic<Int32>(-1)
 
   /// Catches SIGINT, SIGTERM and SIGHUP, where they aren't ignored: what `nohup` or a script's `&` asked for stays. A second signal ends the process
   /// at once.
   static let isCaught: Bool = {
-    guard ends.write >= 0 else { return false }
-    writeEnd.store(ends.write, ordering: .releasing)
+    guard let ends else { return false }
+    writeEnd.store(ends.writeEnd.rawValue, ordering: .releasing)
     for signal in [SIGINT, SIGTERM, SIGHUP] {
       var action = sigaction()
       guard sigaction(signal, nil, &action) == 0, unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) != 1 else { continue }
@@ -43,15 +39,16 @@ public enum Interruption {
     guard isCaught else { return }
     // Where the system has no thread to give, the first signal changes nothing and the second one ends the process.
     _ = Workers.detach {
-      _ = waitToRead(-1)
+      _ = waitToRead(nil)
       body()
     }
   }
 
-  /// Waits until `descriptor` can be read, or has come to its end; a negative one never can.
+  /// Waits until `descriptor` can be read, or has come to its end; without one, for a signal.
   /// - Returns: false when a signal came first.
-  static func waitToRead(_ descriptor: Int32) -> Bool {
-    var polled = [pollfd(fd: ends.read, events: Int16(POLLIN), revents: 0), pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
+  static func waitToRead(_ descriptor: FileDescriptor?) -> Bool {
+    // `poll` passes over negative descriptors.
+    var polled = [ends?.readEnd, descriptor].map { pollfd(fd: $0?.rawValue ?? -1, events: Int16(POLLIN), revents: 0) }
     while poll(&polled, 2, -1) < 0, errno == EINTR {}
     return polled[0].revents == 0
   }

@@ -1,9 +1,6 @@
 import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#endif
+import SystemPackage
 
 /// Work that advances in bytes: one item a file, and a total when there are several.
 ///
@@ -102,7 +99,7 @@ public final class ProgressDisplay: Sendable {
   /// Takes the bars off the screen until the next tick. The console's lock is held.
   func clear() {
     guard mode == .bar else { return }
-    Console.write(state.withLock { Self.erase(&$0, columns: Console.size.columns) }, to: STDERR_FILENO)
+    Console.write(state.withLock { Self.erase(&$0, columns: Console.size.columns) }, to: .standardError)
   }
 
   /// Draws a frame, unless a question is open.
@@ -138,7 +135,7 @@ public final class ProgressDisplay: Sendable {
       case .auto, .none: return ""
       }
     }
-    if !text.isEmpty { Console.write(text, to: STDERR_FILENO) }
+    if !text.isEmpty { Console.write(text, to: .standardError) }
   }
 
   /// Takes the frame off the screen. A terminal that has become narrower since has broken its lines into several.

@@ -1,3 +1,5 @@
+import SystemPackage
+
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -11,6 +13,6 @@ public enum ProgressMode: String, Sendable, CaseIterable {
   var resolved: ProgressMode {
     guard self == .auto else { return self }
     // A dumb terminal can't take a line back.
-    return Console.isTerminal(STDERR_FILENO) && getenv("TERM").map({ String(cString: $0) }) != "dumb" ? .bar : .plain
+    return Console.isTerminal(.standardError) && getenv("TERM").map({ String(cString: $0) }) != "dumb" ? .bar : .plain
   }
 }

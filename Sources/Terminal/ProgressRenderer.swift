@@ -15,7 +15,7 @@ package struct ProgressRenderer {
     self.elapsed = elapsed
   }
 
-  /// Bars shown at once; more would scroll the screen away, and what has scrolled away can't be drawn again.
+  /// Bars shown at once: a frame that is higher than the screen would scroll, and lines that have scrolled away can't be drawn again.
   private var mostBars: Int { max(1, min(16, height - 3)) }
 
   /// A frame: lines of items that have ended, which scroll away, and the bars that stay.
@@ -34,7 +34,7 @@ package struct ProgressRenderer {
         live.append(line(bar(item, nameWidth: nameWidth)))
       }
     }
-    // The line of a single item that has ended says it all.
+    // For a single item that has ended, its own line says what the total would.
     if state.items.count > 1 || live.isEmpty && !final { live.append(line(total(state, nameWidth: nameWidth))) }
     return (scrolled, live)
   }
@@ -84,7 +84,7 @@ package struct ProgressRenderer {
     }
   }
 
-  /// Of all items together; each counts from its own beginning, so that nobody's waiting is in it.
+  /// Of all items together: the sum of their rates, each over the time in which that item moved.
   private func rate(_ state: ProgressDisplay.State) -> Double { state.items.reduce(0) { $0 + $1.rate.bytesPerSecond(at: elapsed) } }
 
   private func bar(_ item: ProgressDisplay.Item, nameWidth: Int) -> String {
@@ -128,7 +128,7 @@ package struct ProgressRenderer {
 
   private func lead(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
 
-  /// A line that the terminal doesn't wrap: a wrapped one would be left behind when the next frame is drawn.
+  /// A line clipped to the terminal's width: of a wrapped one, only a part would be erased when the next frame is drawn.
   private func line(_ text: String) -> String { TextWidth.clip(text, to: width - 1) + "\n" }
 
   private func quoted(_ text: String) -> String {

@@ -1,10 +1,11 @@
 import Synchronization
+import SystemPackage
 
 #if canImport(Glibc)
   import Glibc
 #endif
 
-/// A signal ended what was under way, such as a question.
+/// A signal (Ctrl-C) ended what was under way, such as a question.
 public struct Interrupted: Error, CustomStringConvertible {
   public let description: String
   public init(_ description: String = "interrupted") { self.description = description }
@@ -30,31 +31,30 @@ extension Console {
         }
         return line.isEmpty || line == Array("y".utf8) || line == Array("yes".utf8)
       }
-      // The end of input is not a yes.
+      // The end of input is taken for a no.
       write("\n", to: terminal)
       return false
     }
   }
 
   /// Keeps bars and notes off the screen while `body` talks to the terminal.
-  private static func ask<R>(_ prompt: String, _ body: (Int32) throws(Interrupted) -> R) throws(Interrupted) -> R? {
-    let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
-    guard terminal >= 0 else { return nil }
-    // In the background nobody answers: the shell reads what is typed.
-    guard tcgetpgrp(terminal) == getpgrp() else {
-      close(terminal)
+  private static func ask<R>(_ prompt: String, _ body: (FileDescriptor) throws(Interrupted) -> R) throws(Interrupted) -> R? {
+    guard let terminal = try? FileDescriptor.open("/dev/tty", .readWrite, options: .closeOnExec) else { return nil }
+    // In the background the shell reads what is typed, and nobody would answer.
+    guard tcgetpgrp(terminal.rawValue) == getpgrp() else {
+      try? terminal.close()
       return nil
     }
-    // A signal must end the question, not the program: the terminal has to be left as it was found.
+    // A signal must end the question first, so that the terminal's echo is on again when the program ends.
     guard Interruption.isCaught else { return nil }
     lock.withLock { screen in
       screen.display?.clear()
       screen.isAsking = true
     }
     defer {
-      close(terminal)
+      try? terminal.close()
       lock.withLock { screen in
-        for note in screen.waiting { write(note + "\n", to: STDERR_FILENO) }
+        for note in screen.waiting { write(note + "\n", to: .standardError) }
         (screen.isAsking, screen.waiting) = (false, [])
       }
     }
@@ -65,14 +65,14 @@ extension Console {
     }
   }
 
-  private static func readSecret(_ terminal: Int32) throws(Interrupted) -> String? {
+  private static func readSecret(_ terminal: FileDescriptor) throws(Interrupted) -> String? {
     var saved = termios()
-    guard tcgetattr(terminal, &saved) == 0 else { return nil }
+    guard tcgetattr(terminal.rawValue, &saved) == 0 else { return nil }
     var silent = saved
-    // Canonical mode would cut the line at 4,095 bytes, and a policy is longer than one thinks.
+    // Canonical mode would cut the line at 4,095 bytes, and a signed link may be longer.
     silent.c_lflag &= ~tcflag_t(ECHO | ICANON)
-    guard tcsetattr(terminal, TCSAFLUSH, &silent) == 0 else { return nil }
-    defer { tcsetattr(terminal, TCSAFLUSH, &saved) }
+    guard tcsetattr(terminal.rawValue, TCSAFLUSH, &silent) == 0 else { return nil }
+    defer { tcsetattr(terminal.rawValue, TCSAFLUSH, &saved) }
     var line: [UInt8] = []
     while let byte = try readByte(terminal) {
       switch byte {
@@ -92,13 +92,10 @@ extension Console {
   }
 
   /// - Returns: nil at the end of input.
-  private static func readByte(_ terminal: Int32) throws(Interrupted) -> UInt8? {
+  private static func readByte(_ terminal: FileDescriptor) throws(Interrupted) -> UInt8? {
     guard Interruption.waitToRead(terminal) else { throw Interrupted() }
     var byte: UInt8 = 0
-    while true {
-      let count = read(terminal, &byte, 1)
-      if count < 0, errno == EINTR { continue }
-      return count == 1 ? byte : nil
-    }
+    let count = try? withUnsafeMutableBytes(of: &byte) { try terminal.read(into: $0) }
+    return count == 1 ? byte : nil
   }
 }

@@ -1,3 +1,5 @@
+import SystemPackage
+
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -20,8 +22,8 @@ public struct Style: Sendable {
 
   public init(isEnabled: Bool) { self.isEnabled = isEnabled }
 
-  public static let standardError = Style(isEnabled: wantsColor(STDERR_FILENO))
-  public static let standardOutput = Style(isEnabled: wantsColor(STDOUT_FILENO))
+  public static let standardError = Style(isEnabled: wantsColor(.standardError))
+  public static let standardOutput = Style(isEnabled: wantsColor(.standardOutput))
 
   /// `text` in the given inks.
   public func callAsFunction(_ text: String, _ inks: Ink...) -> String {
@@ -29,7 +31,7 @@ public struct Style: Sendable {
     return "\u{1B}[\(inks.map(\.rawValue).joined(separator: ";"))m\(text)\u{1B}[0m"
   }
 
-  private static func wantsColor(_ descriptor: Int32) -> Bool {
+  private static func wantsColor(_ descriptor: FileDescriptor) -> Bool {
     guard Console.isTerminal(descriptor) else { return false }
     if let value = getenv("NO_COLOR"), value.pointee != 0 { return false }
     if let value = getenv("TERM"), String(cString: value) == "dumb" { return false }

@@ -27,7 +27,7 @@ struct DownloadSession: Sendable {
       switch event {
       case .progress(let file, let done, let total, let before): display.update(items[file], done: done, total: total, before: before)
       case .finished(let file, let status, let isVerified):
-        // Not every file has a line in a checklist.
+        // Checklists don't name every file.
         let here = status == .present ? "here already" : nil
         display.finish(items[file], isVerified ? [here, "verified"].compactMap(\.self).joined(separator: ", ") : here ?? "downloaded")
       case .failed(let file, let error):
@@ -73,7 +73,7 @@ struct DownloadSession: Sendable {
     guard survey.bytes > 0 else { return true }
     var text = "\(Format.bytes(survey.bytes)) to fetch in \(survey.files) of \(files) files, \(Format.bytes(survey.free)) free"
     if let expiry = survey.expiry { text += "; the link ends in \(Format.duration(Double(max(0, expiry - secondsSinceEpoch()))))" }
-    // Without a terminal nobody is asked: the command was the answer.
+    // Without a terminal there is nobody to ask, and the download starts.
     do { return try Console.confirm(text + ". Go on?") ?? true } catch { return false }
   }
 

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Platform
 import SystemPackage
 
 /// Keeps links out of what other programs can read of this process: `/proc/PID/cmdline`, which is what `ps` shows, and `/proc/PID/environ`.
@@ -11,7 +12,7 @@ enum ProcessSecrets {
 
   /// Copies what the program needs, and overwrites the originals. The first thing to do.
   static func hide() {
-    // Both are kept from here on.
+    // Both are read, and so copied, before their originals are overwritten.
     _ = CommandLine.arguments
     _ = environmentLink
     guard let (arguments, environment) = memory() else { return }
@@ -34,10 +35,10 @@ enum ProcessSecrets {
 
   /// `text` without any of the links that were on the command line, whole or cut off: messages quote arguments that can't be placed.
   static func redact(_ text: String) -> String {
-    // The value of an option may be quoted by itself.
+    // Messages may quote the value of `--option=value` alone.
     let words = CommandLine.arguments.dropFirst().flatMap { [$0] + ($0.hasPrefix("-") ? $0.split(separator: "=", maxSplits: 1).dropFirst().map(String.init) : []) }
     return words.filter(resemblesLink).reduce(text) { text, word in
-      // A path has no two slashes in a row.
+      // As a path the link's two slashes become one.
       [word, FilePath(word).string, FilePath(word).lexicallyNormalized().string].reduce(text) { remove($1, from: $0) }
     }
   }
@@ -67,14 +68,9 @@ enum ProcessSecrets {
 
   /// Where the kernel put the arguments and the environment: fields 48 to 51 of `/proc/self/stat` (proc(5)).
   private static func memory() -> (arguments: UnsafeMutableRawBufferPointer, environment: UnsafeMutableRawBufferPointer)? {
-    let descriptor = open("/proc/self/stat", O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    let count = read(descriptor, &buffer, buffer.count)
     // The program's name, field 2, is in parentheses and may hold anything.
-    guard count > 0, let end = buffer[..<count].lastIndex(of: UInt8(ascii: ")")) else { return nil }
-    let fields = buffer[(end + 1)..<count].split(separator: UInt8(ascii: " ")).map { UInt(String(decoding: $0, as: UTF8.self)) ?? 0 }
+    guard let line = try? ProcessFile.read("/proc/self/stat"), let end = line.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+    let fields = line[(end + 1)...].split(separator: UInt8(ascii: " ")).map { UInt(String(decoding: $0, as: UTF8.self)) ?? 0 }
     func range(_ field: Int) -> UnsafeMutableRawBufferPointer? {
       let first = field - 3
       guard fields.count > first + 1, fields[first] > 0, fields[first + 1] >= fields[first] else { return nil }

@@ -1,13 +1,13 @@
 import Glibc
 
-/// What has to be in order before anything else is done.
+/// Prepares the process, before anything else is done.
 enum ProcessStart {
   static func prepare() {
     explainLostPages()
     standInForClosedDescriptors()
   }
 
-  /// Files are mapped: the system answers with SIGBUS for pages that are gone when they are touched.
+  /// The engine reads weights from mapped files. Where a file was cut short or its disk fails, touching its pages raises SIGBUS: this says so.
   private static func explainLostPages() {
     var action = sigaction()
     // Only what a signal handler may do.
@@ -19,8 +19,8 @@ enum ProcessStart {
     sigaction(SIGBUS, &action, nil)
   }
 
-  /// Whoever started us without standard input, output or error would otherwise find there the first files that are opened. What is written to the
-  /// stand-ins fails, as it would have.
+  /// A process may be started with standard input, output or error closed; the next files that it opens would get their numbers, and messages would be
+  /// written into them. `/dev/null` is opened in their place, the wrong way round, so that reading and writing still fail.
   private static func standInForClosedDescriptors() {
     for (descriptor, flags) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_RDONLY)]
     where fcntl(descriptor, F_GETFD) < 0 { _ = open("/dev/null", flags) }

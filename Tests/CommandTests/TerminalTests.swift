@@ -2,7 +2,7 @@ import Foundation
 import Terminal
 import Testing
 
-@Suite struct FormatTests {
+@Suite struct FigureTests {
   @Test(arguments: [
     (0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (1536, "1.54 kB"), (999_499, "999 kB"), (999_500, "1.00 MB"),
     (275_000_000, "275 MB"), (13_476_835_328, "13.5 GB"), (137_958_000_000, "138 GB"), (Int.max, "9223 PB"),

@@ -136,15 +136,15 @@ struct JSONReader {
   }
 
   /// Reads any value.
-  mutating func value() throws(VocabularyError) -> JSONValue {
+  mutating func value() throws(VocabularyError) -> ParsedJSON {
     switch peek() {
     case nil: throw error("the file ends where a value should be")
     case UInt8(ascii: "{"):
-      var members: [String: JSONValue] = [:]
+      var members: [String: ParsedJSON] = [:]
       try object { (reader, key) throws(VocabularyError) in members[String(decoding: key, as: UTF8.self)] = try reader.value() }
       return .object(members)
     case UInt8(ascii: "["):
-      var elements: [JSONValue] = []
+      var elements: [ParsedJSON] = []
       try array { (reader) throws(VocabularyError) in elements.append(try reader.value()) }
       return .array(elements)
     case UInt8(ascii: "\""):
@@ -174,20 +174,20 @@ struct JSONReader {
 }
 
 /// Any JSON value; for the small parts of a document.
-enum JSONValue: Equatable {
+enum ParsedJSON: Equatable {
   case null
   case bool(Bool)
   case number(Double)
   case string(String)
-  case array([JSONValue])
-  case object([String: JSONValue])
+  case array([ParsedJSON])
+  case object([String: ParsedJSON])
 
-  subscript(key: String) -> JSONValue? {
+  subscript(key: String) -> ParsedJSON? {
     if case .object(let members) = self { members[key] } else { nil }
   }
   var string: String? { if case .string(let value) = self { value } else { nil } }
   var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
   var id: Int? { if case .number(let value) = self { Int(exactly: value) } else { nil } }
-  var elements: [JSONValue] { if case .array(let values) = self { values } else { [] } }
+  var elements: [ParsedJSON] { if case .array(let values) = self { values } else { [] } }
   var isNull: Bool { self == .null }
 }

@@ -107,46 +107,43 @@ struct ChatCommand: AsyncParsableCommand {
   }
 
   private func converse(_ model: LanguageModel, _ format: ChatFormat, _ generator: Generator) throws {
-    let opening = system.map { [ChatMessage(.system, $0)] } ?? []
-    var turns: [ChatMessage] = []
-    let isTerminal = Console.isTerminal(0)
+    var conversation = Conversation(system: system, format: format, tokenizer: model.tokenizer, maxSequenceLength: options.maxSeqLen)
+    let isTerminal = Console.isTerminal(.standardInput)
     var refused = 0
     while true {
       if isTerminal { Console.prompt(Style.standardError("> ", .bold)) }
       guard let line = readLine() else { break }
       guard line.contains(where: { !$0.isWhitespace }) else { continue }
-      turns.append(ChatMessage(.user, line))
-      var prompt: [Int]
-      do throws(ChatError) { prompt = try format.encode(opening + turns, with: model.tokenizer) } catch {
-        // One message that can't be put to the model doesn't end the conversation.
+      let (prompt, forgotten): ([Int], Int)
+      do throws(ChatError) { (prompt, forgotten) = try conversation.ask(line) } catch {
+        // A message that contains a reserved tag is refused, and the conversation goes on.
         guard case .reservedTag = error else { throw error }
         Console.error("\(error)")
-        turns.removeLast()
         refused += 1
         continue
       }
-      // A conversation that has grown too long loses its oldest turns.
-      while prompt.count >= options.maxSeqLen, turns.count > 2 {
-        turns.removeFirst(2)
-        prompt = try format.encode(opening + turns, with: model.tokenizer)
-        Console.note("the conversation is longer than \(options.maxSeqLen) tokens (--max-seq-len); its oldest turn is forgotten")
-      }
-      var decoder = StreamingDecoder(model.tokenizer)
-      var answer = ""
-      func show(_ text: String) {
-        answer += text
-        Console.output(text)
-      }
-      _ = try generator.generate([prompt], generation) { _, event in
-        switch event {
-        case .token(let id): show(decoder.append(id))
-        case .end: show(decoder.finish())
-        }
-      }
-      Console.outputLine()
-      turns.append(ChatMessage(.assistant, answer))
+      for _ in 0..<forgotten { Console.note("the conversation is longer than \(options.maxSeqLen) tokens (--max-seq-len); its oldest turn is forgotten") }
+      conversation.append(answer: try answer(prompt, model, generator))
     }
     if isTerminal { Console.note("") } else if refused > 0 { throw ExitCode(.badData) }
+  }
+
+  /// Shows the model's answer while it is made.
+  private func answer(_ prompt: [Int], _ model: LanguageModel, _ generator: Generator) throws -> String {
+    var decoder = StreamingDecoder(model.tokenizer)
+    var answer = ""
+    func show(_ text: String) {
+      answer += text
+      Console.output(text)
+    }
+    _ = try generator.generate([prompt], generation) { _, event in
+      switch event {
+      case .token(let id): show(decoder.append(id))
+      case .end: show(decoder.finish())
+      }
+    }
+    Console.outputLine()
+    return answer
   }
 
   /// The JSON document; its keys are a promise.

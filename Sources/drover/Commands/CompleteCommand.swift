@@ -108,7 +108,7 @@ struct CompleteCommand: AsyncParsableCommand {
         try container.encode(prompt, forKey: .prompt)
         try container.encode(generation, forKey: .generation)
         try container.encode(tokens, forKey: .tokens)
-        // Present as null rather than left out.
+        // Written as null when there are none; the default would leave the key out.
         try container.encode(logprobs, forKey: .logprobs)
         try container.encode(finish, forKey: .finish)
       }
@@ -141,7 +141,7 @@ private final class PromptStream {
   private var waiting: [String]
   private var isFinished: [Bool]
   private var current = 0
-  /// Nothing is shown before there is something to show: the prompts may yet be refused.
+  /// The first prompt is shown with its first token, not before: until then the prompts may be refused.
   private var hasBegun = false
 
   init(_ prompts: [String], tokenizer: any Tokenizer, echo: Bool) {

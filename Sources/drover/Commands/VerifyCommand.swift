@@ -39,7 +39,7 @@ struct VerifyCommand: ParsableCommand {
     progress.close(findings)
     let made = findings.filter { $0.status != .unreadable(.canceled) }
     if made.count < findings.count {
-      // A part of a document would look like a whole one.
+      // No JSON: a document of only some files couldn't be told from a whole one.
       if !json { Report(findings: made.filter { $0.status != .ok }, unlisted: []).describe(verbose: false, quiet: true) }
       let bad = made.count { $0.status != .ok }
       throw CommandError(.interrupted, "interrupted: \(made.count) of \(findings.count) checks were made, and \(bad == 0 ? "none" : "\(bad)") failed")

@@ -8,7 +8,7 @@ import Terminal
 import Tokenization
 import Transfer
 
-/// The steps of the demonstration, each told as it is done.
+/// The steps of the demonstration; each prints what it does.
 struct DemoRoad {
   let folder: FilePath
   /// Whether only the summary is shown.

@@ -47,7 +47,7 @@ struct InferenceOptions: ParsableArguments {
   }
 }
 
-/// Ends the program at Ctrl-C at once, with the promised exit code: there is nothing to save.
+/// Makes Ctrl-C end the program at once with exit code 130, for commands that have nothing to save.
 func exitOnInterruption() {
   Interruption.onSignal { _exit(DroverExit.interrupted.rawValue) }
 }

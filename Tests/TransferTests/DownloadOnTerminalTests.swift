@@ -5,7 +5,7 @@ import Testing
 import Transfer
 
 /// A download on a terminal: what it asks, what it shows, and how it is left.
-@Suite(.serialized) struct ConversationTests {
+@Suite(.serialized) struct DownloadOnTerminalTests {
   private static let secret = FaultTests.secret
 
   private func start(_ stage: ResumeTests.Stage, _ more: [String] = [], link: String? = nil, environment: [String: String] = [:], columns: Int = 80) throws

@@ -8,7 +8,7 @@ extension Vocabulary {
   ///
   /// - Parameter file: the name that errors carry.
   public static func huggingFace(_ bytes: [UInt8], file: String) throws(VocabularyError) -> Vocabulary {
-    var document = HuggingFaceDocument(file: file)
+    var document = TokenizerJSONDocument(file: file)
     // A closure that throws a typed error can't be passed through withUnsafeBufferPointer without losing its type.
     let result = bytes.withUnsafeBufferPointer { text in
       Result { () throws(VocabularyError) in try document.read(text) }
@@ -47,7 +47,7 @@ extension Vocabulary {
   }
 
   /// Takes over what `tokenizer_config.json` knows better: BOS, EOS and the chat template.
-  private mutating func apply(config: JSONValue, file: String) throws(VocabularyError) {
+  private mutating func apply(config: ParsedJSON, file: String) throws(VocabularyError) {
     func token(_ key: String) -> Int? {
       let name = config[key]?.string ?? config[key]?["content"]?.string
       return name.flatMap { specials[$0] ?? index.find($0.utf8) }
@@ -66,13 +66,13 @@ extension Vocabulary {
 }
 
 /// What a `tokenizer.json` says, before it is known to be usable.
-private struct HuggingFaceDocument {
+private struct TokenizerJSONDocument {
   let file: String
   private var added: [AddedToken] = []
-  private var normalizer = JSONValue.null
-  private var preTokenizer = JSONValue.null
-  private var postProcessor = JSONValue.null
-  private var settings: [String: JSONValue] = [:]
+  private var normalizer = ParsedJSON.null
+  private var preTokenizer = ParsedJSON.null
+  private var postProcessor = ParsedJSON.null
+  private var settings: [String: ParsedJSON] = [:]
   private var hasModel = false
   private var tokens = PackedStrings()
   private var ids: [Int] = []
@@ -173,7 +173,7 @@ private struct HuggingFaceDocument {
     }
     var kinds: [Vocabulary.TokenKind] = []
     let spelled = try tokensByID(&kinds)
-    let splits = try HuggingFaceSplits(preTokenizer, file: file)
+    let splits = try TokenizerJSONSplits(preTokenizer, file: file)
     let unknown = settings["unk_token"]?.string
     var vocabulary =
       splits.isByteLevel ? try byteLevel(spelled, kinds, splits) : try byteFallback(spelled, kinds, splits, unknown: unknown)
@@ -222,7 +222,7 @@ private struct HuggingFaceDocument {
   }
 
   private func byteLevel(
-    _ spelled: PackedStrings, _ kinds: [Vocabulary.TokenKind], _ splits: HuggingFaceSplits
+    _ spelled: PackedStrings, _ kinds: [Vocabulary.TokenKind], _ splits: TokenizerJSONSplits
   ) throws(VocabularyError) -> Vocabulary {
     guard normalizer.isNull else { throw unsupported("normalises text (\(normalizer["type"]?.string ?? "unnamed")), which isn't supported") }
     var kinds = kinds
@@ -239,7 +239,7 @@ private struct HuggingFaceDocument {
   }
 
   private func byteFallback(
-    _ tokens: PackedStrings, _ kinds: [Vocabulary.TokenKind], _ splits: HuggingFaceSplits, unknown: String?
+    _ tokens: PackedStrings, _ kinds: [Vocabulary.TokenKind], _ splits: TokenizerJSONSplits, unknown: String?
   ) throws(VocabularyError) -> Vocabulary {
     guard settings["byte_fallback"]?.bool == true else {
       throw unsupported("neither byte-level BPE nor BPE with byte fallback, and nothing else is supported")
@@ -253,11 +253,11 @@ private struct HuggingFaceDocument {
     }
     return Vocabulary(
       model: .byteFallback, tokens: tokens, kinds: kinds, merges: builder.merges,
-      spacePrefix: try HuggingFaceSplits.spacePrefix(normalizer, preTokenizer, file: file), index: index)
+      spacePrefix: try TokenizerJSONSplits.spacePrefix(normalizer, preTokenizer, file: file), index: index)
   }
 
   /// What `TemplateProcessing` puts around a text.
-  private func applyTemplate(_ processor: JSONValue, to vocabulary: inout Vocabulary) {
+  private func applyTemplate(_ processor: ParsedJSON, to vocabulary: inout Vocabulary) {
     if processor["type"]?.string == "Sequence" {
       for inner in processor["processors"]?.elements ?? [] { applyTemplate(inner, to: &vocabulary) }
     }

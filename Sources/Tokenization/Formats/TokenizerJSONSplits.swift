@@ -1,5 +1,5 @@
 /// The pre-tokenizers and normalizers of a `tokenizer.json`, as far as they can be done here; anything else is refused by name.
-struct HuggingFaceSplits {
+struct TokenizerJSONSplits {
   private(set) var splits: [Vocabulary.Split] = []
   private(set) var isByteLevel = false
 
@@ -12,9 +12,9 @@ struct HuggingFaceSplits {
     ),
   ]
 
-  init(_ preTokenizer: JSONValue, file: String) throws(VocabularyError) { try add(preTokenizer, file) }
+  init(_ preTokenizer: ParsedJSON, file: String) throws(VocabularyError) { try add(preTokenizer, file) }
 
-  private mutating func add(_ step: JSONValue, _ file: String) throws(VocabularyError) {
+  private mutating func add(_ step: ParsedJSON, _ file: String) throws(VocabularyError) {
     func unsupported(_ what: String) -> VocabularyError { VocabularyError(.unsupported, in: file, "the pre-tokenizer \(what) isn't supported") }
     switch step["type"]?.string {
     case nil, "Metaspace": break
@@ -37,7 +37,7 @@ struct HuggingFaceSplits {
   }
 
   /// When U+2581 is put in front: `Prepend` and `Replace`, as Llama 2's older files say it, or `Metaspace`.
-  static func spacePrefix(_ normalizer: JSONValue, _ preTokenizer: JSONValue, file: String) throws(VocabularyError) -> Vocabulary.SpacePrefix {
+  static func spacePrefix(_ normalizer: ParsedJSON, _ preTokenizer: ParsedJSON, file: String) throws(VocabularyError) -> Vocabulary.SpacePrefix {
     let steps = normalizer["type"]?.string == "Sequence" ? normalizer["normalizers"]?.elements ?? [] : normalizer.isNull ? [] : [normalizer]
     var prefix = Vocabulary.SpacePrefix.never
     var replaces = false

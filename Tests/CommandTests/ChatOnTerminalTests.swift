@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Talking with a model on a terminal.
-@Suite(.serialized) struct ConversationTests {
+@Suite(.serialized) struct ChatOnTerminalTests {
   private static let model = Peer.packageRoot + "/Sources/CDemoModel/model"
 
   private func chat() throws -> PseudoTerminal {
