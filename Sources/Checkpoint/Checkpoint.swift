@@ -3,7 +3,7 @@ import SystemPackage
 
 /// A checkpoint of logical tensors: what every reader makes and every writer, plan and engine takes.
 ///
-/// Nothing is loaded. The tensors say where their parts lie in `files`, which are mapped.
+/// Nothing is loaded. The tensors say where their parts lie in `files`, and are read from there.
 public struct Checkpoint: Sendable {
   /// How the weights lie on disk.
   public enum Format: String, Sendable, CaseIterable, Codable {
@@ -16,19 +16,23 @@ public struct Checkpoint: Sendable {
   public let params: ModelParams
   /// In Meta's order: embeddings, the layers, the final norm, the output.
   public let tensors: [LogicalTensor]
-  /// The mapped files that `LogicalTensor.Part.file` counts in.
-  public let files: [MappedFile]
+  /// The files that `LogicalTensor.Part.file` counts in.
+  public let files: [any ByteSource]
+  /// What the reader took on trust, because it isn't all here; empty for files of this machine.
+  public let expectations: [ExpectedBytes]
   /// Tokenizer, chat template, notes.
   public let companions: Companions
 
   public init(
-    format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [MappedFile], companions: Companions = Companions()
+    format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [any ByteSource], expectations: [ExpectedBytes] = [],
+    companions: Companions = Companions()
   ) {
     self.format = format
     self.modelParallel = modelParallel
     self.params = params
     self.tensors = tensors
     self.files = files
+    self.expectations = expectations
     self.companions = companions
   }
 

@@ -1,7 +1,7 @@
 import SystemPackage
 
 /// Why a checkpoint could not be read, resharded or written: what, in which file, at which byte or tensor.
-public struct CheckpointError: Error, Equatable, CustomStringConvertible {
+public struct CheckpointError: Error, CustomStringConvertible {
   public enum Reason: Sendable, Equatable {
     /// A file or folder isn't there.
     case missing
@@ -28,11 +28,15 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible {
   /// A sentence.
   public let message: String
 
-  public init(_ reason: Reason, in file: FilePath? = nil, byte: Int? = nil, _ message: String) {
+  /// What a source of bytes that isn't this machine's disk threw.
+  public let cause: (any Error)?
+
+  public init(_ reason: Reason, in file: FilePath? = nil, byte: Int? = nil, _ message: String, cause: (any Error)? = nil) {
     self.reason = reason
     self.file = file
     self.byte = byte
     self.message = message
+    self.cause = cause
   }
 
   public var description: String {
@@ -41,23 +45,7 @@ public struct CheckpointError: Error, Equatable, CustomStringConvertible {
   }
 }
 
-extension MappedFile {
-  /// Maps `path`, or says in words why not.
-  static func open(_ path: FilePath) throws(CheckpointError) -> MappedFile {
-    do {
-      return try MappedFile(path: path)
-    } catch {
-      throw CheckpointError(error == .noSuchFileOrDirectory ? .missing : .io, in: path, "can't be read: \(error)")
-    }
-  }
-
-  /// The whole of a small text file, such as `params.json`.
-  static func contents(of path: FilePath) throws(CheckpointError) -> [UInt8] { try open(path).contents() }
-
-  /// All bytes of what should be a small text file.
-  func contents(limit: Int = 64 << 20) throws(CheckpointError) -> [UInt8] {
-    guard count <= limit else { throw CheckpointError(.corrupt, in: path, "has \(count) bytes; \(limit) are the most that make sense") }
-    try require(0..<count)
-    return Array(bytes)
-  }
+extension CheckpointError: Equatable {
+  /// Whether both say the same.
+  public static func == (a: Self, b: Self) -> Bool { (a.reason, a.file, a.byte, a.message) == (b.reason, b.file, b.byte, b.message) }
 }

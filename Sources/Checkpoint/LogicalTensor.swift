@@ -22,11 +22,8 @@ public struct LogicalTensor: Sendable, Equatable {
   public struct Part: Sendable, Equatable {
     /// Index into `Checkpoint.files`.
     public var file: Int
-    /// Byte in that file of the element at (`rows.lowerBound`, `columns.lowerBound`); with a `localHeader`, the earliest it can be.
+    /// Byte in that file of the element at (`rows.lowerBound`, `columns.lowerBound`).
     public var offset: Int
-    /// Byte of a zip's local header that lies before the part and that nobody has read, in a file that isn't all here: its extra field moves the part
-    /// up by as much.
-    var localHeader: Int?
     /// The rank whose shard this is; 0 in an unsplit checkpoint.
     public var rank: Int
     /// Rows of the whole that this part holds, in the order of the disk. A vector is one row.
@@ -67,27 +64,8 @@ public struct LogicalTensor: Sendable, Equatable {
     self.parts = parts
   }
 
-  /// The tensor where it really lies, after a look into the local headers before its parts.
-  func located(in files: [MappedFile]) throws(CheckpointError) -> LogicalTensor {
-    var tensor = self
-    for index in parts.indices { tensor.parts[index] = try parts[index].located(in: files[parts[index].file]) }
-    return tensor
-  }
-
   /// Rows of the whole; 1 for a vector.
   public var rows: Int { shape.count > 1 ? shape[0] : 1 }
   /// Elements in a row.
   public var columns: Int { shape.last ?? 1 }
-}
-
-extension LogicalTensor.Part {
-  func located(in file: MappedFile) throws(CheckpointError) -> Self {
-    guard let localHeader else { return self }
-    var reader = ByteReader(file, localHeader..<offset)
-    try reader.skip(28, "a local header")
-    var part = self
-    part.offset += Int(try reader.integer(UInt16.self, "a local header"))
-    part.localHeader = nil
-    return part
-  }
 }

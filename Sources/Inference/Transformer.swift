@@ -62,12 +62,12 @@ public final class Transformer {
   ///   - checkpoint: stays mapped as long as the transformer lives.
   ///   - threads: nil for one a processor.
   ///   - kernels: nil for the fastest this processor runs, or what `DROVER_KERNEL` names.
-  /// - Throws: `InferenceError` when tensors are missing, contradict the parameters, or don't fit into memory.
+  /// - Throws: `CheckpointError` when a file can't be mapped; `InferenceError` when tensors are missing, contradict the parameters, or don't fit into memory.
   public init(
     _ checkpoint: Checkpoint, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil, kernels: Kernels? = nil
-  ) throws(InferenceError) {
+  ) throws {
     guard maxBatchSize > 0, maxSequenceLength > 0, maxSequenceLength < 1 << 28, maxBatchSize < 1 << 20 else {
-      throw .cacheTooLarge(sequences: maxBatchSize, length: maxSequenceLength)
+      throw InferenceError.cacheTooLarge(sequences: maxBatchSize, length: maxSequenceLength)
     }
     params = checkpoint.params
     weights = try Weights(checkpoint)

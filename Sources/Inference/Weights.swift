@@ -21,9 +21,10 @@ struct Weights {
   /// The embeddings themselves where they are tied.
   let output: Matrix
 
-  /// - Throws: `InferenceError` when a tensor is missing, can't be read, or has another shape than `params` calls for.
-  init(_ checkpoint: Checkpoint) throws(InferenceError) {
+  /// - Throws: `CheckpointError` when a file can't be mapped; `InferenceError` when a tensor is missing, can't be read, or has another shape than `params` calls for.
+  init(_ checkpoint: Checkpoint) throws {
     let params = checkpoint.params
+    let files = try checkpoint.files.map { file throws(CheckpointError) in try file.mapped() }
     let byName = Dictionary(checkpoint.tensors.map { ($0.name, $0) }) { first, _ in first }
 
     func tensor(_ name: TensorName, _ shape: Int...) throws(InferenceError) -> LogicalTensor {
@@ -32,7 +33,7 @@ struct Weights {
       return tensor
     }
     func matrix(_ name: TensorName, _ rows: Int, _ columns: Int) throws(InferenceError) -> Matrix {
-      let matrix = try Matrix(try tensor(name, rows, columns), in: checkpoint.files)
+      let matrix = try Matrix(try tensor(name, rows, columns), in: files)
       switch matrix.rowOrder {
       case .pairs: return matrix
       case .halves(let headDim):
@@ -44,7 +45,7 @@ struct Weights {
       }
     }
     func vector(_ name: TensorName) throws(InferenceError) -> [Float] {
-      let row = try Matrix(try tensor(name, params.dim), in: checkpoint.files)
+      let row = try Matrix(try tensor(name, params.dim), in: files)
       return [Float](unsafeUninitializedCapacity: padded(params.dim)) { buffer, count in
         guard let base = buffer.baseAddress else { return }
         row.unpack(rows: 0..<1, into: base, Kernels.reference)

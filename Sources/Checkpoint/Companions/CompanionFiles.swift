@@ -19,7 +19,7 @@ struct CompanionFiles {
 
   private mutating func copy(_ path: FilePath) throws(CheckpointError) {
     guard let name = path.lastComponent?.string else { return }
-    files.append(OutputFile(name: name, content: try MappedFile.contents(of: path)))
+    files.append(OutputFile(name: name, content: try LocalFile.contents(of: path)))
   }
 
   /// A `tokenizer.json` is not whole without the files that say which tokens begin and end a text, and how a chat looks.
@@ -57,7 +57,7 @@ struct CompanionFiles {
   /// Meta's own file as it is, if there is one and it still holds; else one that its reference understands.
   private static func params(_ source: Checkpoint, _ layout: ShardLayout) throws(CheckpointError) -> [UInt8] {
     guard let path = source.companions.params else { return try JSONValue.object(params(source.params, layout)).encoded() }
-    let bytes = try MappedFile.contents(of: path)
+    let bytes = try LocalFile.contents(of: path)
     guard case .object(var object) = try decodeJSON(JSONValue.self, from: bytes, in: path) else {
       throw CheckpointError(.corrupt, in: path, "isn't a JSON object")
     }

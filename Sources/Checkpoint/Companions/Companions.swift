@@ -40,9 +40,9 @@ public struct Companions: Sendable {
     let legal = ["LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice"].map { folder.appending($0) }.filter(fileExists)
     self.init(tokenizer: places.first(where: fileExists).map { .file($0) }, legal: legal)
     if fileExists(folder.appending("chat_template.jinja")) {
-      chatTemplate = String(decoding: try MappedFile.contents(of: folder.appending("chat_template.jinja")), as: UTF8.self)
+      chatTemplate = String(decoding: try LocalFile.contents(of: folder.appending("chat_template.jinja")), as: UTF8.self)
     } else if fileExists(folder.appending("tokenizer_config.json")) {
-      chatTemplate = try? decodeJSON(TokenizerConfig.self, from: MappedFile.open(folder.appending("tokenizer_config.json"))).chatTemplate
+      chatTemplate = try? decodeJSON(TokenizerConfig.self, from: LocalFile(folder.appending("tokenizer_config.json"))).chatTemplate
     }
   }
 
@@ -60,8 +60,8 @@ public struct Companions: Sendable {
     switch tokenizer {
     case .gguf(let metadata): return metadata["tokenizer.ggml.model"]?.text == "llama"
     case .file(let path):
-      guard let file = try? MappedFile(path: path) else { break }
-      if path.extension == "model" { return file.bytes.first == Self.sentencePieceStart }
+      guard path.extension == "model", let file = try? LocalFile(path) else { break }
+      return (try? file.bytes(0..<min(1, file.count)))?.first == Self.sentencePieceStart
     case nil: break
     }
     // SentencePiece vocabularies have tens of thousands of pieces, tiktoken's of Llama 3 has 128,256.

@@ -1,27 +1,37 @@
 import Integrity
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 extension LogicalTensor.Part {
   /// Whether two parts of the same size hold the same bytes.
-  func isEqual(in file: MappedFile, to other: Self, in otherFile: MappedFile, _ dtype: DType) -> Bool {
-    guard rows.count == other.rows.count, columns.count == other.columns.count, let base = file.bytes.baseAddress,
-      let otherBase = otherFile.bytes.baseAddress
-    else { return false }
-    let element = dtype.blockBytes
+  func isEqual(in file: any ByteSource, to other: Self, in otherFile: any ByteSource, _ dtype: DType) throws(CheckpointError) -> Bool {
+    guard rows.count == other.rows.count, columns.count == other.columns.count else { return false }
     let blocks = columns.count / dtype.blockElements
-    let isContiguous = columnStride == element && other.columnStride == element
-    for row in 0..<rows.count {
-      let a = base + offset + row * rowStride
-      let b = otherBase + other.offset + row * other.rowStride
-      if isContiguous {
-        if memcmp(a, b, blocks * element) != 0 { return false }
-      } else {
-        for block in 0..<blocks where memcmp(a + block * columnStride, b + block * other.columnStride, element) != 0 { return false }
+    // As much of a row as fits, and whole rows where several fit.
+    let blockStep = max(1, min(blocks, Self.comparedBytes / max(columnStride, other.columnStride, 1)))
+    let rowStep = blockStep < blocks ? 1 : max(1, Self.comparedBytes / max(rowStride, other.rowStride, 1))
+    for row in stride(from: 0, to: rows.count, by: rowStep) {
+      let rowRun = row..<min(row + rowStep, rows.count)
+      for block in stride(from: 0, to: blocks, by: blockStep) {
+        let blockRun = block..<min(block + blockStep, blocks)
+        let a = try file.bytes(range(rowRun, blockRun, dtype))
+        let b = try otherFile.bytes(other.range(rowRun, blockRun, dtype))
+        if a == b, rowStride == other.rowStride || rowRun.count == 1, columnStride == other.columnStride || blockRun.count == 1 { continue }
+        // They differ, perhaps only between the elements.
+        for row in 0..<rowRun.count {
+          for block in 0..<blockRun.count {
+            let (x, y) = (row * rowStride + block * columnStride, row * other.rowStride + block * other.columnStride)
+            guard a[x..<x + dtype.blockBytes] == b[y..<y + dtype.blockBytes] else { return false }
+          }
+        }
       }
     }
     return true
+  }
+
+  private static let comparedBytes = 256 << 10
+
+  /// The bytes of the file from the first block to the last of a run of rows and of blocks within them.
+  private func range(_ rows: Range<Int>, _ blocks: Range<Int>, _ dtype: DType) -> Range<Int> {
+    let start = offset + rows.lowerBound * rowStride + blocks.lowerBound * columnStride
+    return start..<start + (rows.count - 1) * rowStride + (blocks.count - 1) * columnStride + dtype.blockBytes
   }
 }

@@ -6,7 +6,7 @@ import Integrity
 
 /// Fills a buffer with a part of a region. One for each thread: it has room of its own to read into.
 struct RegionReader {
-  private let files: [MappedFile]
+  private let files: [any ByteSource]
   private let scratch = Block(count: Self.scratchBytes)
   private var conversions: [[DType]: RowConversion] = [:]
 
@@ -14,7 +14,7 @@ struct RegionReader {
   /// As many bytes are read in about the time that a call takes.
   private static let leastBytes = 4096
 
-  init(files: [MappedFile]) { self.files = files }
+  init(files: [any ByteSource]) { self.files = files }
 
   /// Writes `rows` × `columns` of `region`, of quantized types whole blocks, to `out`, rows first and without gaps.
   mutating func read(
@@ -53,7 +53,7 @@ struct RegionReader {
       return try file.read(into: UnsafeMutableRawBufferPointer(start: out, count: span), at: start)
     }
     if span > Self.scratchBytes || span > max(2 * needed, Self.leastBytes) {
-      if file.isPartial { throw CheckpointError(.unsupported, in: file.path, byte: start, "has rows that lie too far apart to be read while it arrives") }
+      if !file.isHere { throw CheckpointError(.unsupported, in: file.path, byte: start, "has rows that lie too far apart to be read while it arrives") }
       // In halves, cut where the file has the longer way, until what is between is worth reading.
       let step = max(block, region.dtype.blockElements)
       let cutsRows = rows.count > 1 && (columns.count <= step || (partRows.count - 1) * part.rowStride >= to - from)

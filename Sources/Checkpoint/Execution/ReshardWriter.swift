@@ -38,7 +38,7 @@ extension ReshardPlan {
   public func peakMemory(_ options: WriteOptions = WriteOptions()) -> Int {
     let largest = files.reduce(0) { max($0, $1.pieces.reduce(0) { if case .bytes(let bytes, _) = $1.content { max($0, bytes.count) } else { $0 } }) }
     return ReshardWriter.blocks(options.threads) * ReshardWriter.chunkBytes
-      + options.threads * (RegionReader.scratchBytes + SHA256.lanes * ReshardWriter.chunkBytes) + ResidentPages.limit * 2 + 2 * largest
+      + options.threads * (RegionReader.scratchBytes + SHA256.lanes * ReshardWriter.chunkBytes) + 2 * largest
   }
 
   /// Carries the plan out. The folder appears under `destination` complete and synced, or not at all.

@@ -8,7 +8,8 @@ struct Assembly {
   let path: FilePath
   /// By rank, with Meta's names.
   let shards: [[TensorName: StoredTensor]]
-  let files: [MappedFile]
+  let files: [any ByteSource]
+  var expectations: [ExpectedBytes] = []
   let stated: StatedParams
   var companions: Companions
   /// Orders of rows that aren't Meta's, by role.
@@ -58,7 +59,8 @@ struct Assembly {
     }
     var companions = companions
     companions.notes += disagreements(params)
-    return Checkpoint(format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions)
+    return Checkpoint(
+      format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, expectations: expectations, companions: companions)
   }
 
   /// Every rank has the same tensors, with the same shapes and dtypes.
@@ -119,7 +121,7 @@ struct Assembly {
   ///
   /// In one layer heads may be alike by themselves, such as those that were set to zero: all layers are asked, but where each costs a round trip.
   private func headsRepeat(_ repeats: Int, layers: Int) throws(CheckpointError) -> Bool {
-    let asked = files.contains(where: \.isPartial) ? 1 : layers
+    let asked = files.allSatisfy(\.isHere) ? layers : 1
     for layer in 0..<asked {
       for rank in 0..<modelParallel where rank % repeats != 0 {
         for role in [TensorName.Role.wk, .wv] {
@@ -132,21 +134,12 @@ struct Assembly {
   }
 
   /// Whether two tensors hold the same bytes.
-  /// - Parameter wholly: whether to compare all rows, where the file is here: no two trained heads share their first.
+  /// - Parameter wholly: whether to compare all rows, where both files are here: no two trained heads share their first.
   private func areAlike(_ a: StoredTensor, _ b: StoredTensor, wholly: Bool) throws(CheckpointError) -> Bool {
-    var parts: [LogicalTensor.Part] = []
-    for tensor in [a, b] {
-      let file = files[tensor.file]
-      var part = try tensor.part.located(in: file)
-      if !wholly || file.isPartial { part.rows = 0..<1 }
-      if file.isPartial {
-        let end = part.offset + (tensor.columns - 1) * part.columnStride + tensor.dtype.blockBytes
-        guard end <= file.count else { throw CheckpointError(.corrupt, in: file.path, byte: part.offset, "ends within a tensor: it is cut off or damaged") }
-        try file.require(part.offset..<end)
-      }
-      parts.append(part)
-    }
-    return parts[0].isEqual(in: files[a.file], to: parts[1], in: files[b.file], a.dtype)
+    let (fileA, fileB) = (files[a.file], files[b.file])
+    var (partA, partB) = (a.part, b.part)
+    if !wholly || !fileA.isHere || !fileB.isHere { (partA.rows, partB.rows) = (0..<1, 0..<1) }
+    return try partA.isEqual(in: fileA, to: partB, in: fileB, a.dtype)
   }
 
   private func tensor(

@@ -10,8 +10,8 @@ extension CheckpointOutline {
   ///   - open: opens one of them.
   /// - Throws: what `open` or its sources throw, or `CheckpointError`.
   public static func read(folder: FilePath, names: [String], open: @escaping (String) throws -> any RangeSource) throws -> CheckpointOutline {
-    try reading { failure throws(CheckpointError) in
-      CheckpointOutline(try Folder(path: folder, names: names.sorted(), open: opener(open, failure)).checkpoint())
+    try reading { () throws(CheckpointError) in
+      CheckpointOutline(try CheckpointFolder(path: folder, names: names.sorted(), open: opener(open)).checkpoint())
     }
   }
 
@@ -24,20 +24,19 @@ extension CheckpointOutline {
   public static func read(
     file source: any RangeSource, name: FilePath, sibling: @escaping (String) throws -> (any RangeSource)?
   ) throws -> CheckpointOutline {
-    try reading { failure throws(CheckpointError) in
-      let file = try MappedFile(source, path: name, failure: failure)
+    try reading { () throws(CheckpointError) in
+      let file = try RemoteHeaders(source, path: name)
       if try content(of: file) == .gguf { return CheckpointOutline(try GGUFReader.open(file)) }
       let lone = try LoneFile(file)
       guard let description = lone.description else { return try lone.outline() }
       let beside: (any RangeSource)?
       do { beside = try sibling(description) } catch {
-        failure.record(error)
-        throw CheckpointError(.io, in: name, "\(description) beside it can't be fetched: \(error)")
+        throw CheckpointError(.io, in: name, "\(description) beside it can't be fetched: \(error)", cause: error)
       }
       guard let beside else { return try lone.outline() }
       let path = FilePath(description)
-      let descriptionFile = try MappedFile(beside, path: path, failure: failure)
-      let folder = Folder(path: "", names: [description, name.string]) { $0 == path ? descriptionFile : file }
+      let descriptionFile = try RemoteHeaders(beside, path: path)
+      let folder = CheckpointFolder(path: "", names: [description, name.string]) { $0 == path ? descriptionFile : file }
       return CheckpointOutline(
         description == "config.json"
           ? try HuggingFaceReader.open(folder, [name]) : try MetaFolder.open(folder, [[name]], format: lone.format))
@@ -45,30 +44,25 @@ extension CheckpointOutline {
   }
 
   /// Runs `body`, and throws what a source threw in place of what a reader made of it.
-  private static func reading(_ body: (FetchFailure) throws(CheckpointError) -> CheckpointOutline) throws -> CheckpointOutline {
-    let failure = FetchFailure()
-    do { return try body(failure) } catch { throw failure.error ?? error }
+  private static func reading(_ body: () throws(CheckpointError) -> CheckpointOutline) throws -> CheckpointOutline {
+    do { return try body() } catch { throw error.cause ?? error }
   }
 
-  private static func opener(
-    _ open: @escaping (String) throws -> any RangeSource, _ failure: FetchFailure
-  ) -> (FilePath) throws(CheckpointError) -> MappedFile {
+  private static func opener(_ open: @escaping (String) throws -> any RangeSource) -> (FilePath) throws(CheckpointError) -> any ByteSource {
     { path throws(CheckpointError) in
       let source: any RangeSource
       do { source = try open(path.lastComponent?.string ?? "") } catch {
-        failure.record(error)
-        throw CheckpointError(.io, in: path, "can't be fetched: \(error)")
+        throw CheckpointError(.io, in: path, "can't be fetched: \(error)", cause: error)
       }
-      return try MappedFile(source, path: path, failure: failure)
+      return try RemoteHeaders(source, path: path)
     }
   }
 
   enum Content { case pth, safetensors, gguf }
 
   /// What a file is, by its first bytes.
-  static func content(of file: MappedFile) throws(CheckpointError) -> Content {
-    try file.require(0..<min(file.count, 16))
-    let head = file.bytes.prefix(16)
+  static func content(of file: any ByteSource) throws(CheckpointError) -> Content {
+    let head = try file.bytes(0..<min(file.count, 16))
     if head.starts(with: "GGUF".utf8) { return .gguf }
     // A zip, or torch's format from before it, which the reader of zips knows to name.
     if head.starts(with: "PK".utf8) || head.first == 0x80 { return .pth }
@@ -79,14 +73,14 @@ extension CheckpointOutline {
 
 /// One file of weights, seen by itself.
 private struct LoneFile {
-  let file: MappedFile
+  let file: any ByteSource
   let format: Checkpoint.Format
   let tensors: [TensorName: StoredTensor]
 
-  init(_ file: MappedFile) throws(CheckpointError) {
+  init(_ file: any ByteSource) throws(CheckpointError) {
     self.file = file
     let isPth = try CheckpointOutline.content(of: file) == .pth
-    let stored = isPth ? try PthReader.read(file, index: 0) : try SafetensorsReader.read(file, index: 0)
+    let stored = isPth ? try PthReader.read(file, index: 0).tensors : try SafetensorsReader.read(file, index: 0).tensors
     let isMeta = stored.keys.contains { TensorName($0) != nil }
     format = isPth ? .pth : isMeta ? .safetensors : .hf
     var tensors: [TensorName: StoredTensor] = [:]

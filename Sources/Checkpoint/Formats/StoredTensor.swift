@@ -1,5 +1,12 @@
 import Integrity
 
+/// What one file of weights holds, by the names that it has them under.
+struct StoredTensors {
+  var tensors: [String: StoredTensor]
+  /// See `Checkpoint.expectations`.
+  var expectations: [ExpectedBytes] = []
+}
+
 /// A tensor as one file has it, before it is known how such pieces make a whole.
 struct StoredTensor: Equatable {
   var dtype: DType
@@ -9,10 +16,8 @@ struct StoredTensor: Equatable {
   var strides: [Int]
   /// Index into the checkpoint's files.
   var file: Int
-  /// Byte of the first element; with a `localHeader`, the earliest it can be.
+  /// Byte of the first element.
   var offset: Int
-  /// As in `LogicalTensor.Part`.
-  var localHeader: Int?
 
   var rows: Int { shape.count > 1 ? shape[0] : 1 }
   var columns: Int { shape[shape.count - 1] }
@@ -40,11 +45,9 @@ struct StoredTensor: Equatable {
 
   /// The tensor as the only part of a whole.
   var part: LogicalTensor.Part {
-    var part = LogicalTensor.Part(
+    LogicalTensor.Part(
       file: file, offset: offset, rank: 0, rows: 0..<rows, columns: 0..<columns,
       rowStride: shape.count > 1 ? strides[0] : columns / dtype.blockElements * dtype.blockBytes, columnStride: strides[strides.count - 1])
-    part.localHeader = localHeader
-    return part
   }
 
   /// Bytes of a tensor without gaps; nil on overflow, or when its rows don't fill whole blocks.

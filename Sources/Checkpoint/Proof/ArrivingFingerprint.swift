@@ -25,22 +25,18 @@ public struct ArrivingFingerprint: Sendable {
     folder: FilePath, names: [String], open: @escaping (String) throws -> any ArrivingSource, willRead: (_ bytes: Int) -> Void,
     progress: @escaping @Sendable (_ bytes: Int) -> Void, isCancelled: @escaping @Sendable () -> Bool
   ) throws {
-    let failure = FetchFailure()
     do throws(CheckpointError) {
-      let checkpoint = try Folder(path: folder, names: names.sorted()) { path throws(CheckpointError) in
-        do { return try MappedFile(open(path.lastComponent?.string ?? ""), path: path, failure: failure) } catch {
-          failure.record(error)
-          throw CheckpointError(.io, in: path, "can't be read while it arrives: \(error)")
+      let checkpoint = try CheckpointFolder(path: folder, names: names.sorted()) { path throws(CheckpointError) in
+        do { return IncomingFile(try open(path.lastComponent?.string ?? ""), path: path) } catch {
+          throw CheckpointError(.io, in: path, "can't be read while it arrives: \(error)", cause: error)
         }
       }.checkpoint()
       willRead(checkpoint.fingerprintBytes)
       // In the order of the files, which is that of their arrival.
       let work = checkpoint.fingerprinted.sorted { $0.place < $1.place }
       fingerprint = try checkpoint.hash(work, threads: min(Workers.available, Self.mostThreads), progress: progress, isCancelled: isCancelled)
-      var tensors: [LogicalTensor] = []
-      for tensor in checkpoint.tensors { tensors.append(try tensor.located(in: checkpoint.files)) }
-      self.tensors = tensors
-    } catch { throw failure.error ?? error }
+      tensors = checkpoint.tensors
+    } catch { throw error.cause ?? error }
   }
 
   /// The fingerprint, if it is that of `checkpoint`: of the same tensors in the same places.

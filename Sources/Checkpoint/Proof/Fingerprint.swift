@@ -34,7 +34,7 @@ extension Checkpoint {
           if isCancelled() { throw CheckpointError(.cancelled, "stopped before all weights had a fingerprint") }
           let index = next.add(1, ordering: .relaxed).oldValue
           guard index < work.count else { return }
-          var walk = try FingerprintWalk(work[index].located(in: files), as: work[index].dtype)
+          var walk = try FingerprintWalk(work[index], as: work[index].dtype)
           while !walk.isDone {
             if isCancelled() { throw CheckpointError(.cancelled, "stopped before all weights had a fingerprint") }
             progress(try walk.advance(&reader, through: block, &leaves))

@@ -27,22 +27,27 @@ public struct GGUFMetadata: Sendable {
 
   /// An array that was checked to lie within the file.
   public struct Array: Sendable {
-    let file: MappedFile
+    let file: any ByteSource
     let type: UInt32
     let range: Range<Int>
     public let count: Int
 
-    /// The elements; empty when they aren't strings.
+    /// The elements; empty when they aren't strings, or can't be read any more.
     public func packedStrings() -> PackedStrings {
       var strings = PackedStrings()
-      guard type == GGUFType.string else { return strings }
+      guard type == GGUFType.string, let bytes = try? file.bytes(range) else { return strings }
       // Each has eight bytes of length before it.
       strings.reserveCapacity(count, bytes: range.count - 8 * count)
-      var at = range.lowerBound
-      for _ in 0..<count {
-        let length = Int(file.bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian)
-        strings.append(file.bytes[at + 8..<at + 8 + length])
-        at += 8 + length
+      bytes.withUnsafeBytes { bytes in
+        var at = 0
+        for _ in 0..<count {
+          // The lengths were checked when the header was read; the file may have changed since.
+          guard at + 8 <= bytes.count, let length = Int(exactly: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self))),
+            length <= bytes.count - at - 8
+          else { return }
+          strings.append(bytes[at + 8..<at + 8 + length])
+          at += 8 + length
+        }
       }
       return strings
     }

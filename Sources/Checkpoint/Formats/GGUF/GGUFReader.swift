@@ -5,7 +5,7 @@ import SystemPackage
 ///
 /// Source: `docs/gguf.md` and `ggml/include/ggml.h` of the ggml repository.
 enum GGUFReader {
-  static func open(_ file: MappedFile) throws(CheckpointError) -> Checkpoint {
+  static func open(_ file: any ByteSource) throws(CheckpointError) -> Checkpoint {
     let path = file.path
     let (metadata, infos, dataStart) = try readHeader(file)
     let stated = try stated(metadata, path)
@@ -35,7 +35,7 @@ enum GGUFReader {
     return try Assembly(format: .gguf, path: path, shards: [tensors], files: [file], stated: params, companions: companions).checkpoint()
   }
 
-  static func readHeader(_ file: MappedFile) throws(CheckpointError) -> (GGUFMetadata, [GGUFTensorInfo], dataStart: Int) {
+  static func readHeader(_ file: any ByteSource) throws(CheckpointError) -> (GGUFMetadata, [GGUFTensorInfo], dataStart: Int) {
     var reader = ByteReader(file)
     guard try reader.bytes(4, "the magic").elementsEqual("GGUF".utf8) else { throw reader.corrupt("isn't a GGUF file", at: 0) }
     let version = try reader.integer(UInt32.self, "the version")
@@ -85,11 +85,12 @@ enum GGUFReader {
 
   /// GGUF keeps Llama 3.1's scaling as the divisors of the frequencies that come of it; the parameters are the set that gives them.
   private static func ropeScaling(
-    _ tensor: StoredTensor, _ file: MappedFile, _ metadata: GGUFMetadata
+    _ tensor: StoredTensor, _ file: any ByteSource, _ metadata: GGUFMetadata
   ) throws(CheckpointError) -> ModelParams.RoPEScaling? {
     guard tensor.dtype == .f32, tensor.shape.count == 1 else { throw CheckpointError(.unsupported, in: file.path, "rope_freqs.weight isn't a float32 vector") }
-    try file.require(tensor.offset..<tensor.offset + 4 * tensor.columns)
-    let divisors = (0..<tensor.columns).map { Double(file.bytes.loadUnaligned(fromByteOffset: tensor.offset + 4 * $0, as: Float.self)) }
+    var reader = ByteReader(file, tensor.offset..<tensor.offset + 4 * tensor.columns)
+    var divisors: [Double] = []
+    for _ in 0..<tensor.columns { divisors.append(Double(Float(bitPattern: try reader.integer(UInt32.self, "rope_freqs.weight")))) }
     if divisors.allSatisfy({ $0 == 1 }) { return nil }
     let theta = metadata["llama.rope.freq_base"]?.number ?? 10000
     let scaling = ModelParams.RoPEScaling(factor: divisors.max() ?? 8)
@@ -140,7 +141,7 @@ struct GGUFTensorInfo {
   }
 
   /// The tensor, and the bytes of the file that hold it.
-  func tensor(_ file: MappedFile, dataStart: Int) throws(CheckpointError) -> (StoredTensor, Range<Int>) {
+  func tensor(_ file: any ByteSource, dataStart: Int) throws(CheckpointError) -> (StoredTensor, Range<Int>) {
     guard let dtype = Self.dtype(type) else {
       throw CheckpointError(
         .unsupported, in: file.path, byte: at,

@@ -5,16 +5,16 @@ import SystemPackage
 ///
 /// Source: `transformers/models/llama/modeling_llama.py` and `convert_llama_weights_to_hf.py`.
 enum HuggingFaceReader {
-  static func open(_ folder: Folder, _ paths: [FilePath]) throws(CheckpointError) -> Checkpoint {
+  static func open(_ folder: CheckpointFolder, _ paths: [FilePath]) throws(CheckpointError) -> Checkpoint {
     let configPath = folder.path.appending("config.json")
     let config = try decodeJSON(Config.self, from: folder.open(configPath))
     var stated = try config.stated(configPath)
-    var files: [MappedFile] = []
+    var files: [any ByteSource] = []
     var tensors: [TensorName: StoredTensor] = [:]
     var companions = try folder.companions()
     for path in paths {
       let file = try folder.open(path)
-      for (text, tensor) in try SafetensorsReader.read(file, index: files.count) {
+      for (text, tensor) in try SafetensorsReader.read(file, index: files.count).tensors {
         // A buffer of old versions of transformers, which computes it since.
         if text.hasSuffix(".rotary_emb.inv_freq") { continue }
         guard let name = metaName(text) else {

@@ -3,23 +3,25 @@ import SystemPackage
 /// A folder as Meta ships it: `params.json` and a file for each rank, whose tensors have Meta's names.
 enum MetaFolder {
   /// - Parameter shards: the files of each rank; one each, but for safetensors with an index.
-  static func open(_ folder: Folder, _ shards: [[FilePath]], format: Checkpoint.Format) throws(CheckpointError) -> Checkpoint {
+  static func open(_ folder: CheckpointFolder, _ shards: [[FilePath]], format: Checkpoint.Format) throws(CheckpointError) -> Checkpoint {
     let params = folder.path.appending("params.json")
     let stated = try MetaParams.read(folder.open(params))
-    var files: [MappedFile] = []
+    var files: [any ByteSource] = []
+    var expectations: [ExpectedBytes] = []
     var ranks: [[TensorName: StoredTensor]] = []
     for paths in shards {
       var tensors: [TensorName: StoredTensor] = [:]
       for path in paths {
         let file = try folder.open(path)
         let stored = format == .pth ? try PthReader.read(file, index: files.count) : try SafetensorsReader.read(file, index: files.count)
-        for (text, tensor) in stored {
+        for (text, tensor) in stored.tensors {
           guard let name = TensorName(text) else {
             throw CheckpointError(.unsupported, in: path, "has the tensor \(text), which isn't one of a Llama text model")
           }
           guard tensors.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), as another file does") }
         }
         files.append(file)
+        expectations += stored.expectations
       }
       ranks.append(tensors)
     }
@@ -30,6 +32,8 @@ enum MetaFolder {
     }
     var companions = try folder.companions()
     companions.params = params
-    return try Assembly(format: format, path: folder.path, shards: ranks, files: files, stated: stated, companions: companions).checkpoint()
+    return try Assembly(
+      format: format, path: folder.path, shards: ranks, files: files, expectations: expectations, stated: stated, companions: companions
+    ).checkpoint()
   }
 }

@@ -58,7 +58,7 @@ struct MetaParams: Decodable {
     case ropeOriginalContext = "original_rotary_embed_context"
   }
 
-  static func read(_ file: MappedFile) throws(CheckpointError) -> StatedParams {
+  static func read(_ file: any ByteSource) throws(CheckpointError) -> StatedParams {
     let params = try decodeJSON(MetaParams.self, from: file)
     return try params.stated(file.path)
   }
@@ -98,7 +98,7 @@ struct MetaParams: Decodable {
 }
 
 /// Decodes the JSON that `file` is.
-func decodeJSON<T: Decodable>(_ type: T.Type, from file: MappedFile) throws(CheckpointError) -> T {
+func decodeJSON<T: Decodable>(_ type: T.Type, from file: any ByteSource) throws(CheckpointError) -> T {
   let bytes = try file.contents()
   if bytes.first(where: { $0 > 0x20 }) == UInt8(ascii: "<") {
     throw CheckpointError(.corrupt, in: file.path, "is a page of HTML, not JSON; the link it came from was wrong or had expired")

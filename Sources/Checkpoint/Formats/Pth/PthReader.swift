@@ -6,7 +6,7 @@ import SystemPackage
 /// Source: `torch/serialization.py`, `torch/_utils.py` and `caffe2/serialize/inline_container.h`.
 enum PthReader {
   /// - Parameter index: which of the checkpoint's files `file` is.
-  static func read(_ file: MappedFile, index: Int) throws(CheckpointError) -> [String: StoredTensor] {
+  static func read(_ file: any ByteSource, index: Int) throws(CheckpointError) -> StoredTensors {
     let archive = try ZipArchive(file)
     let suffix = "/data.pkl"
     let pickles = archive.entries.values.filter { $0.name.hasSuffix(suffix) && $0.name.dropLast(suffix.count).contains("/") == false }
@@ -16,8 +16,7 @@ enum PthReader {
     let prefix = pickle.name.dropLast(suffix.count)
     if let order = archive.entries[prefix + "/byteorder"] {
       let range = try archive.contentRange(of: order)
-      try file.require(range)
-      guard file.bytes[range].elementsEqual("little".utf8) else {
+      guard range.count == 6, try file.bytes(range).elementsEqual("little".utf8) else {
         throw CheckpointError(.unsupported, in: file.path, byte: range.lowerBound, "was written on a big-endian machine")
       }
     }
@@ -30,7 +29,7 @@ enum PthReader {
 
 /// The meaning of a state dict's nodes.
 private struct StateDictionary {
-  let file: MappedFile
+  let file: any ByteSource
   let index: Int
   let archive: ZipArchive
   let prefix: String
@@ -38,21 +37,25 @@ private struct StateDictionary {
   /// Byte of the pickle, for errors.
   let at: Int
 
-  func tensors(_ root: Int) throws(CheckpointError) -> [String: StoredTensor] {
+  func tensors(_ root: Int) throws(CheckpointError) -> StoredTensors {
     guard case .dictionary(let pairs) = nodes[root] else { throw corrupt("the pickled object isn't a dictionary of tensors") }
     var tensors: [String: StoredTensor] = [:]
     tensors.reserveCapacity(pairs.count / 2)
+    var storages: [String: ZipArchive.Entry] = [:]
     for pair in stride(from: 0, to: pairs.count, by: 2) {
       guard case .text(let name) = nodes[pairs[pair]] else { throw corrupt("the dictionary has a key that isn't a string") }
       // As in Python, a key that comes again replaces the value.
-      tensors[name] = try tensor(pairs[pair + 1], name)
+      let (tensor, storage) = try tensor(pairs[pair + 1], name)
+      tensors[name] = tensor
+      storages[storage.name] = storage
     }
-    return tensors
+    let expectations = storages.values.sorted { $0.header < $1.header }.flatMap { archive.expectations(of: $0, file: index) }
+    return StoredTensors(tensors: tensors, expectations: expectations)
   }
 
   /// `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks[, metadata])`, perhaps within
   /// `_rebuild_parameter(data, requires_grad, backward_hooks)`.
-  private func tensor(_ index: Int, _ name: String) throws(CheckpointError) -> StoredTensor {
+  private func tensor(_ index: Int, _ name: String) throws(CheckpointError) -> (StoredTensor, ZipArchive.Entry) {
     guard case .call(var function, var arguments) = nodes[index] else { throw corrupt("\(name) isn't a tensor") }
     if function == .rebuildParameter, let data = arguments.first, case .call(let inner, let innerArguments) = nodes[data] {
       (function, arguments) = (inner, innerArguments)
@@ -82,8 +85,7 @@ private struct StateDictionary {
     }
     // The stride of a dimension of one is never used, and may be anything.
     for (dimension, size) in shape.enumerated() where size > 1 { tensor.strides[dimension] = strides[dimension] * dtype.blockBytes }
-    if file.isPartial { tensor.localHeader = entry.header }
-    return tensor
+    return (tensor, entry)
   }
 
   /// `("storage", torch.FloatStorage, key, location, element count)`

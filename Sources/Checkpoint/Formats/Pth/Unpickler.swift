@@ -63,7 +63,7 @@ struct Unpickler {
 
   /// Reads the pickle in `range` of `file`.
   /// - Returns: the nodes, and which of them is the pickled object.
-  static func read(_ file: MappedFile, _ range: Range<Int>) throws(CheckpointError) -> (nodes: [Node], root: Index) {
+  static func read(_ file: any ByteSource, _ range: Range<Int>) throws(CheckpointError) -> (nodes: [Node], root: Index) {
     guard range.count <= longest else {
       throw CheckpointError(.corrupt, in: file.path, byte: range.lowerBound, "the pickle has \(range.count) bytes; no state dict is that long")
     }

@@ -44,7 +44,7 @@ struct ZipWriter {
   /// Appends a local header, padded so that the data behind it is aligned.
   private mutating func begin(_ name: String, _ size: Int) -> Int {
     let start = file.byteCount
-    let isLarge = size >= Self.limit32
+    let isLarge = Self.isZip64(start, size)
     var extra: [UInt8] = []
     if isLarge { extra = UInt16(1).littleEndianBytes + UInt16(16).littleEndianBytes + UInt64(size).littleEndianBytes + UInt64(size).littleEndianBytes }
     // "FB" is the extra field that torch pads with.
@@ -60,9 +60,12 @@ struct ZipWriter {
     return start
   }
 
+  /// Whether an entry's descriptor has sizes of 8 bytes: torch's does too where only the offset is large, and readers reckon with it.
+  private static func isZip64(_ header: Int, _ size: Int) -> Bool { header >= limit32 || size >= limit32 }
+
   /// Appends the data descriptor.
   private mutating func end(_ name: String, _ header: Int, _ size: Int, _ checksum: Sum) {
-    let sizes = size >= Self.limit32 ? UInt64(size).littleEndianBytes : UInt32(size).littleEndianBytes
+    let sizes = Self.isZip64(header, size) ? UInt64(size).littleEndianBytes : UInt32(size).littleEndianBytes
     var bytes = UInt32(0x0807_4B50).littleEndianBytes
     var holes: [OutputFile.Checksum] = []
     Self.append(checksum, to: &bytes, &holes)

@@ -10,15 +10,15 @@ enum SafetensorsReader {
   private static let longestHeader = 100_000_000
 
   /// - Parameter index: which of the checkpoint's files `file` is.
-  static func read(_ file: MappedFile, index: Int) throws(CheckpointError) -> [String: StoredTensor] {
+  static func read(_ file: any ByteSource, index: Int) throws(CheckpointError) -> StoredTensors {
     var reader = ByteReader(file)
     let length = try reader.size("the header's length")
     guard length <= longestHeader else {
-      let isPage = file.bytes.prefix(reader.position).first { $0 > 0x20 } == UInt8(ascii: "<")
+      let isPage = try file.bytes(0..<8).first { $0 > 0x20 } == UInt8(ascii: "<")
       throw reader.corrupt(
         isPage ? "is a page of HTML; the link it came from was wrong or had expired" : "says its header has \(length) bytes, which is too much", at: 0)
     }
-    let header = Array(try reader.bytes(length, "the header"))
+    let header = try reader.bytes(length, "the header")
     guard header.first == UInt8(ascii: "{") else { throw reader.corrupt("has a header that isn't JSON", at: 8) }
     let entries = try decodeJSON(Header.self, from: header, in: file.path).entries
     let dataStart = reader.position
@@ -52,7 +52,7 @@ enum SafetensorsReader {
       end = upper
     }
     guard end == dataCount else { throw reader.corrupt("has \(dataCount - end) bytes behind its last tensor", at: dataStart + end) }
-    return tensors
+    return StoredTensors(tensors: tensors)
   }
 
   static func dtype(_ name: String) -> DType? {
@@ -104,7 +104,7 @@ struct SafetensorsIndex: Decodable {
   enum CodingKeys: String, CodingKey { case weightMap = "weight_map" }
 
   /// The files that an index names, in order of name.
-  static func files(_ index: MappedFile) throws(CheckpointError) -> [FilePath] {
+  static func files(_ index: any ByteSource) throws(CheckpointError) -> [FilePath] {
     let path = index.path
     let names = Set(try decodeJSON(SafetensorsIndex.self, from: index).weightMap.values).sorted()
     let folder = path.removingLastComponent()

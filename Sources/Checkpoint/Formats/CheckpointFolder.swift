@@ -8,19 +8,19 @@ import SystemPackage
 extension Checkpoint {
   /// Opens the checkpoint at `path`, in whatever format it is.
   ///
-  /// Files are mapped and their directories checked completely; no weight is read.
+  /// The files' directories are checked completely; weights are read only to tell heads from their copies.
   ///
   /// - Parameter path: a folder with `params.json` and `consolidated.NN.pth` or safetensors files, a Hugging Face folder, a GGUF file, or one
   ///   of the files in such a folder.
   public static func open(at path: FilePath) throws(CheckpointError) -> Checkpoint {
-    if let folder = try Folder(path) { return try folder.checkpoint() }
+    if let folder = try CheckpointFolder(path) { return try folder.checkpoint() }
     if path.extension == "pth" || path.extension == "safetensors" {
       let parent = path.removingLastComponent()
-      if let folder = try Folder(parent.isEmpty ? "." : parent), let name = path.lastComponent {
+      if let folder = try CheckpointFolder(parent.isEmpty ? "." : parent), let name = path.lastComponent {
         return try folder.checkpoint(preferring: name.string)
       }
     }
-    return try GGUFReader.open(MappedFile.open(path))
+    return try GGUFReader.open(LocalFile(path))
   }
 }
 
@@ -30,15 +30,15 @@ extension Checkpoint {
 }
 
 /// The names in a checkpoint's folder, of this machine or elsewhere.
-struct Folder {
+struct CheckpointFolder {
   let path: FilePath
   let names: [String]
   /// Opens a file in it.
-  let open: (FilePath) throws(CheckpointError) -> MappedFile
+  let open: (FilePath) throws(CheckpointError) -> any ByteSource
   let isRemote: Bool
 
   /// A folder that is elsewhere.
-  init(path: FilePath, names: [String], open: @escaping (FilePath) throws(CheckpointError) -> MappedFile) {
+  init(path: FilePath, names: [String], open: @escaping (FilePath) throws(CheckpointError) -> any ByteSource) {
     self.path = path
     self.names = names
     self.open = open
@@ -53,7 +53,7 @@ struct Folder {
     }
     guard isDirectory else { return nil }
     self.path = path
-    open = { path throws(CheckpointError) in try MappedFile.open(path) }
+    open = { path throws(CheckpointError) in try LocalFile(path) }
     isRemote = false
     do {
       names = try FileManager.default.contentsOfDirectory(atPath: path.string).sorted()
@@ -71,8 +71,7 @@ struct Folder {
     // In several shards the embedding's own shape tells how it is split.
     if has("tokenizer.model"), names.count(where: { $0.hasSuffix(".pth") || $0.hasSuffix(".safetensors") }) == 1 {
       let file = try open(path.appending("tokenizer.model"))
-      try file.require(0..<min(1, file.count))
-      companions.isSentencePiece = file.bytes.first == Companions.sentencePieceStart
+      companions.isSentencePiece = try file.bytes(0..<min(1, file.count)).first == Companions.sentencePieceStart
     }
     return companions
   }
