@@ -49,7 +49,7 @@ let package = Package(
     library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
     library("Tokenization", [protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
     library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
-    library("Integrity", ["COpenSSL", "CKernels", "Platform", system]),
+    library("Integrity", ["CLinux", "COpenSSL", "CKernels", "Platform", system]),
     library("Catalog", ["Manifests"]),
     library("Terminal", ["Platform", system]),
     library("Platform", ["CKernels", system]),

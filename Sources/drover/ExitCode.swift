@@ -100,7 +100,7 @@ extension VerificationError: ExitCoded {
     case .checklist(let error):
       switch error.reason {
       case .unreadable: .failure
-      case .html, .empty, .malformed, .malformedFromTheStart, .leavesFolder: .badData
+      case .html, .utf16, .otherAlgorithm, .empty, .malformed, .malformedFromTheStart, .leavesFolder: .badData
       }
     case .receipt(let error): error.exit
     }

@@ -61,10 +61,10 @@ import Testing
       try write("nobody's", folder + "/extra")
       try receipt(files: files).write(into: FilePath(folder))
       for path in [folder, folder + "/drover-receipt.json"] {
-        let verification = try Verification(of: [FilePath(path)])
-        let findings = verification.run()
+        let verification = Verification(of: [FilePath(path)])
+        let findings = verification.run().findings
         #expect(findings.map(\.status) == [.ok, .mismatch, .mismatch, .missing])
-        #expect(findings.map(\.claim.digest.algorithm) == [.sha256, .sha256, .sha256, .md5])
+        #expect(findings.map(\.algorithm) == [.sha256, .sha256, .sha256, .md5])
         #expect(verification.unlisted.map { $0.lastComponent?.string } == (path == folder ? ["extra"] : []))
       }
       let outcome = try drover("verify", folder)

@@ -45,6 +45,7 @@ public struct Checklist: Sendable, Equatable {
     var rest = bytes[...]
     if rest.starts(with: [0xEF, 0xBB, 0xBF]) { rest = rest.dropFirst(3) }
     if Self.looksLikeHTML(rest) { throw failure(nil, .html) }
+    if Self.looksLikeUTF16(rest) { throw failure(nil, .utf16) }
 
     var entries: [Entry] = []
     var seen: Set<Key> = []
@@ -52,7 +53,10 @@ public struct Checklist: Sendable, Equatable {
       var line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
       if line.last == UInt8(ascii: "\r") { line = line.dropLast() }
       guard let first = line.first, first != UInt8(ascii: "#") else { continue }
-      guard let (name, digest) = Self.parse(line: line) else { throw failure(index + 1, entries.isEmpty ? .malformedFromTheStart : .malformed) }
+      guard let (name, digest) = Self.parse(line: line) else {
+        if let algorithm = Self.otherAlgorithm(of: line) { throw failure(index + 1, .otherAlgorithm(algorithm)) }
+        throw failure(index + 1, entries.isEmpty ? .malformedFromTheStart : .malformed)
+      }
       let path: FilePath
       do { path = try Self.contained(name) } catch { throw failure(index + 1, error) }
       let entry = Entry(path: path, digest: digest)
@@ -165,39 +169,20 @@ public struct Checklist: Sendable, Equatable {
     let lower = String(decoding: start, as: UTF8.self).lowercased()
     return ["<!doctype", "<html", "<head", "<?xml", "<error"].contains { lower.hasPrefix($0) }
   }
-}
 
-/// Why a checklist can't be used.
-public struct ChecklistError: Error, CustomStringConvertible, Equatable {
-  public enum Reason: Error, Equatable {
-    case unreadable(Errno)
-    case html
-    case empty
-    case malformed
-    /// Already the first line that says something is.
-    case malformedFromTheStart
-    case leavesFolder(FilePath)
+  /// What PowerShell's `>` writes.
+  private static func looksLikeUTF16(_ bytes: ArraySlice<UInt8>) -> Bool {
+    if bytes.starts(with: [0xFF, 0xFE]) || bytes.starts(with: [0xFE, 0xFF]) { return true }
+    let start = Array(bytes.prefix(64))
+    return start.count >= 8 && (0...1).contains { half in stride(from: half, to: start.count, by: 2).allSatisfy { start[$0] == 0 } }
   }
 
-  public let path: FilePath
-  /// From 1; nil when it is about the whole file.
-  public let line: Int?
-  public let reason: Reason
-
-  init(path: FilePath, line: Int? = nil, reason: Reason) {
-    self.path = path
-    self.line = line
-    self.reason = reason
-  }
-
-  public var description: String {
-    let place = line.map { "\(path), line \($0)" } ?? path.string
-    return switch reason {
-    case .unreadable(let error): "\(place): cannot be read: \(error)"
-    case .html: "\(place): this is a web page, not a checklist; the link that fetched it was not a signed link. Fetch it again."
-    case .empty: "\(place): names no files; a checklist has lines of a digest and a file name. Fetch it again."
-    case .malformed, .malformedFromTheStart: "\(place): not a digest and a file name, as md5sum or sha256sum write them. Fetch the checklist again."
-    case .leavesFolder(let name): "\(place): \"\(name)\" leads out of the checklist's folder; refused."
+  /// The algorithm that made the digest in a line which is right but for that.
+  private static func otherAlgorithm(of line: ArraySlice<UInt8>) -> String? {
+    let algorithms = [40: "SHA-1", 56: "SHA-224", 96: "SHA-384", 128: "SHA-512"]
+    for word in [line.prefix { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }, line[(line.lastIndex(of: UInt8(ascii: " ")).map { $0 + 1 } ?? line.startIndex)...]] {
+      if let algorithm = algorithms[word.count], Hex.decode(ascii(word)) != nil { return algorithm }
     }
+    return nil
   }
 }

@@ -1,7 +1,7 @@
 import Platform
 import SystemPackage
 
-/// Hashes files side by side on all cores, each read once.
+/// Hashes whole files side by side on all cores, each read once.
 public struct FileHasher: Sendable {
   /// A file, and what is wanted of it.
   public struct Job: Sendable, Equatable {
@@ -23,15 +23,9 @@ public struct FileHasher: Sendable {
 
   /// Threads to read and hash on.
   public var threads: Int
-  public var kernel: MD5Kernel
 
-  /// - Parameters:
-  ///   - threads: nil for one a processor.
-  ///   - kernel: what hashes MD5s side by side.
-  public init(threads: Int? = nil, kernel: MD5Kernel = .best) {
-    self.threads = max(1, threads ?? Workers.available)
-    self.kernel = kernel
-  }
+  /// - Parameter threads: nil for one a processor.
+  public init(threads: Int? = nil) { self.threads = max(1, threads ?? Workers.available) }
 
   /// Hashes all of `jobs`, the largest files first.
   /// - Parameters:
@@ -42,8 +36,20 @@ public struct FileHasher: Sendable {
   public func hash(
     _ jobs: [Job], progress: @escaping @Sendable (_ job: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
   ) -> [Result<Outcome, Errno>] {
-    HashPipeline(
-      jobs, sizes: jobs.map { Folder.size(of: $0.path) ?? 0 }, threads: threads, kernel: kernel, progress: progress, isCancelled: isCancelled
-    ).run()
+    let files = jobs.map { ($0.path, Folder.size(of: $0.path) ?? 0) }
+    let stretches = jobs.indices.map { index in
+      Stretch(
+        file: index, bytes: 0..<files[index].1, md5: jobs[index].algorithms.contains(.md5) ? MD5() : nil,
+        sha256: jobs[index].algorithms.contains(.sha256) ? SHA256() : nil)
+    }
+    let outcomes = HashPipeline(files, stretches, threads: threads, progress: progress, isCancelled: isCancelled).run()
+    return zip(outcomes, files).map { outcome, file in
+      outcome.map { outcome in
+        var digests: [HashAlgorithm: ChainedDigest] = [:]
+        digests[.md5] = outcome.md5?.finalize()
+        digests[.sha256] = outcome.sha256?.finalize()
+        return Outcome(bytes: file.1, digests: digests)
+      }
+    }
   }
 }

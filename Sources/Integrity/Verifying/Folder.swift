@@ -29,33 +29,41 @@ enum Folder {
 
   /// All files in and under `path`, in the order of their names. Hidden ones are left out; links are followed, and those that lead nowhere are
   /// there too, for whoever expects a file.
-  /// - Throws: the first folder that can't be read, and why.
-  static func files(under path: FilePath) throws(Unreadable) -> [FilePath] {
-    var seen: Set<Identity> = []
-    return try files(under: path, &seen)
+  /// - Returns: the files, and the folders that can't be read, and why.
+  static func files(under path: FilePath) -> (files: [FilePath], unreadable: [Unreadable]) {
+    var walk = Walk()
+    walk.visit(path)
+    return (walk.files, walk.unreadable)
   }
 
-  /// - Parameter seen: folders that were looked into: models are linked to from several places, and links may lead back.
-  private static func files(under path: FilePath, _ seen: inout Set<Identity>) throws(Unreadable) -> [FilePath] {
-    var status = stat()
-    guard path.withPlatformString({ stat($0, &status) }) == 0 else { throw Unreadable(path: path, error: Errno(rawValue: errno)) }
-    guard seen.insert(Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))).inserted else { return [] }
+  private struct Walk {
     var files: [FilePath] = []
-    var folders: [FilePath] = []
-    let names: [FilePath.Component]
-    do { names = try Self.names(in: path) } catch { throw Unreadable(path: path, error: error) }
-    for name in names {
-      let item = path.appending(name)
-      do {
-        switch try kind(of: item) {
-        case .file: files.append(item)
-        case .folder: folders.append(item)
-        case nil: continue
+    var unreadable: [Unreadable] = []
+    /// Folders that were looked into: models are linked to from several places, and links may lead back.
+    private var seen: Set<Identity> = []
+
+    mutating func visit(_ path: FilePath) {
+      var status = stat()
+      guard path.withPlatformString({ stat($0, &status) }) == 0 else { return unreadable.append(.init(path: path, error: Errno(rawValue: errno))) }
+      guard seen.insert(Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))).inserted else { return }
+      let names: [FilePath.Component]
+      do { names = try Folder.names(in: path) } catch { return unreadable.append(.init(path: path, error: error)) }
+      var folders: [FilePath] = []
+      for name in names {
+        let item = path.appending(name)
+        do {
+          switch try Folder.kind(of: item) {
+          case .file: files.append(item)
+          case .folder: folders.append(item)
+          case nil: continue
+          }
+        } catch {
+          // A link that leads nowhere is a file that is missing; of anything else nobody knows what it is.
+          if error == .noSuchFileOrDirectory { files.append(item) } else { unreadable.append(.init(path: item, error: error)) }
         }
-      } catch { files.append(item) }
+      }
+      for folder in folders { visit(folder) }
     }
-    for folder in folders { files += try Self.files(under: folder, &seen) }
-    return files
   }
 
   struct Unreadable: Error {

@@ -1,95 +1,120 @@
 import SystemPackage
 
-/// One file on its way through a `HashPipeline`.
+/// A file of a `HashPipeline`; its stretches share one descriptor. All of it is touched only under the pipeline's lock.
+final class StreamFile {
+  let path: FilePath
+  /// Bytes that its stretches were made for.
+  let size: Int
+  /// nil until it was opened, and again when nothing of it is left to do.
+  var file: ReadOnceFile?
+  /// Nothing that is said of such a file would be true.
+  var failure: Errno?
+  var stretchesLeft = 0
+  var bytesDone = 0
+
+  init(path: FilePath, size: Int) { (self.path, self.size) = (path, size) }
+}
+
+/// One stretch on its way through a `HashPipeline`.
 ///
-/// All of it is touched only under the pipeline's lock, but for a chain's hash, which belongs to the task that hashes, and the file once it is open.
+/// All of it is touched only under the pipeline's lock, but for the hashes, which belong to the task that hashes.
 final class HashStream {
-  /// A hash and how far it is.
-  final class Chain<Hash: StreamingHash> {
-    let isWanted: Bool
-    var hash = ChainedHash<Hash>()
+  /// Something that takes the chunks one after another, and how far it is.
+  final class Taker<Hash> {
+    var hash: Hash
     var chunksDone = 0
     var isBusy = false
 
-    init(isWanted: Bool) { self.isWanted = isWanted }
+    init(_ hash: Hash) { self.hash = hash }
   }
 
-  /// A stretch of the file in memory.
+  /// Some bytes of the stretch in memory.
   struct Chunk {
     let bytes: UnsafeRawBufferPointer
     let buffer: ReadBuffer
   }
 
-  let job: Int
-  /// nil until it was looked at.
-  var file: ReadOnceFile?
-  var failure: Errno?
+  let index: Int
+  let stretch: Stretch
+  let file: StreamFile
+  let chunkBytes: Int
   var isLooking = false
   /// Up to which byte it is known whether the page cache has it, and whether it has the last window of that.
-  var knownBytes = 0
+  var knownEnd: Int
   var isCached = false
   /// Chunks that were read or are being read.
   var chunksAsked = 0
   var readsUnderWay = 0
-  /// Those that were read, and that a chain still needs.
-  var chunks: [Int: Chunk] = [:]
+  /// Those that were read, and that somebody still needs.
+  private var chunks: [Int: Chunk] = [:]
   private var chunksReleased = 0
-  let md5: Chain<MD5>
-  let sha256: Chain<SHA256>
+  let md5: Taker<ChainedHash<MD5>>?
+  let sha256: Taker<ChainedHash<SHA256>>?
+  let content: Taker<ContentHasher>?
+  /// Where reading begins: what goes past the page cache has to be aligned.
+  private let start: Int
+  let chunkCount: Int
 
-  init(job: Int, _ request: FileHasher.Job) {
-    self.job = job
-    md5 = Chain(isWanted: request.algorithms.contains(.md5))
-    sha256 = Chain(isWanted: request.algorithms.contains(.sha256))
-  }
-
-  private var chunkCount: Int {
-    guard let file, md5.isWanted || sha256.isWanted else { return 0 }
-    return (file.size + HashPipeline.chunkBytes - 1) / HashPipeline.chunkBytes
+  init(index: Int, _ stretch: Stretch, _ file: StreamFile) {
+    (self.index, self.stretch, self.file) = (index, stretch, file)
+    md5 = stretch.md5.map { Taker(ChainedHash(from: $0)) }
+    sha256 = stretch.sha256.map { Taker(ChainedHash(from: $0)) }
+    content = stretch.content.map { Taker(ContentHasher($0)) }
+    chunkBytes = stretch.md5 == nil && stretch.sha256 == nil ? Stretch.spanBytes : Stretch.chunkBytes
+    start = stretch.bytes.lowerBound / ReadOnceFile.alignment * ReadOnceFile.alignment
+    knownEnd = start
+    chunkCount = stretch.bytes.isEmpty ? 0 : (stretch.bytes.upperBound - start + chunkBytes - 1) / chunkBytes
   }
 
   /// Chunks that nobody needs any more.
-  private var chunksDone: Int { min(md5.isWanted ? md5.chunksDone : chunkCount, sha256.isWanted ? sha256.chunksDone : chunkCount) }
+  private var chunksDone: Int { min(md5?.chunksDone ?? chunkCount, sha256?.chunksDone ?? chunkCount, content?.chunksDone ?? chunkCount) }
 
   /// Chunks that were asked for, and that hashing hasn't got to.
   var chunksAhead: Int { chunksAsked - chunksDone }
 
-  var bytesDone: Int { min(chunksDone * HashPipeline.chunkBytes, file?.size ?? 0) }
+  var bytesDone: Int { max(0, min(start + chunksDone * chunkBytes, stretch.bytes.upperBound) - stretch.bytes.lowerBound) }
 
-  /// Whether somebody has to find out where the next bytes are.
-  var mustLook: Bool {
-    !isLooking && failure == nil && (file == nil || chunksAsked < chunkCount && chunksAsked * HashPipeline.chunkBytes >= knownBytes)
-  }
+  private var hasFailed: Bool { file.failure != nil }
+
+  /// Where the next chunk that is to be read begins in the file.
+  private var nextOffset: Int { start + chunksAsked * chunkBytes }
+
+  /// Whether somebody has to open the file, or find out where the next bytes are.
+  var mustLook: Bool { !isLooking && !hasFailed && (file.file == nil || chunksAsked < chunkCount && nextOffset >= knownEnd) }
 
   /// Whether the next chunk can be read, out of the page cache or past it.
   func canRead(cached: Bool) -> Bool {
-    !isLooking && failure == nil && isCached == cached && chunksAsked < chunkCount && chunksAsked * HashPipeline.chunkBytes < knownBytes
+    !isLooking && !hasFailed && file.file != nil && isCached == cached && chunksAsked < chunkCount && nextOffset < knownEnd
   }
 
-  func canHash<Hash>(_ chain: Chain<Hash>) -> Bool { chain.isWanted && !chain.isBusy && chunks[chain.chunksDone] != nil && failure == nil }
+  func canHash<Hash>(_ taker: Taker<Hash>?) -> Bool {
+    guard let taker, !taker.isBusy, !hasFailed else { return false }
+    return chunks[taker.chunksDone] != nil
+  }
 
-  /// The chunk that is next on `chain`.
-  func chunk<Hash>(_ chain: Chain<Hash>) -> UnsafeRawBufferPointer { chunks[chain.chunksDone]?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0) }
+  /// The chunk that `taker` takes next.
+  func chunk<Hash>(_ taker: Taker<Hash>) -> UnsafeRawBufferPointer { chunks[taker.chunksDone]?.bytes ?? UnsafeRawBufferPointer(start: nil, count: 0) }
 
-  /// Chunks that `buffer` takes of those that come next: as far as it is known where they are.
-  func chunks(in buffer: ReadBuffer) -> Int {
-    min(buffer.memory.count, knownBytes - chunksAsked * HashPipeline.chunkBytes, (chunkCount - chunksAsked) * HashPipeline.chunkBytes) / HashPipeline.chunkBytes
+  /// What the next read into `buffer` is: as many chunks as fit, and as it is known where they are.
+  func nextRead(_ buffer: ReadBuffer) -> (firstChunk: Int, chunks: Int, offset: Int) {
+    let known = (knownEnd - nextOffset + chunkBytes - 1) / chunkBytes
+    return (chunksAsked, max(1, min(buffer.memory.count / chunkBytes, known, chunkCount - chunksAsked)), nextOffset)
   }
 
   /// Takes what was read into `buffer`.
   func add(_ buffer: ReadBuffer, from first: Int, count: Int) {
     buffer.chunks = count
+    let base = start + first * chunkBytes
     for index in 0..<count {
-      let start = index * HashPipeline.chunkBytes
-      let end = min(start + HashPipeline.chunkBytes, (file?.size ?? 0) - first * HashPipeline.chunkBytes)
-      chunks[first + index] = Chunk(bytes: UnsafeRawBufferPointer(rebasing: buffer.memory[start..<max(start, end)]), buffer: buffer)
+      let range = (base + index * chunkBytes..<base + (index + 1) * chunkBytes).clamped(to: stretch.bytes)
+      chunks[first + index] = Chunk(bytes: UnsafeRawBufferPointer(rebasing: buffer.memory[range.lowerBound - base..<range.upperBound - base]), buffer: buffer)
     }
   }
 
-  /// Buffers that nobody needs any more; of a stream that failed, all of them.
+  /// Buffers that nobody needs any more; of a stretch that is given up, all of them.
   func release() -> [ReadBuffer] {
     var released: [ReadBuffer] = []
-    let end = failure == nil ? chunksDone : chunksAsked
+    let end = hasFailed ? chunksAsked : chunksDone
     while chunksReleased < end {
       if let chunk = chunks.removeValue(forKey: chunksReleased) {
         chunk.buffer.chunks -= 1
@@ -100,33 +125,12 @@ final class HashStream {
     return released
   }
 
-  /// What came of it, once it is over.
-  var outcome: Result<FileHasher.Outcome, Errno>? {
-    guard !isLooking, readsUnderWay == 0, !md5.isBusy, !sha256.isBusy else { return nil }
-    if let failure { return .failure(failure) }
-    guard let file, chunksDone == chunkCount else { return nil }
-    // Nothing that is said of such a file would be true.
-    if file.hasChanged { return .failure(.resourceBusy) }
-    var digests: [HashAlgorithm: ChainedDigest] = [:]
-    if md5.isWanted { digests[.md5] = md5.hash.finalize() }
-    if sha256.isWanted { digests[.sha256] = sha256.hash.finalize() }
-    return .success(.init(bytes: bytesDone, digests: digests))
-  }
-}
+  /// Whether a task of it is under way.
+  var isBusy: Bool { isLooking || readsUnderWay > 0 || isHashing }
+  var isHashing: Bool { md5?.isBusy ?? false || sha256?.isBusy ?? false || content?.isBusy ?? false }
 
-/// Memory that one or several chunks are read into.
-final class ReadBuffer: @unchecked Sendable {
-  // Unchecked: it belongs to the task that reads, then to those that hash.
-  let memory: UnsafeMutableRawBufferPointer
-  /// Chunks in it that somebody needs.
-  var chunks = 0
-  private let allocation: UnsafeMutableRawPointer
+  /// Whether nothing is left to do.
+  var isOver: Bool { !isBusy && (hasFailed || file.file != nil && chunksDone == chunkCount) }
 
-  /// - Parameter shift: bytes from the start of a page to the start of the buffer.
-  init(bytes: Int, shift: Int = 0) {
-    allocation = .allocate(byteCount: bytes + shift, alignment: ReadOnceFile.alignment)
-    memory = UnsafeMutableRawBufferPointer(start: allocation + shift, count: bytes)
-  }
-
-  deinit { allocation.deallocate() }
+  var outcome: Stretch.Outcome { .init(md5: md5?.hash, sha256: sha256?.hash, content: content?.hash.outcome) }
 }

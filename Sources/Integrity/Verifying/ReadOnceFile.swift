@@ -1,3 +1,4 @@
+import CLinux
 import Platform
 import SystemPackage
 
@@ -8,40 +9,67 @@ import SystemPackage
 /// A file that is read once: what the page cache has of it through the page cache, the rest past it, straight from the disk.
 ///
 /// So hashing a model pushes nobody's working set out of memory, and of a processor's time a cold file takes next to nothing but the hashing.
-final class ReadOnceFile: @unchecked Sendable {
-  // Unchecked: `direct` is written before reads past the cache begin.
+final class ReadOnceFile: Sendable {
   /// Bytes whose presence in the page cache is found out together.
   static let windowBytes = 8 << 20
   /// What O_DIRECT wants offsets, lengths and addresses to be multiples of, at most.
   static let alignment = 4096
+  /// Places of a window that are asked about.
+  private static let probes = 16
 
+  private let path: FilePath
   private let file: OpenFile
   /// A descriptor that goes past the page cache; -1 where the file system has no such thing.
-  private var direct: Int32 = -1
+  private let direct: Int32
 
   var size: Int { file.size }
-  var hasChanged: Bool { file.hasChanged }
 
+  /// - Throws: what `OpenFile` throws; `.notSupported` for a file that has bytes though its size is 0, as those in /proc have: what it holds isn't
+  ///   known before it is read, and may differ each time.
   init(_ path: FilePath) throws(Errno) {
+    self.path = path
     file = try OpenFile(path)
     // Its own reading ahead would bring into the page cache what nobody asked for.
     posix_fadvise(file.descriptor.rawValue, 0, 0, POSIX_FADV_RANDOM)
+    // Through /proc it is the very file that is open; by its name it might be another.
+    direct = file.size == 0 ? -1 : open("/proc/self/fd/\(file.descriptor.rawValue)", O_RDONLY | O_CLOEXEC | Self.directFlag)
+    guard file.size == 0 else { return }
+    var byte: UInt8 = 0
+    guard try withUnsafeMutableBytes(of: &byte, { (buffer) throws(Errno) in try file.read(into: buffer, at: 0) }) == 0 else { throw .notSupported }
   }
 
   deinit { if direct >= 0 { close(direct) } }
 
-  /// Whether most of the window at `offset` is in the page cache. Not to be called by two threads at a time.
-  func isCached(windowAt offset: Int) -> Bool {
-    let count = min(Self.windowBytes, size - offset)
-    if count <= 0 || hasPages(offset, count) { return true }
-    // Through /proc it is the very file that is open; by its name it might be another.
-    if direct < 0 { direct = open("/proc/self/fd/\(file.descriptor.rawValue)", O_RDONLY | O_CLOEXEC | Self.directFlag) }
-    return false
+  /// Whether somebody wrote to it since it was opened, removed it, or put another file under its name: what was read is not what is there now.
+  var hasChanged: Bool {
+    if file.hasChanged { return true }
+    var (opened, named) = (stat(), stat())
+    guard fstat(file.descriptor.rawValue, &opened) == 0, path.withPlatformString({ stat($0, &named) }) == 0 else { return true }
+    return opened.st_dev != named.st_dev || opened.st_ino != named.st_ino
   }
 
+  /// Whether most of the window at `offset` is in the page cache.
+  func isCached(windowAt offset: Int) -> Bool {
+    let count = min(Self.windowBytes, size - offset)
+    guard count > 0 else { return true }
+    var found = 0
+    for probe in 0..<Self.probes {
+      var byte: UInt8 = 0
+      let (status, error) = withUnsafeMutableBytes(of: &byte) { buffer in
+        var vector = iovec(iov_base: buffer.baseAddress, iov_len: 1)
+        let status = preadv2(file.descriptor.rawValue, &vector, 1, off_t(offset + count / Self.probes * probe), CLINUX_RWF_NOWAIT)
+        return (status, errno)
+      }
+      if status < 0, error != EAGAIN { return hasPages(offset, count) }
+      if status > 0 { found += 1 }
+    }
+    return found * 2 > Self.probes
+  }
+
+  /// For file systems that don't say what they have (as those in memory). A map that is private asks for nothing; it isn't touched, so a file that is cut
+  /// short meanwhile does no harm.
   private func hasPages(_ start: Int, _ count: Int) -> Bool {
-    // Mapped only to ask about it; nothing is touched, so a file cut short meanwhile does no harm.
-    guard let map = mmap(nil, count, PROT_READ, MAP_SHARED, file.descriptor.rawValue, off_t(start)), map != MAP_FAILED else { return true }
+    guard let map = mmap(nil, count, PROT_READ, MAP_PRIVATE, file.descriptor.rawValue, off_t(start)), map != MAP_FAILED else { return true }
     defer { munmap(map, count) }
     let page = sysconf(Int32(_SC_PAGESIZE))
     var pages = [UInt8](repeating: 0, count: (count + page - 1) / page)

@@ -2,148 +2,142 @@ import SystemPackage
 
 /// Files held against what their checklists and receipts say.
 ///
-/// Made in two steps: `init(of:)` finds the checklists and what they claim; `run` reads the files.
+/// Made in two steps: `init(of:)` finds the lists and what they claim; `run` reads the files, each once.
 public struct Verification: Sendable {
   /// What one checklist or receipt says of one file.
   public struct Claim: Sendable, Equatable {
+    public enum Content: Sendable, Equatable {
+      case digest(Digest)
+      case receipt(Receipt.File)
+    }
+
     /// As the caller would open it.
     public let path: FilePath
-    public let digest: Digest
-    /// Bytes of the file, where a receipt says so.
-    public let bytes: Int?
     /// Who says so.
     public let source: FilePath
+    public let content: Content
+
+    /// Bytes of the file, where a receipt says so.
+    public var bytes: Int? {
+      if case .receipt(let file) = content { file.bytes } else { nil }
+    }
   }
 
   public enum Status: Sendable, Equatable {
     case ok
     case mismatch
     case missing
-    /// It is there but can't be read, or isn't a regular file; `.resourceBusy` when it changed while it was read, `.canceled` when it wasn't read to
-    /// its end.
+    /// It is there but can't be read, or isn't a regular file; `.resourceBusy` when it changed while it was read, `.notSupported` when its size isn't
+    /// known before it is read, `.canceled` when it wasn't read to its end.
     case unreadable(Errno)
   }
 
+  /// A stretch of a file that is not as it should be.
+  public struct Damage: Sendable, Hashable {
+    public let offset: Int
+    public let bytes: Int
+    /// The weight in it, by Meta's name; nil for what isn't told by weights.
+    public let tensor: String?
+
+    init(_ range: Range<Int>, tensor: String? = nil) { (offset, bytes, self.tensor) = (range.lowerBound, range.count, tensor) }
+  }
+
+  /// What one of several lists says that don't agree.
+  public struct Dispute: Sendable, Equatable {
+    public let source: FilePath
+    public let digest: Digest
+  }
+
+  /// What came of one file, whichever lists speak of it.
   public struct Finding: Sendable, Equatable {
-    public let claim: Claim
-    /// nil unless the file was read.
+    public let path: FilePath
+    public let claims: [Claim]
+    public let algorithm: HashAlgorithm
+    /// nil where weights tell.
+    public let expected: Digest?
+    /// nil where pieces or weights told, or the file wasn't read.
     public let actual: Digest?
     /// Bytes read.
     public let bytes: Int
     public let status: Status
+    /// nil where nothing is damaged, or nothing can be told apart.
+    public let damaged: [Damage]?
+    /// What the lists say, where they don't agree about a digest.
+    public let disputes: [Dispute]
   }
 
-  /// In the order of the checklists and their lines; what two lists say alike is there once.
-  public let claims: [Claim]
+  /// What there is to find out: by file, in the order of the lists and their lines.
+  public let claims: [[Claim]]
   /// Files in and under the given folders that no list speaks of, other than the lists themselves and hidden files.
   public let unlisted: [FilePath]
+  /// What can't be looked at: paths, folders, lists.
+  public let problems: [VerificationError]
 
   /// Finds what there is to verify.
   /// - Parameter paths: checklists, receipts, and folders with some in or under them.
-  public init(of paths: [FilePath]) throws(VerificationError) {
-    var lists: [FilePath] = []
-    var present: [FilePath] = []
-    for path in paths {
-      do {
-        switch try Folder.kind(of: path) {
-        case .file: lists.append(path)
-        case .folder:
-          let files = try Folder.files(under: path)
-          let found = files.filter(Self.isList)
-          guard !found.isEmpty else { throw VerificationError.noChecklist(path) }
-          lists += found
-          present += files
-        case nil: throw VerificationError.unreadable(path, .invalidArgument)
-        }
-      } catch let error as VerificationError {
-        throw error
-      } catch let error as Errno {
-        throw error == .noSuchFileOrDirectory || error == .notDirectory ? .missing(path) : .unreadable(path, error)
-      } catch let folder as Folder.Unreadable {
-        throw .unreadable(folder.path, folder.error)
-      } catch {
-        throw .unreadable(path, .ioError)
+  public init(of paths: [FilePath]) {
+    let found = ListFinder(paths)
+    var places: [FilePath: Int] = [:]
+    var claims: [[Claim]] = []
+    for claim in found.claims {
+      if let place = places[claim.path] {
+        claims[place].append(claim)
+      } else {
+        places[claim.path] = claims.count
+        claims.append([claim])
       }
-    }
-    var claims: [Claim] = []
-    var seen: Set<Key> = []
-    for list in lists {
-      for claim in try Self.claims(of: list) where seen.insert(Key(path: claim.path, digest: claim.digest)).inserted { claims.append(claim) }
     }
     self.claims = claims
-    let spokenOf = Set(claims.map(\.path)).union(lists)
-    unlisted = present.filter { !spokenOf.contains($0) }
+    problems = found.problems
+    let known = Set(places.keys).union(found.lists)
+    var seen: Set<FilePath> = []
+    unlisted = found.present.filter { !known.contains($0) && seen.insert($0).inserted }
   }
 
-  /// Reads the files, side by side on all cores, each once.
+  /// Receipts that files show to be damaged though the files are right, and the files that show it.
+  public typealias WrongReceipts = [FilePath: [FilePath]]
+
+  /// Reads the files, side by side on all cores.
   /// - Parameters:
+  ///   - threads: nil for one a processor.
   ///   - observer: called on any thread as files are read.
   ///   - isCancelled: asked now and then.
-  /// - Returns: a finding for each claim, in their order.
+  /// - Returns: a finding for each file, in the order of `claims`.
   public func run(
-    hasher: FileHasher = FileHasher(), observer: any VerificationObserver = NoObserver(), isCancelled: @escaping @Sendable () -> Bool = { false }
-  ) -> [Finding] {
-    var jobs: [FileHasher.Job] = []
-    var jobOf: [FilePath: Int] = [:]
-    for claim in claims {
-      if let job = jobOf[claim.path] {
-        jobs[job].algorithms.insert(claim.digest.algorithm)
-      } else {
-        jobOf[claim.path] = jobs.count
-        jobs.append(.init(path: claim.path, algorithms: [claim.digest.algorithm]))
-      }
+    threads: Int? = nil, observer: any VerificationObserver = NoObserver(), isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) -> (findings: [Finding], wrongReceipts: WrongReceipts) {
+    var checks = claims.map { FileCheck($0[0].path, $0) }
+    observer.willRead(checks.map { ($0.path, $0.size) })
+    let files = checks.map { ($0.path, $0.size ?? 0) }
+    func read(_ stretches: [Stretch], _ progress: @escaping @Sendable (Int, Int) -> Void) -> [Result<Stretch.Outcome, Errno>] {
+      HashPipeline(files, stretches, threads: threads ?? FileHasher().threads, progress: progress, isCancelled: isCancelled).run()
     }
-    observer.willRead(jobs.map { ($0.path, Folder.size(of: $0.path)) })
-    let results = hasher.hash(jobs, progress: { observer.didRead(file: $0, bytes: $1) }, isCancelled: isCancelled)
+    var counts: [Int] = []
+    var stretches: [Stretch] = []
+    for index in checks.indices {
+      let more = checks[index].stretches(file: index)
+      counts.append(more.count)
+      stretches += more
+    }
+    let outcomes = read(stretches) { observer.didRead(file: $0, bytes: $1) }
+    var start = 0
+    for (index, count) in counts.enumerated() {
+      checks[index].take(Array(outcomes[start..<start + count]))
+      start += count
+    }
+    // Where neighbouring pieces aren't right, the file or the receipt is damaged, or both are. Each round settles one piece of a run at least; a long run
+    // is a file of other content, where the pieces needn't be told apart.
+    for limit in [Int.max, 8, 8, 8] {
+      let doubtful = checks.indices.flatMap { index in checks[index].doubtful(file: index, limit: limit).map { (index, $0.run, $0.stretch) } }
+      if doubtful.isEmpty { break }
+      for ((index, run, _), outcome) in zip(doubtful, read(doubtful.map(\.2)) { _, _ in }) { checks[index].take(outcome, through: run) }
+    }
+    var wrong: WrongReceipts = [:]
+    for check in checks { for receipt in check.wrongReceipts { wrong[receipt, default: []].append(check.path) } }
+    let findings = checks.map(\.finding)
     // Threads may have reported in another order than they read.
-    for (job, result) in results.enumerated() {
-      if case .success(let outcome) = result { observer.didRead(file: job, bytes: outcome.bytes) }
-    }
-    return claims.map { claim in
-      guard let job = jobOf[claim.path] else { return Finding(claim: claim, actual: nil, bytes: 0, status: .missing) }
-      switch results[job] {
-      case .success(let outcome):
-        let actual = outcome.digests[claim.digest.algorithm]?.digest
-        let isOK = actual == claim.digest && claim.bytes ?? outcome.bytes == outcome.bytes
-        return Finding(claim: claim, actual: actual, bytes: outcome.bytes, status: isOK ? .ok : .mismatch)
-      case .failure(.noSuchFileOrDirectory), .failure(.notDirectory):
-        return Finding(claim: claim, actual: nil, bytes: 0, status: .missing)
-      case .failure(let error): return Finding(claim: claim, actual: nil, bytes: 0, status: .unreadable(error))
-      }
-    }
-  }
-
-  /// What the checklist or receipt at `list` says. Of a receipt's digests the stronger is taken.
-  private static func claims(of list: FilePath) throws(VerificationError) -> [Claim] {
-    let folder = list.removingLastComponent()
-    func claim(_ path: FilePath, _ digest: Digest, _ bytes: Int? = nil) -> Claim {
-      Claim(path: folder.appending(path.components), digest: digest, bytes: bytes, source: list)
-    }
-    if list.extension == "json" {
-      let receipt: Receipt
-      do { receipt = try Receipt(contentsOf: list) } catch {
-        if case .ofAnotherKind = error.reason, !isList(list) { throw .noList(list) }
-        throw .receipt(error)
-      }
-      return receipt.files.compactMap { file in (file.sha256 ?? file.md5).map { claim(file.path, $0.digest, file.bytes) } }
-    }
-    do { return try Checklist(contentsOf: list).entries.map { claim($0.path, $0.digest) } } catch {
-      // Weights, for one, are too large.
-      if !isList(list), [.malformedFromTheStart, .unreadable(.fileTooLarge)].contains(error.reason) { throw .noList(list) }
-      throw .checklist(error)
-    }
-  }
-
-  private struct Key: Hashable {
-    let path: FilePath
-    let digest: Digest
-  }
-
-  /// The names that checklists go by: Meta's `.chk`, what people call the output of `md5sum` and `sha256sum`, and receipts.
-  private static func isList(_ path: FilePath) -> Bool {
-    if let ending = path.extension?.lowercased(), ["chk", "md5", "sha256"].contains(ending) { return true }
-    guard let name = path.lastComponent?.string.lowercased() else { return false }
-    return [Receipt.fileName, "md5sums", "md5sums.txt", "md5sum.txt", "sha256sums", "sha256sums.txt", "sha256sum.txt"].contains(name)
+    for (index, finding) in findings.enumerated() where finding.bytes > 0 { observer.didRead(file: index, bytes: finding.bytes) }
+    return (findings, wrong)
   }
 }
 
@@ -159,26 +153,4 @@ public struct NoObserver: VerificationObserver {
   public init() {}
   public func willRead(_ files: [(path: FilePath, bytes: Int?)]) {}
   public func didRead(file: Int, bytes: Int) {}
-}
-
-/// Why nothing could be verified.
-public enum VerificationError: Error, CustomStringConvertible, Equatable {
-  case missing(FilePath)
-  case unreadable(FilePath, Errno)
-  case noChecklist(FilePath)
-  /// A file that was named, and that doesn't look like a checklist or a receipt.
-  case noList(FilePath)
-  case checklist(ChecklistError)
-  case receipt(ReceiptError)
-
-  public var description: String {
-    switch self {
-    case .missing(let path): "\(path): no such file or folder."
-    case .unreadable(let path, let error): "\(path): cannot be read: \(error)."
-    case .noChecklist(let path): "\(path): no checklist or receipt in or under it (checklist.chk, *.md5, *.sha256, drover-receipt.json, …), so there is nothing to verify against."
-    case .noList(let path): "\(path): is no checklist or receipt. Name the list that speaks of it, or its folder."
-    case .checklist(let error): error.description
-    case .receipt(let error): error.description
-    }
-  }
 }

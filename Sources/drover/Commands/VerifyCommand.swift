@@ -17,6 +17,8 @@ struct VerifyCommand: ParsableCommand {
         drover verify llama-2-7b
         drover verify models llama-2-7b/checklist.chk --json
 
+      A file that a receipt knows is checked on all cores, and what is damaged in it is named by its bytes, and by its tensor where drover wrote it.
+
       Exits with 0 when all agree, 65 when a file differs, 66 when one is missing.
       """)
 
@@ -29,27 +31,28 @@ struct VerifyCommand: ParsableCommand {
   var paths: [String]
 
   func run() throws {
-    let verification = try Verification(of: paths.map { FilePath($0) })
+    let verification = Verification(of: paths.map { FilePath($0) })
     let progress = ProgressReport(mode: global.progressMode)
     let start = steadySeconds()
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
-    let findings = verification.run(observer: progress, isCancelled: { isStopped.isRaised })
+    let (findings, wrongReceipts) = verification.run(observer: progress, isCancelled: { isStopped.isRaised })
     let seconds = steadySeconds() - start
     progress.close(findings)
     let made = findings.filter { $0.status != .unreadable(.canceled) }
     if made.count < findings.count {
       // No JSON: a document of only some files couldn't be told from a whole one.
-      if !json { Report(findings: made.filter { $0.status != .ok }, unlisted: []).describe(verbose: false, quiet: true) }
+      if !json { VerifyReport(findings: made.filter { $0.status != .ok }).describe(verbose: false, quiet: true) }
       let bad = made.count { $0.status != .ok }
-      throw CommandError(.interrupted, "interrupted: \(made.count) of \(findings.count) checks were made, and \(bad == 0 ? "none" : "\(bad)") failed")
+      throw CommandError(.interrupted, "interrupted: \(made.count) of \(findings.count) files were checked, and \(bad == 0 ? "none" : "\(bad)") failed")
     }
-    let report = Report(findings: findings, unlisted: verification.unlisted)
+    let report = VerifyReport(findings: findings, wrongReceipts: wrongReceipts, unlisted: verification.unlisted, problems: verification.problems)
+    for problem in report.problems { Console.error(problem.description) }
     if json {
       try report.outputDocument()
     } else {
       report.describe(verbose: global.verbose, quiet: global.quiet)
-      if !global.quiet { Console.outputLine(report.summary(seconds: seconds)) }
+      if !global.quiet, !findings.isEmpty { Console.outputLine(report.summary(seconds: seconds)) }
     }
     if let code = report.exit { throw ExitCode(code) }
   }
@@ -74,105 +77,12 @@ private final class ProgressReport: VerificationObserver {
 
   func close(_ findings: [Verification.Finding]) {
     if mode == .json {
-      // Of what several lists say, the first that doesn't hold.
-      let statuses = Dictionary(findings.map { ($0.claim.path, $0.status) }) { first, next in first == .ok ? next : first }
+      let statuses = Dictionary(findings.map { ($0.path, $0.status) }) { first, _ in first }
       for item in items.withLock({ $0 }) {
         guard let status = statuses[item.path], status != .unreadable(.canceled) else { continue }
         display.finish(item.number, status.word, failed: status != .ok)
       }
     }
     display.close()
-  }
-}
-
-private struct Report {
-  let findings: [Verification.Finding]
-  let unlisted: [FilePath]
-
-  /// nil when all agree.
-  var exit: DroverExit? {
-    if findings.contains(where: { $0.status == .mismatch }) { return .badData }
-    if findings.contains(where: { $0.status == .missing }) { return .noInput }
-    return findings.allSatisfy { $0.status == .ok } ? nil : .failure
-  }
-
-  func outputDocument() throws {
-    struct Document: Encodable {
-      struct File: Encodable {
-        let path, algorithm, expected: String
-        /// null where the file wasn't read.
-        let actual: String?
-        let status: String
-
-        enum Key: CodingKey { case path, algorithm, expected, actual, status }
-
-        func encode(to encoder: any Encoder) throws {
-          var object = encoder.container(keyedBy: Key.self)
-          try object.encode(path, forKey: .path)
-          try object.encode(algorithm, forKey: .algorithm)
-          try object.encode(expected, forKey: .expected)
-          try object.encode(actual, forKey: .actual)
-          try object.encode(status, forKey: .status)
-        }
-      }
-      let files: [File]
-      let unlisted: [String]
-    }
-    try outputJSON(Document(
-      files: findings.map { finding in
-        .init(
-          path: finding.claim.path.string, algorithm: finding.claim.digest.algorithm.rawValue, expected: finding.claim.digest.hex,
-          actual: finding.actual?.hex, status: finding.status.word)
-      },
-      unlisted: unlisted.map(\.string)))
-  }
-
-  func describe(verbose: Bool, quiet: Bool) {
-    let style = Style.standardOutput
-    for finding in distinct {
-      let name = Format.name(finding.claim.path.string)
-      switch finding.status {
-      case .ok:
-        if !quiet { Console.outputLine("\(style("ok", .green))        \(name)") }
-      case .mismatch:
-        Console.outputLine("\(style("mismatch", .red))  \(name)")
-        Console.outputLine("          expected \(finding.claim.digest)")
-        Console.outputLine("          actual   \(finding.actual?.hex ?? "-")  (\(Format.bytes(finding.bytes)))")
-      case .missing: Console.outputLine("\(style("missing", .red))   \(name)")
-      case .unreadable(.resourceBusy): Console.outputLine("\(style("unreadable", .red))  \(name): it changed while it was read; is somebody writing to it?")
-      case .unreadable(let error): Console.outputLine("\(style("unreadable", .red))  \(name): \(error)")
-      }
-    }
-    guard !quiet else { return }
-    let shown = verbose ? unlisted.count : min(unlisted.count, 10)
-    for path in unlisted.prefix(shown) { Console.outputLine("\(style("unlisted", .yellow))  \(Format.name(path.string))") }
-    if shown < unlisted.count { Console.outputLine("          and \(unlisted.count - shown) more that no list speaks of (--verbose names them)") }
-  }
-
-  /// The findings, without those that say once more what came of a file.
-  private var distinct: [Verification.Finding] {
-    let disputed = Dictionary(grouping: findings, by: \.claim.path).filter { _, findings in findings.contains { $0.status != findings[0].status } }
-    var seen: Set<FilePath> = []
-    return findings.filter { seen.insert($0.claim.path).inserted || disputed[$0.claim.path] != nil }
-  }
-
-  func summary(seconds: Double) -> String {
-    let files = Dictionary(findings.map { ($0.claim.path, $0.bytes) }) { first, _ in first }
-    let bytes = files.values.reduce(0, +)
-    let bad = findings.filter { $0.status != .ok }.count
-    let rate = seconds > 0 ? ", \(Format.rate(Double(bytes) / seconds))" : ""
-    let what = "\(Format.count(files.count)) \(files.count == 1 ? "file" : "files"), \(Format.bytes(bytes)) in \(Format.duration(seconds))\(rate)"
-    return bad == 0 ? "All agree: \(what)." : "\(bad) of \(findings.count) checks failed: \(what)."
-  }
-}
-
-extension Verification.Status {
-  fileprivate var word: String {
-    switch self {
-    case .ok: "ok"
-    case .mismatch: "mismatch"
-    case .missing: "missing"
-    case .unreadable: "unreadable"
-    }
   }
 }

@@ -85,9 +85,9 @@ struct DemoRoad {
   }
 
   private func verify() throws -> String {
-    let findings = try Verification(of: [original]).run()
+    let findings = Verification(of: [original]).run().findings
     for finding in findings {
-      guard finding.status == .ok else { throw CommandError(.failure, "\(finding.claim.path) doesn't agree with its checklist") }
+      guard finding.status == .ok else { throw CommandError(.failure, "\(finding.path) doesn't agree with its checklist") }
     }
     let bytes = findings.reduce(0) { $0 + $1.bytes }
     say("\(findings.count) files read back from disk, all as checklist.chk has them")

@@ -1,0 +1,64 @@
+import SystemPackage
+
+/// The lists that a verification goes by, what they say, and what else lies beside the files.
+struct ListFinder {
+  private(set) var claims: [Verification.Claim] = []
+  /// Files in and under the given folders, hidden ones left out.
+  private(set) var present: [FilePath] = []
+  private(set) var lists: [FilePath] = []
+  /// What kept a path or a list from being read; the others are read all the same.
+  private(set) var problems: [VerificationError] = []
+
+  /// - Parameter paths: checklists, receipts, and folders with some in or under them.
+  init(_ paths: [FilePath]) {
+    for path in paths { look(path) }
+    var seen: Set<FilePath> = []
+    lists = lists.filter { seen.insert($0).inserted }
+    for list in lists { do throws(VerificationError) { claims += try Self.claims(of: list) } catch { problems.append(error) } }
+  }
+
+  private mutating func look(_ path: FilePath) {
+    do throws(Errno) {
+      switch try Folder.kind(of: path) {
+      case .file: lists.append(path)
+      case .folder:
+        let (files, unreadable) = Folder.files(under: path)
+        let found = files.filter(Self.isList)
+        if found.isEmpty, unreadable.isEmpty { problems.append(.noChecklist(path)) }
+        problems += unreadable.map { .unreadable($0.path, $0.error) }
+        lists += found
+        present += files
+      case nil: problems.append(.unreadable(path, .invalidArgument))
+      }
+    } catch {
+      problems.append(error == .noSuchFileOrDirectory || error == .notDirectory ? .missing(path) : .unreadable(path, error))
+    }
+  }
+
+  /// What the checklist or receipt at `list` says.
+  private static func claims(of list: FilePath) throws(VerificationError) -> [Verification.Claim] {
+    let folder = list.removingLastComponent()
+    if list.extension == "json" {
+      let receipt: Receipt
+      do { receipt = try Receipt(contentsOf: list) } catch {
+        if case .ofAnotherKind = error.reason, !isList(list) { throw .noList(list) }
+        throw .receipt(error)
+      }
+      return receipt.files.map { .init(path: folder.appending($0.path.components), source: list, content: .receipt($0)) }
+    }
+    do {
+      return try Checklist(contentsOf: list).entries.map { .init(path: folder.appending($0.path.components), source: list, content: .digest($0.digest)) }
+    } catch {
+      // Weights, for one, are too large.
+      if !isList(list), [.malformedFromTheStart, .unreadable(.fileTooLarge)].contains(error.reason) { throw .noList(list) }
+      throw .checklist(error)
+    }
+  }
+
+  /// The names that checklists go by: Meta's `.chk`, what people call the output of `md5sum` and `sha256sum`, and receipts.
+  private static func isList(_ path: FilePath) -> Bool {
+    if let ending = path.extension?.lowercased(), ["chk", "md5", "sha256"].contains(ending) { return true }
+    guard let name = path.lastComponent?.string.lowercased() else { return false }
+    return [Receipt.fileName, "md5sums", "md5sums.txt", "md5sum.txt", "sha256sums", "sha256sums.txt", "sha256sum.txt"].contains(name)
+  }
+}

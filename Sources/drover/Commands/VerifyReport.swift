@@ -1,0 +1,141 @@
+import Integrity
+import SystemPackage
+import Terminal
+
+/// What came of a verification, for a person and as a document.
+struct VerifyReport {
+  let findings: [Verification.Finding]
+  var wrongReceipts: Verification.WrongReceipts = [:]
+  var unlisted: [FilePath] = []
+  var problems: [VerificationError] = []
+
+  /// nil when all agree. Bad data weighs most, then what is missing.
+  var exit: DroverExit? {
+    let exits = problems.map(\.exit) + findings.compactMap(\.status.exit) + (wrongReceipts.isEmpty ? [] : [.badData])
+    return [.badData, .noInput, .failure].first(where: exits.contains) ?? exits.first
+  }
+
+  // MARK: Document
+
+  private struct Document: Encodable {
+    let files: [File]
+  }
+
+  /// One path. null stands where nothing is known: of a file that weights tell about, there is no digest of the whole.
+  private struct File: Encodable {
+    struct Damage: Encodable {
+      let offset, bytes: Int
+      let tensor: String?
+
+      enum Key: CodingKey { case offset, bytes, tensor }
+
+      func encode(to encoder: any Encoder) throws {
+        var object = encoder.container(keyedBy: Key.self)
+        try object.encode(offset, forKey: .offset)
+        try object.encode(bytes, forKey: .bytes)
+        try object.encode(tensor, forKey: .tensor)
+      }
+    }
+
+    let path, status: String
+    var algorithm, expected, actual: String?
+    var damaged: [Damage]?
+
+    enum Key: CodingKey { case path, algorithm, expected, actual, status, damaged }
+
+    func encode(to encoder: any Encoder) throws {
+      var object = encoder.container(keyedBy: Key.self)
+      try object.encode(path, forKey: .path)
+      try object.encode(algorithm, forKey: .algorithm)
+      try object.encode(expected, forKey: .expected)
+      try object.encode(actual, forKey: .actual)
+      try object.encode(status, forKey: .status)
+      try object.encode(damaged, forKey: .damaged)
+    }
+  }
+
+  func outputDocument() throws {
+    let files = findings.map { finding in
+      File(
+        path: finding.path.string, status: finding.status.word, algorithm: finding.algorithm.rawValue, expected: finding.expected?.hex,
+        actual: finding.actual?.hex, damaged: finding.damaged?.map { .init(offset: $0.offset, bytes: $0.bytes, tensor: $0.tensor) })
+    }
+    let receipts = wrongReceipts.keys.map(\.string).sorted().map { File(path: $0, status: Verification.Status.mismatch.word) }
+    let known = Set(files.map(\.path) + receipts.map(\.path))
+    let others = problems.map { File(path: $0.path.string, status: $0.status.word) }.filter { !known.contains($0.path) }
+    try outputJSON(Document(files: files + receipts + others + unlisted.map { File(path: $0.string, status: "unlisted") }))
+  }
+
+  // MARK: Text
+
+  func describe(verbose: Bool, quiet: Bool) {
+    let style = Style.standardOutput
+    for finding in findings {
+      let name = Format.name(finding.path.string)
+      switch finding.status {
+      case .ok:
+        if !quiet { Console.outputLine("\(style("ok", .green))        \(name)") }
+      case .mismatch:
+        Console.outputLine("\(style("mismatch", .red))  \(name)")
+        describe(finding, verbose: verbose)
+      case .missing: Console.outputLine("\(style("missing", .red))   \(name)")
+      case .unreadable(.resourceBusy): Console.outputLine("\(style("unreadable", .red))  \(name): it changed while it was read; is somebody writing to it?")
+      case .unreadable(.notSupported): Console.outputLine("\(style("unreadable", .red))  \(name): it has no size of its own, so what it holds may differ each time")
+      case .unreadable(let error): Console.outputLine("\(style("unreadable", .red))  \(name): \(error)")
+      }
+    }
+    for (receipt, files) in wrongReceipts.sorted(by: { $0.key.string < $1.key.string }) {
+      Console.outputLine("\(style("mismatch", .red))  \(Format.name(receipt.string))")
+      let names = files.map { Format.name($0.string) }.joined(separator: ", ")
+      Console.outputLine("          it is damaged itself: the states that it has of \(names) are wrong, and the digest is right")
+    }
+    guard !quiet else { return }
+    let shown = verbose ? unlisted.count : min(unlisted.count, 10)
+    for path in unlisted.prefix(shown) { Console.outputLine("\(style("unlisted", .yellow))  \(Format.name(path.string))") }
+    if shown < unlisted.count { Console.outputLine("          and \(unlisted.count - shown) more that no list speaks of (--verbose names them)") }
+  }
+
+  private func describe(_ finding: Verification.Finding, verbose: Bool) {
+    for dispute in finding.disputes { Console.outputLine("          \(dispute.digest)  says \(Format.name(dispute.source.string))") }
+    if finding.disputes.isEmpty, let expected = finding.expected, finding.actual != nil { Console.outputLine("          expected \(expected)") }
+    if let actual = finding.actual { Console.outputLine("          actual   \(actual)  (\(Format.bytes(finding.bytes)))") }
+    if let length = finding.claims.lazy.compactMap(\.bytes).first(where: { $0 != finding.bytes }) {
+      Console.outputLine("          it has \(Format.count(finding.bytes)) bytes, and should have \(Format.count(length))")
+    }
+    let damaged = finding.damaged ?? []
+    let shown = verbose ? damaged.count : min(damaged.count, 10)
+    for damage in damaged.prefix(shown) {
+      Console.outputLine("          damaged  within \(damage.bytes) bytes at \(damage.offset)\(damage.tensor.map { ": \(Format.name($0))" } ?? "")")
+    }
+    if shown < damaged.count { Console.outputLine("          and in \(damaged.count - shown) more places (--verbose names them)") }
+  }
+
+  func summary(seconds: Double) -> String {
+    let bytes = findings.reduce(0) { $0 + $1.bytes }
+    let bad = findings.count { $0.status != .ok }
+    let rate = seconds > 0 ? ", \(Format.rate(Double(bytes) / seconds))" : ""
+    let what = "\(Format.count(findings.count)) \(findings.count == 1 ? "file" : "files"), \(Format.bytes(bytes)) in \(Format.duration(seconds))\(rate)"
+    if bad > 0 { return "\(bad) of \(findings.count) files failed: \(what)." }
+    return problems.isEmpty && wrongReceipts.isEmpty ? "All agree: \(what)." : "All files that could be checked agree: \(what)."
+  }
+}
+
+extension Verification.Status {
+  var word: String {
+    switch self {
+    case .ok: "ok"
+    case .mismatch: "mismatch"
+    case .missing: "missing"
+    case .unreadable: "unreadable"
+    }
+  }
+
+  fileprivate var exit: DroverExit? {
+    switch self {
+    case .ok: nil
+    case .mismatch: .badData
+    case .missing: .noInput
+    case .unreadable: .failure
+    }
+  }
+}
