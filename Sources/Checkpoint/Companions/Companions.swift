@@ -46,11 +46,6 @@ public struct Companions: Sendable {
     }
   }
 
-  private struct TokenizerConfig: Decodable {
-    var chatTemplate: String?
-    enum CodingKeys: String, CodingKey { case chatTemplate = "chat_template" }
-  }
-
   /// A SentencePiece model is a protocol buffer whose first field, a piece, starts with this byte; the other tokenizers are text.
   static let sentencePieceStart: UInt8 = 0x0A
 

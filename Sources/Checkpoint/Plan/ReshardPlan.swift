@@ -48,7 +48,7 @@ public struct ReshardPlan: Sendable {
       files = try HuggingFaceWriter.files(source, { Self.outputDType($0, options) }, maxShardBytes: options.maxShardBytes)
     case .pth, .safetensors, .gguf: files = try Self.shards(source, layout, options)
     }
-    self.files = files + (try CompanionFiles(source, layout, options.format).files)
+    self.files = files + (try CompanionFiles.of(source, layout, options.format))
     notes = source.companions.notes + Self.notes(source, options)
     try checkPieces()
   }

@@ -1,3 +1,4 @@
+import CCurl  // for the members of `timespec`, which its headers bring too
 import FoundationEssentials
 import Glibc
 import Integrity

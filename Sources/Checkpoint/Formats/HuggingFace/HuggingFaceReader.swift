@@ -1,4 +1,3 @@
-import FoundationEssentials
 import SystemPackage
 
 /// Reads a Hugging Face folder: `config.json` and safetensors files whose tensors have the names of `transformers`.
@@ -7,7 +6,7 @@ import SystemPackage
 enum HuggingFaceReader {
   static func open(_ folder: CheckpointFolder, _ paths: [FilePath]) throws(CheckpointError) -> Checkpoint {
     let configPath = folder.path.appending("config.json")
-    let config = try decodeJSON(Config.self, from: folder.open(configPath))
+    let config = try decodeJSON(HuggingFaceConfig.self, from: folder.open(configPath))
     var stated = try config.stated(configPath)
     var files: [any ByteSource] = []
     var tensors: [TensorName: StoredTensor] = [:]
@@ -55,84 +54,5 @@ enum HuggingFaceReader {
       let role = roles[String(rest[rest.index(after: dot)...])], role.isLayered
     else { return nil }
     return TensorName(role, layer: layer)
-  }
-
-  /// `config.json`; defaults are those of `LlamaConfig`.
-  private struct Config: Decodable {
-    var modelType: String?
-    var hiddenSize: Int?
-    var intermediateSize: Int?
-    var numHiddenLayers: Int?
-    var numAttentionHeads: Int?
-    var numKeyValueHeads: Int?
-    var headDim: Int?
-    var vocabSize: Int?
-    var rmsNormEps: Double?
-    var ropeTheta: Double?
-    var ropeScaling: RoPE?
-    /// Where transformers 5 has `rope_theta` and `rope_scaling`.
-    var ropeParameters: RoPE?
-    var tieWordEmbeddings: Bool?
-
-    enum CodingKeys: String, CodingKey {
-      case modelType = "model_type"
-      case hiddenSize = "hidden_size"
-      case intermediateSize = "intermediate_size"
-      case numHiddenLayers = "num_hidden_layers"
-      case numAttentionHeads = "num_attention_heads"
-      case numKeyValueHeads = "num_key_value_heads"
-      case headDim = "head_dim"
-      case vocabSize = "vocab_size"
-      case rmsNormEps = "rms_norm_eps"
-      case ropeTheta = "rope_theta"
-      case ropeScaling = "rope_scaling"
-      case ropeParameters = "rope_parameters"
-      case tieWordEmbeddings = "tie_word_embeddings"
-    }
-
-    struct RoPE: Decodable {
-      var ropeType: String?
-      /// The older name of `rope_type`.
-      var type: String?
-      var ropeTheta: Double?
-      var factor: Double?
-      var lowFreqFactor: Double?
-      var highFreqFactor: Double?
-      var originalMaxPositionEmbeddings: Int?
-
-      enum CodingKeys: String, CodingKey {
-        case type, factor
-        case ropeType = "rope_type"
-        case ropeTheta = "rope_theta"
-        case lowFreqFactor = "low_freq_factor"
-        case highFreqFactor = "high_freq_factor"
-        case originalMaxPositionEmbeddings = "original_max_position_embeddings"
-      }
-
-      func scaling(_ path: FilePath) throws(CheckpointError) -> ModelParams.RoPEScaling? {
-        switch ropeType ?? type ?? "default" {
-        case "default": return nil
-        case "llama3":
-          let standard = ModelParams.RoPEScaling()
-          return ModelParams.RoPEScaling(
-            factor: factor ?? standard.factor, lowFrequencyFactor: lowFreqFactor ?? standard.lowFrequencyFactor,
-            highFrequencyFactor: highFreqFactor ?? standard.highFrequencyFactor,
-            originalContext: originalMaxPositionEmbeddings ?? standard.originalContext)
-        case let other: throw CheckpointError(.unsupported, in: path, "scales RoPE in the way \"\(other)\"; supported are default and llama3")
-        }
-      }
-    }
-
-    func stated(_ path: FilePath) throws(CheckpointError) -> StatedParams {
-      guard modelType == "llama" else {
-        throw CheckpointError(.unsupported, in: path, "is a model of the type \(modelType ?? "(none given)"); only llama is supported")
-      }
-      guard let heads = numAttentionHeads else { throw CheckpointError(.corrupt, in: path, "doesn't say num_attention_heads") }
-      return StatedParams(
-        dim: hiddenSize, layers: numHiddenLayers, heads: heads, kvHeads: numKeyValueHeads ?? heads, headDim: headDim,
-        hiddenDim: intermediateSize, vocabularySize: vocabSize, normEpsilon: rmsNormEps ?? 1e-6,
-        ropeTheta: ropeParameters?.ropeTheta ?? ropeTheta ?? 10000,
-        ropeScaling: try (ropeParameters ?? ropeScaling)?.scaling(path), tiedEmbeddings: tieWordEmbeddings)
-    }
   }
 }

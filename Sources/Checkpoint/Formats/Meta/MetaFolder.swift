@@ -5,7 +5,7 @@ enum MetaFolder {
   /// - Parameter shards: the files of each rank; one each, but for safetensors with an index.
   static func open(_ folder: CheckpointFolder, _ shards: [[FilePath]], format: Checkpoint.Format) throws(CheckpointError) -> Checkpoint {
     let params = folder.path.appending("params.json")
-    let stated = try MetaParams.read(folder.open(params))
+    let stated = try MetaParams.stated(in: folder.open(params))
     var files: [any ByteSource] = []
     var expectations: [ExpectedBytes] = []
     var ranks: [[TensorName: StoredTensor]] = []

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Integrity
 import SystemPackage
 
@@ -94,28 +93,5 @@ enum SafetensorsReader {
     var intValue: Int? { nil }
     init?(stringValue: String) { self.stringValue = stringValue }
     init?(intValue: Int) { nil }
-  }
-}
-
-/// Which file each tensor lies in: `model.safetensors.index.json`.
-struct SafetensorsIndex: Decodable {
-  var weightMap: [String: String]
-
-  enum CodingKeys: String, CodingKey { case weightMap = "weight_map" }
-
-  /// The files that an index names, in order of name.
-  static func files(_ index: any ByteSource) throws(CheckpointError) -> [FilePath] {
-    let path = index.path
-    let names = Set(try decodeJSON(SafetensorsIndex.self, from: index).weightMap.values).sorted()
-    let folder = path.removingLastComponent()
-    var files: [FilePath] = []
-    for name in names {
-      guard let component = FilePath.Component(name), component.kind == .regular else {
-        throw CheckpointError(.corrupt, in: path, "names the file \(name), which isn't in its folder")
-      }
-      files.append(folder.appending(component))
-    }
-    guard !files.isEmpty else { throw CheckpointError(.corrupt, in: path, "names no file") }
-    return files
   }
 }

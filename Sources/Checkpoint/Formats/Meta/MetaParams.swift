@@ -1,0 +1,146 @@
+import SystemPackage
+
+/// Meta's `params.json`, read and written.
+///
+/// Source: `ModelArgs` of the llama, llama3 and llama-models repositories; `head_dim`, `hidden_dim` are Mistral's.
+struct MetaParams: Codable {
+  var dim: Int?
+  var nLayers: Int?
+  var nHeads: Int?
+  /// Copies of key and value heads count, as in Meta's 405B at MP 16.
+  var nKVHeads: Int?
+  var headDim: Int?
+  var hiddenDim: Int?
+  var multipleOf: Int?
+  var ffnDimMultiplier: Double?
+  /// -1 where only the tokenizer tells.
+  var vocabSize: Int?
+  var normEps: Double?
+  var ropeTheta: Double?
+  var useScaledRope: Bool?
+  var ropeScalingFactor: Double?
+  var ropeLowFrequencyFactor: Double?
+  var ropeHighFrequencyFactor: Double?
+  var ropeOriginalContext: Int?
+
+  enum CodingKeys: String, CodingKey {
+    case dim
+    case nLayers = "n_layers"
+    case nHeads = "n_heads"
+    case nKVHeads = "n_kv_heads"
+    case headDim = "head_dim"
+    case hiddenDim = "hidden_dim"
+    case multipleOf = "multiple_of"
+    case ffnDimMultiplier = "ffn_dim_multiplier"
+    case vocabSize = "vocab_size"
+    case normEps = "norm_eps"
+    case ropeTheta = "rope_theta"
+    case useScaledRope = "use_scaled_rope"
+    case ropeScalingFactor = "rope_scaling_factor"
+    case ropeLowFrequencyFactor = "low_freq_factor"
+    case ropeHighFrequencyFactor = "high_freq_factor"
+    case ropeOriginalContext = "original_rotary_embed_context"
+  }
+}
+
+// MARK: Reading
+
+extension MetaParams {
+  /// - Parameter file: the `params.json`.
+  static func stated(in file: any ByteSource) throws(CheckpointError) -> StatedParams {
+    try decodeJSON(MetaParams.self, from: file).stated(file.path)
+  }
+
+  private func stated(_ path: FilePath) throws(CheckpointError) -> StatedParams {
+    guard let heads = nHeads else { throw CheckpointError(.corrupt, in: path, "doesn't say n_heads") }
+    var stated = StatedParams(
+      dim: dim, layers: nLayers, heads: heads, kvHeads: nKVHeads ?? heads, headDim: headDim, hiddenDim: hiddenDim,
+      vocabularySize: vocabSize.flatMap { $0 > 0 ? $0 : nil }, normEpsilon: normEps ?? 1e-5, ropeTheta: ropeTheta ?? 10000)
+    if stated.hiddenDim == nil, let dim, let multipleOf {
+      stated.hiddenDim = Self.hiddenDim(dim: dim, multipleOf: multipleOf, multiplier: ffnDimMultiplier)
+    }
+    if useScaledRope == true {
+      // Llama 3.2's 1B and 3B scale by 32, and their params.json doesn't say so: their dims tell.
+      let scaling = ModelParams.RoPEScaling()
+      stated.ropeScaling = ModelParams.RoPEScaling(
+        factor: ropeScalingFactor ?? (dim == 2048 || dim == 3072 ? 32 : scaling.factor),
+        lowFrequencyFactor: ropeLowFrequencyFactor ?? scaling.lowFrequencyFactor,
+        highFrequencyFactor: ropeHighFrequencyFactor ?? scaling.highFrequencyFactor,
+        originalContext: ropeOriginalContext ?? scaling.originalContext)
+    }
+    return stated
+  }
+
+  /// The reference's width of the feed-forward layer: two thirds of 4·dim, times a multiplier, rounded up to a multiple.
+  /// - Returns: nil for numbers that no model has.
+  private static func hiddenDim(dim: Int, multipleOf: Int, multiplier: Double?) -> Int? {
+    guard (1...1 << 30).contains(dim), (1...1 << 30).contains(multipleOf) else { return nil }
+    var hidden = Double(2 * 4 * dim / 3)
+    if let multiplier { hidden = (multiplier * hidden).rounded(.towardZero) }
+    guard hidden >= 0, hidden < 0x1p40 else { return nil }
+    return (Int(hidden) + multipleOf - 1) / multipleOf * multipleOf
+  }
+}
+
+// MARK: Writing
+
+extension MetaParams {
+  /// A description that Meta's reference understands.
+  /// - Parameter keyValueHeads: over all ranks, copies counted.
+  init(_ params: ModelParams, keyValueHeads: Int) {
+    dim = params.dim
+    nLayers = params.layers
+    nHeads = params.heads
+    nKVHeads = keyValueHeads
+    headDim = params.headDim == params.dim / params.heads ? nil : params.headDim
+    if let (multiple, multiplier) = Self.feedForward(params) {
+      (multipleOf, ffnDimMultiplier) = (multiple, multiplier)
+    } else {
+      hiddenDim = params.hiddenDim
+    }
+    vocabSize = params.vocabularySize
+    normEps = params.normEpsilon.shortest
+    ropeTheta = params.ropeTheta
+    if let scaling = params.ropeScaling {
+      let standard = ModelParams.RoPEScaling()
+      useScaledRope = true
+      ropeScalingFactor = scaling.factor
+      ropeLowFrequencyFactor = scaling.lowFrequencyFactor == standard.lowFrequencyFactor ? nil : scaling.lowFrequencyFactor
+      ropeHighFrequencyFactor = scaling.highFrequencyFactor == standard.highFrequencyFactor ? nil : scaling.highFrequencyFactor
+      ropeOriginalContext = scaling.originalContext == standard.originalContext ? nil : scaling.originalContext
+    }
+  }
+
+  /// What the reference's formula needs to come to the width of the feed-forward layer; nil when it can't.
+  private static func feedForward(_ params: ModelParams) -> (multipleOf: Int, multiplier: Double?)? {
+    let multiples = [4096, 1024, 512, 256, 128, 64, 32, 16, 8, 4, 2, 1].filter { params.hiddenDim % $0 == 0 }
+    let base = 2 * 4 * params.dim / 3
+    func computes(_ multiple: Int, _ multiplier: Double?) -> Bool {
+      hiddenDim(dim: params.dim, multipleOf: multiple, multiplier: multiplier) == params.hiddenDim
+    }
+    if let multiple = multiples.first(where: { computes($0, nil) }) { return (multiple, nil) }
+    guard let multiple = multiples.first else { return nil }
+    // The middle of what is rounded up to it.
+    let multiplier = ((Double(params.hiddenDim) - Double(multiple) / 2) / Double(base) * 10000).rounded() / 10000
+    return computes(multiple, multiplier) ? (multiple, multiplier) : nil
+  }
+
+  /// The bytes of a `params.json` for `source`: Meta's own file as it is, if there is one and it still holds.
+  static func file(for source: Checkpoint, keyValueHeads: Int) throws(CheckpointError) -> [UInt8] {
+    guard let path = source.companions.params else { return try encodeJSON(MetaParams(source.params, keyValueHeads: keyValueHeads)) }
+    let bytes = try LocalFile.contents(of: path)
+    let own = try decodeJSON(MetaParams.self, from: bytes, in: path)
+    if own.nKVHeads ?? own.nHeads == keyValueHeads { return bytes }
+    // The rest of it stays, known here or not.
+    guard case .object(var object) = try decodeJSON(JSONValue.self, from: bytes, in: path) else {
+      throw CheckpointError(.corrupt, in: path, "isn't a JSON object")
+    }
+    object[CodingKeys.nKVHeads.rawValue] = .integer(keyValueHeads)
+    return try encodeJSON(JSONValue.object(object))
+  }
+}
+
+extension Float {
+  /// The shortest decimal that is this float32: 1e-05, not 9.999999747378752e-06.
+  var shortest: Double { Double("\(self)") ?? Double(self) }
+}
