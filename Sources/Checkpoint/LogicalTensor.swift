@@ -4,8 +4,8 @@ import Integrity
 public struct LogicalTensor: Sendable, Equatable {
   /// How the parts make the whole.
   public enum Split: Sendable, Equatable {
-    /// Every rank has all of it.
-    case replicated
+    /// Nobody cut it: each rank has all of it, or there is only one.
+    case whole
     /// Rank r has the r-th run of rows (0) or of columns (1).
     case axis(Int)
   }

@@ -53,14 +53,14 @@ public struct TensorName: Sendable, Hashable {
       }
     }
 
-    /// How the ranks' parts make the whole.
+    /// How the parts of several ranks make the whole.
     /// - Parameter embeddingAxis: along which the embedding is cut.
     func split(embeddingAxis: Int) -> LogicalTensor.Split {
       switch cut {
       case .rows: .axis(0)
       case .columns: .axis(1)
       case .both: .axis(embeddingAxis)
-      case .whole: .replicated
+      case .whole: .whole
       }
     }
   }

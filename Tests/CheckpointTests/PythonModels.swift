@@ -82,7 +82,6 @@ enum PythonModels {
             os.makedirs(folder, exist_ok=True)
             params = {"dim": shape["dim"], "n_heads": shape["n_heads"], "n_kv_heads": max(mp, shape["n_kv_heads"]), "n_layers": shape["n_layers"],
                       "multiple_of": shape["hidden"], "norm_eps": 1e-5, "vocab_size": -1}
-            if shape["axis"] == 0: open(f"{folder}/tokenizer.model", "w").write("IQ== 0\\nIg== 1\\n")
             json.dump(params, open(f"{folder}/params.json", "w"))
             for rank in range(mp):
                 if format == "pth": torch.save(cut(shape, mp, rank), f"{folder}/consolidated.{rank:02d}.pth")

@@ -15,10 +15,14 @@ struct ReshardTests {
     var testDescription: String { "\(from) to \(to), \(shape.testDescription)" }
   }
 
+  static let llama2 = PythonModels.Shape(dim: 64, heads: 16, hidden: 96, vocabulary: 32_000)
+
   static let cases = [
-    Case(from: 8, to: [1, 2, 4, 8, 16]),
-    Case(from: 1, to: [2, 8]),
-    Case(from: 16, to: [1, 8]),
+    Case(from: 8, to: [2, 4, 8, 16]),
+    Case(from: 16, to: [8]),
+    // Of one shard the size of the vocabulary tells how the embedding is to be cut.
+    Case(shape: llama2, from: 8, to: [1, 16]),
+    Case(shape: llama2, from: 1, to: [2, 8]),
     Case(shape: .init(embeddingAxis: 0), from: 1, to: [4]),
     Case(shape: .init(embeddingAxis: 0), from: 4, to: [1, 2, 8]),
     Case(shape: .init(dim: 96, heads: 6, kvHeads: 6, hidden: 192, vocabulary: 300, dtype: "float16"), from: 3, to: [2, 6]),
@@ -162,7 +166,7 @@ struct ReshardTests {
           whole = torch.load(sys.argv[1] + "/consolidated.00.pth")
           parts = [torch.load(file) for file in sorted(glob.glob(sys.argv[2] + "/*.pth"))]
           for name, tensor in whole.items():
-              axis = 1 if any(n in name for n in ["tok", "wo", "w2"]) else 0
+              axis = 1 if any(n in name for n in ["wo", "w2"]) else 0
               made = parts[0][name] if tensor.dim() == 1 else torch.cat([part[name] for part in parts], axis)
               assert torch.equal(made, tensor.to(made.dtype)), name
           """, folder, out)

@@ -18,8 +18,6 @@ public struct Companions: Sendable {
   public var params: FilePath?
   /// Licences and policies, which must go where the weights go.
   public var legal: [FilePath]
-  /// Whether the vocabulary is SentencePiece's, where the reader knows and a reader of `tokenizer` couldn't find out.
-  var isSentencePiece: Bool?
   /// What a person should know about the checkpoint, in sentences: where description and shapes differ, what was left out.
   public var notes: [String]
 
@@ -44,23 +42,6 @@ public struct Companions: Sendable {
     } else if fileExists(folder.appending("tokenizer_config.json")) {
       chatTemplate = try? decodeJSON(TokenizerConfig.self, from: LocalFile(folder.appending("tokenizer_config.json"))).chatTemplate
     }
-  }
-
-  /// A SentencePiece model is a protocol buffer whose first field, a piece, starts with this byte; the other tokenizers are text.
-  static let sentencePieceStart: UInt8 = 0x0A
-
-  /// Whether the vocabulary is SentencePiece's, as Llama 1 and 2 have it; all later ones are byte-level.
-  func usesSentencePiece(vocabularySize: Int) -> Bool {
-    if let isSentencePiece { return isSentencePiece }
-    switch tokenizer {
-    case .gguf(let metadata): return metadata["tokenizer.ggml.model"]?.text == "llama"
-    case .file(let path):
-      guard path.extension == "model", let file = try? LocalFile(path) else { break }
-      return (try? file.bytes(0..<min(1, file.count)))?.first == Self.sentencePieceStart
-    case nil: break
-    }
-    // SentencePiece vocabularies have tens of thousands of pieces, tiktoken's of Llama 3 has 128,256.
-    return vocabularySize < 100_000
   }
 }
 

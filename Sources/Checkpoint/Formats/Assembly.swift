@@ -96,8 +96,8 @@ struct Assembly {
     return layers
   }
 
+  /// The axis along which the embedding is cut among several shards; of one shard it isn't.
   private func embeddingAxis(_ embedding: StoredTensor, dim: Int) throws(CheckpointError) -> Int {
-    if modelParallel == 1 { return companions.usesSentencePiece(vocabularySize: embedding.rows) ? 1 : 0 }
     if embedding.columns == dim { return 0 }
     guard embedding.columns * modelParallel == dim else {
       throw corrupt(
@@ -145,7 +145,7 @@ struct Assembly {
   private func tensor(
     _ name: TensorName, _ params: ModelParams, embeddingAxis: Int, repeats: Int
   ) throws(CheckpointError) -> LogicalTensor {
-    let split = name.role.split(embeddingAxis: embeddingAxis)
+    let split = modelParallel > 1 ? name.role.split(embeddingAxis: embeddingAxis) : .whole
     let copies = name.role == .wk || name.role == .wv ? repeats : 1
     var parts: [LogicalTensor.Part] = []
     for (rank, shard) in shards.enumerated() {

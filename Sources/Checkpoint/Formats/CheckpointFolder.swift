@@ -64,17 +64,8 @@ struct CheckpointFolder {
     }
   }
 
-  /// What lies beside the weights; of a remote folder only what the shapes need to be understood.
-  func companions() throws(CheckpointError) -> Companions {
-    guard isRemote else { return try Companions(besides: path) }
-    var companions = Companions()
-    // In several shards the embedding's own shape tells how it is split.
-    if has("tokenizer.model"), names.count(where: { $0.hasSuffix(".pth") || $0.hasSuffix(".safetensors") }) == 1 {
-      let file = try open(path.appending("tokenizer.model"))
-      companions.isSentencePiece = try file.bytes(0..<min(1, file.count)).first == Companions.sentencePieceStart
-    }
-    return companions
-  }
+  /// What lies beside the weights; nothing of a folder that is elsewhere.
+  func companions() throws(CheckpointError) -> Companions { isRemote ? Companions() : try Companions(besides: path) }
 
   func has(_ name: String) -> Bool { names.contains(name) }
 

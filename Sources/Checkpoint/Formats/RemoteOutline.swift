@@ -116,12 +116,9 @@ private struct LoneFile {
     guard !tensors.isEmpty else { throw CheckpointError(.corrupt, in: file.path, "holds no tensors") }
     let shards = modelParallel ?? 1
     let dim = shape(.norm)?.first ?? shape(.attentionNorm)?.first ?? shape(.w1)?.last
-    var embeddingAxis = 0
-    if let embedding = shape(.tokEmbeddings), let columns = embedding.last {
-      embeddingAxis = shards > 1 ? (columns == dim ? 0 : 1) : Companions().usesSentencePiece(vocabularySize: embedding[0]) ? 1 : 0
-    }
+    let isCutByColumns = shards > 1 && shape(.tokEmbeddings)?.last != dim
     func whole(_ rows: Int?) -> Int? { rows.flatMap { product($0, shards) } }
-    let vocabulary = whole(shape(.output)?.first) ?? (embeddingAxis == 0 ? whole(shape(.tokEmbeddings)?.first) : shape(.tokEmbeddings)?.first)
+    let vocabulary = whole(shape(.output)?.first) ?? (isCutByColumns ? shape(.tokEmbeddings)?.first : whole(shape(.tokEmbeddings)?.first))
     var notes = ["it is one file, without what describes it: the number of heads and RoPE aren't known"]
     if shards > 1 { notes.append("it is one of \(shards) shards, and shapes are the shard's own; name the release with --model to see the whole") }
     if layers == 0 || shape(.tokEmbeddings) == nil || shape(.norm) == nil { notes.append("it holds a part of a model, whose other tensors are in other files") }
@@ -130,7 +127,8 @@ private struct LoneFile {
       params: .shapes(dim: dim, layers: layers, hiddenDim: whole(shape(.w1)?.first), vocabularySize: vocabulary),
       tensors: tensors.keys.sorted().compactMap { name in
         tensors[name].map {
-          .init(name: name, shape: $0.shape, dtype: $0.dtype, split: name.role.split(embeddingAxis: embeddingAxis), parts: 1)
+          .init(name: name, shape: $0.shape, dtype: $0.dtype, split: shards > 1 ? name.role.split(embeddingAxis: isCutByColumns ? 1 : 0) : .whole,
+            parts: 1)
         }
       }, notes: notes)
   }

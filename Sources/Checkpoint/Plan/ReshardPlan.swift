@@ -40,7 +40,8 @@ public struct ReshardPlan: Sendable {
     if let dtype = options.dtype, dtype.isQuantized {
       throw CheckpointError(.refused, "\(options.format.rawValue) has no \(dtype.rawValue); f32, f16 and bf16 can be written")
     }
-    let embeddingAxis = source[TensorName(.tokEmbeddings)]?.split == .axis(0) ? 0 : 1
+    // In one shard nothing is cut, and any axis will do.
+    let embeddingAxis = options.modelParallel > 1 ? source.embeddingAxis ?? 0 : 0
     let layout = try ShardLayout(params: source.params, modelParallel: options.modelParallel, embeddingAxis: embeddingAxis)
     let files: [OutputFile]
     switch options.format {
@@ -80,6 +81,9 @@ public struct ReshardPlan: Sendable {
     var notes: [String] = []
     if options.dtype == nil, dtypes.contains(where: \.isQuantized) {
       notes.append("\(options.format.rawValue) can't hold quantized tensors: they become float32, exactly. --dtype bf16 or f16 halves the size, and rounds")
+    }
+    if options.modelParallel > 1, source.embeddingAxis == nil {
+      notes.append("the embedding is cut by rows, as Llama 3's: the vocabulary is that of no release whose reference asks for something else")
     }
     if let target = options.dtype {
       let rounded = dtypes.filter { !$0.isExact(in: target) }.map(\.rawValue).sorted()

@@ -42,7 +42,7 @@ struct ShardLayout {
     let rows = shape.count > 1 ? shape[0] : 1
     let columns = shape[shape.count - 1]
     switch role.split(embeddingAxis: embeddingAxis) {
-    case .replicated: return (0..<rows, 0..<columns)
+    case .whole: return (0..<rows, 0..<columns)
     case .axis(0):
       let copies = role == .wk || role == .wv ? keyValueCopies : 1
       let count = rows * copies / modelParallel

@@ -151,7 +151,7 @@ struct InspectCommand: ParsableCommand {
 extension LogicalTensor.Split {
   fileprivate var label: String {
     switch self {
-    case .replicated: "replicated"
+    case .whole: "whole"
     case .axis(let axis): "axis \(axis)"
     }
   }
