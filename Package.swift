@@ -47,7 +47,7 @@ let package = Package(
     library("Inference", ["Checkpoint", "Integrity", "Platform", "Tokenization", "CKernels", system]),
     library("Arrival", ["Catalog", "Checkpoint", "Integrity", "Platform", "Transfer", system]),
     library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
-    library("Tokenization", [protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
+    library("Tokenization", ["Platform", protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
     library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
     library("Integrity", ["CLinux", "COpenSSL", "CKernels", "Platform", system]),
     library("Catalog", ["Manifests"]),

@@ -1,3 +1,5 @@
+import Platform
+
 /// Turns the state of the items into text: frames of bars, plain lines, or JSON lines.
 package struct ProgressRenderer {
   package let verb: String
@@ -65,9 +67,9 @@ package struct ProgressRenderer {
   package func json(_ state: ProgressDisplay.State, final: Bool) -> String {
     let sum = Sum(state)
     let items = state.items.map { item in
-      "{\"name\":\(quoted(item.name)),\"bytes\":\(item.done),\"total\":\(item.total.map(String.init) ?? "null"),\"status\":\(item.outcome.map(quoted) ?? "null")}"
+      "{\"name\":\(JSONText.quoted(item.name)),\"bytes\":\(item.done),\"total\":\(item.total.map(String.init) ?? "null"),\"status\":\(item.outcome.map(JSONText.quoted) ?? "null")}"
     }
-    return "{\"event\":\"\(final ? "end" : "progress")\",\"task\":\(quoted(verb)),\"bytes\":\(sum.done),\"total\":\(sum.total.map(String.init) ?? "null"),"
+    return "{\"event\":\"\(final ? "end" : "progress")\",\"task\":\(JSONText.quoted(verb)),\"bytes\":\(sum.done),\"total\":\(sum.total.map(String.init) ?? "null"),"
       + "\"bytesPerSecond\":\(Int(rate(state))),\"seconds\":\(Format.fixed(elapsed, 3)),\"items\":[\(items.joined(separator: ","))]}\n"
   }
 
@@ -130,17 +132,4 @@ package struct ProgressRenderer {
 
   /// A line clipped to the terminal's width: of a wrapped one, only a part would be erased when the next frame is drawn.
   private func line(_ text: String) -> String { TextWidth.clip(text, to: width - 1) + "\n" }
-
-  private func quoted(_ text: String) -> String {
-    var out = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": out += "\\\""
-      case "\\": out += "\\\\"
-      case _ where scalar.value < 0x20: out += "\\u00" + (scalar.value < 16 ? "0" : "") + String(scalar.value, radix: 16)
-      default: out.unicodeScalars.append(scalar)
-      }
-    }
-    return out + "\""
-  }
 }

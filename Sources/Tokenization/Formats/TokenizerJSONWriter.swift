@@ -1,3 +1,5 @@
+import Platform
+
 extension Vocabulary {
   /// This vocabulary as Hugging Face's `tokenizer.json`, from which `tokenizers` makes the same ids.
   ///
@@ -8,7 +10,7 @@ extension Vocabulary {
     guard model == .byteLevel else {
       throw VocabularyError(.unsupported, in: name, "a \(model.rawValue) vocabulary can't be written as a tokenizer.json")
     }
-    var json = JSONText()
+    var json = JSONStream()
     json.raw(#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":["#)
     var isFirst = true
     for id in kinds.indices where [.control, .unknown, .userDefined].contains(kinds[id]) {
@@ -60,7 +62,7 @@ extension Vocabulary {
     return json.bytes
   }
 
-  private func writeTemplate(to json: inout JSONText) {
+  private func writeTemplate(to json: inout JSONStream) {
     let before = addsBOS ? bos : nil
     let after = addsEOS ? eos : nil
     guard before != nil || after != nil else { return json.raw("null") }
@@ -101,8 +103,8 @@ extension Vocabulary {
   }
 }
 
-/// JSON as it is written.
-private struct JSONText {
+/// A long JSON document as it is written.
+private struct JSONStream {
   private(set) var bytes: [UInt8] = []
 
   mutating func raw(_ text: String) { bytes += text.utf8 }
@@ -112,15 +114,5 @@ private struct JSONText {
     isFirst = false
   }
 
-  mutating func string(_ utf8: some Sequence<UInt8>) {
-    bytes.append(UInt8(ascii: "\""))
-    for byte in utf8 {
-      switch byte {
-      case UInt8(ascii: "\""), UInt8(ascii: "\\"): bytes += [UInt8(ascii: "\\"), byte]
-      case 0..<0x20: bytes += "\\u00\(byte < 16 ? "0" : "")\(String(byte, radix: 16))".utf8
-      default: bytes.append(byte)
-      }
-    }
-    bytes.append(UInt8(ascii: "\""))
-  }
+  mutating func string(_ utf8: some Sequence<UInt8>) { JSONText.appendQuoted(utf8, to: &bytes) }
 }
