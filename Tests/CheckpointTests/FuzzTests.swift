@@ -115,6 +115,16 @@ import Testing
     #expect(refused > 100)
   }
 
+  /// Where an entry's content starts is computed from where the next entry does, so nothing may lie between that torch doesn't write.
+  @Test func gapInAZipThatIsElsewhere() {
+    var zip = FakeZip(pickle: Pickle.one(Pickle.tensor([16], [1])), storage: .zeros(70_000))
+    zip.entries[1].size = 64
+    let error = #expect(throws: CheckpointError.self) {
+      try CheckpointOutline.read(file: Elsewhere(content: zip.bytes), name: "a.pth") { _ in nil }
+    }
+    #expect(error?.reason == .unsupported && error?.description.contains("a/data/0 isn't followed by the next") == true, "\(String(describing: error))")
+  }
+
   /// Every truncation of every kind of file is refused.
   @Test func truncations() throws {
     for (name, bytes) in [("consolidated.00.pth", Self.pth), ("consolidated.00.safetensors", Self.safetensorsFile), ("model.gguf", FakeGGUF(dataBytes: 4704).bytes)] {

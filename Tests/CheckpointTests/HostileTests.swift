@@ -98,6 +98,24 @@ import Testing
 
   @Test(arguments: zips.filter { $0.words != "data.pkl" }) func zip(_ test: Case) throws { try Self.expect(test, as: "consolidated.00.pth") }
 
+  // MARK: config.json
+
+  /// What would change the mathematics is refused, not passed over.
+  @Test(arguments: [
+    (#""model_type": "mistral""#, "mistral"), (#""model_type": "llama", "hidden_act": "gelu""#, "gelu"),
+    (#""model_type": "llama", "attention_bias": true"#, "biases"), (#""model_type": "llama", "mlp_bias": true"#, "biases"),
+    (#""model_type": "llama", "rope_scaling": {"rope_type": "yarn", "factor": 4.0}"#, "yarn"),
+  ])
+  func configurations(_ members: String, words: String) throws {
+    try withTemporaryFolder { folder in
+      try #"{\#(members), "num_attention_heads": 4, "eos_token_id": [1, 2], "bos_token_id": null}"#.write(
+        toFile: folder + "/config.json", atomically: false, encoding: .utf8)
+      try Data(safetensors("{}", data: 0)).write(to: URL(filePath: folder + "/model.safetensors"))
+      let error = #expect(throws: CheckpointError.self) { try Checkpoint.open(at: FilePath(folder)) }
+      #expect(error?.reason == .unsupported && error?.description.contains(words) == true, "\(String(describing: error))")
+    }
+  }
+
   // MARK: pickle
 
   static func pickle(_ name: String, _ pickle: Bytes, _ reason: CheckpointError.Reason, _ words: String) -> Case {

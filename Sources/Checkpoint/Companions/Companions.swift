@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Platform
 import SystemPackage
 
 /// What comes with the weights: the tokenizer, the chat template, and what a reader noticed.
@@ -35,15 +35,12 @@ public struct Companions: Sendable {
   init(besides folder: FilePath) throws(CheckpointError) {
     let parent = folder.lexicallyNormalized().components.isEmpty ? folder.appending("..") : folder.appending("..").lexicallyNormalized()
     let places = [folder, parent].flatMap { place in ["tokenizer.model", "tokenizer.json"].map { place.appending($0) } }
-    let legal = ["LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice"].map { folder.appending($0) }.filter(fileExists)
-    self.init(tokenizer: places.first(where: fileExists).map { .file($0) }, legal: legal)
-    if fileExists(folder.appending("chat_template.jinja")) {
+    let legal = ["LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice"].map { folder.appending($0) }.filter(Directory.exists)
+    self.init(tokenizer: places.first(where: Directory.exists).map { .file($0) }, legal: legal)
+    if Directory.exists(folder.appending("chat_template.jinja")) {
       chatTemplate = String(decoding: try LocalFile.contents(of: folder.appending("chat_template.jinja")), as: UTF8.self)
-    } else if fileExists(folder.appending("tokenizer_config.json")) {
+    } else if Directory.exists(folder.appending("tokenizer_config.json")) {
       chatTemplate = try? decodeJSON(TokenizerConfig.self, from: LocalFile(folder.appending("tokenizer_config.json"))).chatTemplate
     }
   }
 }
-
-/// Whether there is anything at `path`.
-func fileExists(_ path: FilePath) -> Bool { FileManager.default.fileExists(atPath: path.string) }

@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 import Tokenization
 
@@ -17,7 +18,7 @@ enum TokenizerFiles {
     var files = [try CompanionFiles.copy(of: path)]
     for name in ["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"] {
       let beside = path.removingLastComponent().appending(name)
-      if fileExists(beside) { files.append(try CompanionFiles.copy(of: beside)) }
+      if Directory.exists(beside) { files.append(try CompanionFiles.copy(of: beside)) }
     }
     return files
   }

@@ -33,12 +33,15 @@ public struct ReshardPlan: Sendable {
   public init(_ source: Checkpoint, _ options: Options) throws(CheckpointError) {
     self.source = source
     self.options = options
-    if options.format == .gguf { throw CheckpointError(.refused, "can't write gguf yet; pth, safetensors and hf can be written") }
-    if options.format == .hf, options.modelParallel != 1 {
-      throw CheckpointError(.refused, "hf isn't split by ranks: --mp 1 is its only size (--max-shard-size cuts it into files)")
+    let name = options.format.rawValue
+    guard let capacity = options.format.capacity else {
+      throw CheckpointError(.refused, "can't write \(name) yet; pth, safetensors and hf can be written")
     }
-    if let dtype = options.dtype, dtype.isQuantized {
-      throw CheckpointError(.refused, "\(options.format.rawValue) has no \(dtype.rawValue); f32, f16 and bf16 can be written")
+    if !capacity.isSharded, options.modelParallel != 1 {
+      throw CheckpointError(.refused, "\(name) isn't split by ranks: --mp 1 is its only size (--max-shard-size cuts it into files)")
+    }
+    if let dtype = options.dtype, !capacity.dtypes.contains(dtype) {
+      throw CheckpointError(.refused, "\(name) has no \(dtype.rawValue); \(capacity.dtypeNames) can be written")
     }
     // In one shard nothing is cut, and any axis will do.
     let embeddingAxis = options.modelParallel > 1 ? source.embeddingAxis ?? 0 : 0
@@ -46,7 +49,7 @@ public struct ReshardPlan: Sendable {
     let files: [OutputFile]
     switch options.format {
     case .hf:
-      files = try HuggingFaceWriter.files(source, { Self.outputDType($0, options) }, maxShardBytes: options.maxShardBytes)
+      files = try HuggingFaceLayout.files(source, { Self.outputDType($0, options) }, maxShardBytes: options.maxShardBytes)
     case .pth, .safetensors, .gguf: files = try Self.shards(source, layout, options)
     }
     self.files = files + (try CompanionFiles.of(source, layout, options.format))
@@ -68,7 +71,7 @@ public struct ReshardPlan: Sendable {
       }
       let name = "consolidated." + (rank < 10 ? "0\(rank)" : "\(rank)")
       files.append(
-        options.format == .pth ? PthWriter.file(name, regions, aliases: aliases) : SafetensorsWriter.file("\(name).safetensors", regions))
+        options.format == .pth ? PthLayout.file(name, regions, aliases: aliases) : SafetensorsLayout.file("\(name).safetensors", regions))
     }
     return files
   }

@@ -26,11 +26,11 @@ public struct ArrivingFingerprint: Sendable {
     progress: @escaping @Sendable (_ bytes: Int) -> Void, isCancelled: @escaping @Sendable () -> Bool
   ) throws {
     do throws(CheckpointError) {
-      let checkpoint = try CheckpointFolder(path: folder, names: names.sorted()) { path throws(CheckpointError) in
+      let checkpoint = try Checkpoint.open(CheckpointFolder(path: folder, names: names.sorted()) { path throws(CheckpointError) in
         do { return IncomingFile(try open(path.lastComponent?.string ?? ""), path: path) } catch {
           throw CheckpointError(.io, in: path, "can't be read while it arrives: \(error)", cause: error)
         }
-      }.checkpoint()
+      })
       willRead(checkpoint.fingerprintBytes)
       // In the order of the files, which is that of their arrival.
       let work = checkpoint.fingerprinted.sorted { $0.place < $1.place }

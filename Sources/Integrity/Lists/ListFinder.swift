@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// The lists that a verification goes by, what they say, and what else lies beside the files.
@@ -19,7 +20,7 @@ struct ListFinder {
 
   private mutating func look(_ path: FilePath) {
     do throws(Errno) {
-      switch try Folder.kind(of: path) {
+      switch try Directory.kind(of: path) {
       case .file: lists.append(path)
       case .folder:
         let (files, unreadable) = Folder.files(under: path)

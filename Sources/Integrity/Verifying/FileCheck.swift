@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// All that lists say of one file, and how it is found out whether it is so, in one read of the file.
@@ -29,7 +30,7 @@ struct FileCheck {
 
   init(_ path: FilePath, _ claims: [Verification.Claim]) {
     (self.path, self.claims) = (path, claims)
-    size = Folder.size(of: path)
+    size = Directory.size(of: path)
     var chains: [HashAlgorithm: ChainCheck] = [:]
     for claim in claims { if case .digest(let digest) = claim.content { chains[digest.algorithm, default: ChainCheck(digest.algorithm)].add(claim.source, digest) } }
     let listed = Set(chains.keys)

@@ -36,7 +36,7 @@ public struct FileHasher: Sendable {
   public func hash(
     _ jobs: [Job], progress: @escaping @Sendable (_ job: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
   ) -> [Result<Outcome, Errno>] {
-    let files = jobs.map { ($0.path, Folder.size(of: $0.path) ?? 0) }
+    let files = jobs.map { ($0.path, Directory.size(of: $0.path) ?? 0) }
     let stretches = jobs.indices.map { index in
       Stretch(
         file: index, bytes: 0..<files[index].1, md5: jobs[index].algorithms.contains(.md5) ? MD5() : nil,

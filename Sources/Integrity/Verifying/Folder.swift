@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 #if canImport(Glibc)
@@ -6,27 +7,6 @@ import SystemPackage
 
 /// What lies in a folder.
 enum Folder {
-  enum Kind: Equatable { case file, folder }
-
-  /// What `path` is, links followed; nil when it is neither a regular file nor a folder.
-  /// - Throws: what `stat` says.
-  static func kind(of path: FilePath) throws(Errno) -> Kind? {
-    var status = stat()
-    guard path.withPlatformString({ stat($0, &status) }) == 0 else { throw Errno(rawValue: errno) }
-    return switch status.st_mode & S_IFMT {
-    case S_IFREG: .file
-    case S_IFDIR: .folder
-    default: nil
-    }
-  }
-
-  /// Bytes of the regular file at `path`; nil when there is none.
-  static func size(of path: FilePath) -> Int? {
-    var status = stat()
-    guard path.withPlatformString({ stat($0, &status) }) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
-    return Int(status.st_size)
-  }
-
   /// All files in and under `path`, in the order of their names. Hidden ones are left out; links are followed, and those that lead nowhere are
   /// there too, for whoever expects a file.
   /// - Returns: the files, and the folders that can't be read, and why.
@@ -47,12 +27,12 @@ enum Folder {
       guard path.withPlatformString({ stat($0, &status) }) == 0 else { return unreadable.append(.init(path: path, error: Errno(rawValue: errno))) }
       guard seen.insert(Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))).inserted else { return }
       let names: [FilePath.Component]
-      do { names = try Folder.names(in: path) } catch { return unreadable.append(.init(path: path, error: error)) }
+      do { names = try Directory.names(in: path) } catch { return unreadable.append(.init(path: path, error: error)) }
       var folders: [FilePath] = []
       for name in names {
         let item = path.appending(name)
         do {
-          switch try Folder.kind(of: item) {
+          switch try Directory.kind(of: item) {
           case .file: files.append(item)
           case .folder: folders.append(item)
           case nil: continue
@@ -73,20 +53,5 @@ enum Folder {
 
   private struct Identity: Hashable {
     let device, inode: UInt64
-  }
-
-  private static func names(in path: FilePath) throws(Errno) -> [FilePath.Component] {
-    guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
-    defer { closedir(stream) }
-    var names: [FilePath.Component] = []
-    errno = 0
-    while let entry = readdir(stream) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-        tuple.withMemoryRebound(to: CInterop.PlatformChar.self, capacity: 256) { FilePath.Component(platformString: $0) }
-      }
-      if let name, name.kind == .regular, !name.string.hasPrefix(".") { names.append(name) }
-    }
-    guard errno == 0 else { throw Errno(rawValue: errno) }
-    return names.sorted { $0.string < $1.string }
   }
 }

@@ -2,8 +2,13 @@ import SystemPackage
 
 /// A folder as Meta ships it: `params.json` and a file for each rank, whose tensors have Meta's names.
 enum MetaFolder {
-  /// - Parameter shards: the files of each rank; one each, but for safetensors with an index.
-  static func open(_ folder: CheckpointFolder, _ shards: [[FilePath]], format: Checkpoint.Format) throws(CheckpointError) -> Checkpoint {
+  /// - Parameters:
+  ///   - shards: the files of each rank; one each, but for safetensors with an index.
+  ///   - read: reads one of them, which is file `index` of the checkpoint.
+  static func open(
+    _ folder: CheckpointFolder, _ shards: [[FilePath]], format: Checkpoint.Format,
+    reading read: (_ file: any ByteSource, _ index: Int) throws(CheckpointError) -> StoredTensors
+  ) throws(CheckpointError) -> Checkpoint {
     let params = folder.path.appending("params.json")
     let stated = try MetaParams.stated(in: folder.open(params))
     var files: [any ByteSource] = []
@@ -13,7 +18,7 @@ enum MetaFolder {
       var tensors: [TensorName: StoredTensor] = [:]
       for path in paths {
         let file = try folder.open(path)
-        let stored = format == .pth ? try PthReader.read(file, index: files.count) : try SafetensorsReader.read(file, index: files.count)
+        let stored = try read(file, files.count)
         for (text, tensor) in stored.tensors {
           guard let name = TensorName(text) else {
             throw CheckpointError(.unsupported, in: path, "has the tensor \(text), which isn't one of a Llama text model")

@@ -40,12 +40,9 @@ struct Unpickler {
       case ("collections", "OrderedDict"): self = .orderedDictionary
       case ("torch._utils", "_rebuild_tensor_v2"): self = .rebuildTensor
       case ("torch._utils", "_rebuild_parameter"): self = .rebuildParameter
-      case ("torch", "FloatStorage"): self = .storage(name, .f32)
-      case ("torch", "HalfStorage"): self = .storage(name, .f16)
-      case ("torch", "BFloat16Storage"): self = .storage(name, .bf16)
-      case ("torch", "DoubleStorage"), ("torch", "LongStorage"), ("torch", "IntStorage"), ("torch", "ShortStorage"), ("torch", "CharStorage"),
+      case ("torch", "FloatStorage"), ("torch", "HalfStorage"), ("torch", "BFloat16Storage"), ("torch", "DoubleStorage"), ("torch", "LongStorage"), ("torch", "IntStorage"), ("torch", "ShortStorage"), ("torch", "CharStorage"),
         ("torch", "ByteStorage"), ("torch", "BoolStorage"), ("torch", "ComplexFloatStorage"), ("torch", "ComplexDoubleStorage"):
-        self = .storage(name, nil)
+        self = .storage(name, PthStorage.dtype(name))
       default: return nil
       }
     }

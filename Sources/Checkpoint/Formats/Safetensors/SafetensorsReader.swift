@@ -27,7 +27,7 @@ enum SafetensorsReader {
     tensors.reserveCapacity(entries.count)
     var end = 0
     for (name, entry) in entries.sorted(by: { ($0.value.order, $0.key) < ($1.value.order, $1.key) }) {
-      guard let dtype = dtype(entry.dtype) else {
+      guard let dtype = SafetensorsDType.dtype(entry.dtype) else {
         throw CheckpointError(.unsupported, in: file.path, byte: 8, "\(name) is stored as \(entry.dtype); supported are F32, F16 and BF16")
       }
       guard entry.dataOffsets.count == 2, entry.dataOffsets[0] >= 0, entry.dataOffsets[0] <= entry.dataOffsets[1] else {
@@ -52,15 +52,6 @@ enum SafetensorsReader {
     }
     guard end == dataCount else { throw reader.corrupt("has \(dataCount - end) bytes behind its last tensor", at: dataStart + end) }
     return StoredTensors(tensors: tensors)
-  }
-
-  static func dtype(_ name: String) -> DType? {
-    switch name {
-    case "F32": .f32
-    case "F16": .f16
-    case "BF16": .bf16
-    default: nil
-    }
   }
 
   private struct Header: Decodable {

@@ -1,7 +1,7 @@
 import Integrity
 
 /// Lays out a Hugging Face folder: `config.json`, safetensors with the names of `transformers`, and an index when there are several.
-enum HuggingFaceWriter {
+enum HuggingFaceLayout {
   /// - Parameter maxShardBytes: weights that a file holds at most, but for a single tensor that is larger.
   static func files(
     _ source: Checkpoint, _ dtype: (DType) -> DType, maxShardBytes: Int
@@ -25,7 +25,7 @@ enum HuggingFaceWriter {
     var map: [String: String] = [:]
     for (index, regions) in shards.enumerated() {
       let name = shards.count == 1 ? "model.safetensors" : "model-\(number(index + 1))-of-\(number(shards.count)).safetensors"
-      files.append(SafetensorsWriter.file(name, regions))
+      files.append(SafetensorsLayout.file(name, regions))
       for region in regions { map[region.name] = name }
     }
     if shards.count > 1 {
@@ -41,4 +41,8 @@ enum HuggingFaceWriter {
     let digits = String(value)
     return String(repeating: "0", count: max(0, 5 - digits.count)) + digits
   }
+}
+
+extension FormatCapacity {
+  static let huggingFace = FormatCapacity(dtypes: safetensors.dtypes, isSharded: false)
 }

@@ -1,7 +1,7 @@
 import Integrity
 
 /// Lays out safetensors files.
-enum SafetensorsWriter {
+enum SafetensorsLayout {
   /// The header is padded with spaces, as the format allows, so that the data starts on a page.
   private static let alignment = 4096
 
@@ -11,7 +11,7 @@ enum SafetensorsWriter {
     var offset = 0
     for region in regions {
       let shape = region.shape.map(String.init).joined(separator: ",")
-      entries.append("\"\(region.name)\":{\"dtype\":\"\(dtypeName(region.dtype))\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(offset + region.byteCount)]}")
+      entries.append("\"\(region.name)\":{\"dtype\":\"\(SafetensorsDType.name(region.dtype))\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(offset + region.byteCount)]}")
       offset += region.byteCount
     }
     var header = Array("{\(entries.joined(separator: ","))}".utf8)
@@ -20,13 +20,5 @@ enum SafetensorsWriter {
     file.append(UInt64(header.count).littleEndianBytes + header)
     for region in regions { file.append(region) }
     return file
-  }
-
-  private static func dtypeName(_ dtype: DType) -> String {
-    switch dtype {
-    case .f16: "F16"
-    case .bf16: "BF16"
-    default: "F32"
-    }
   }
 }

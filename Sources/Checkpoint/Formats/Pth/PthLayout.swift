@@ -1,12 +1,12 @@
 import Integrity
 
 /// Lays out shards as `torch.save` writes a state dict: one storage a tensor.
-enum PthWriter {
+enum PthLayout {
   /// - Parameters:
   ///   - name: of the file, without its suffix; the zip's folder is called so too, as torch does.
   ///   - aliases: names that share another tensor's storage.
   static func file(_ name: String, _ regions: [TensorRegion], aliases: [String: String] = [:]) -> OutputFile {
-    var zip = ZipWriter(name: name + ".pth")
+    var zip = ZipLayout(name: name + ".pth")
     zip.add("\(name)/data.pkl", pickle(regions, aliases))
     zip.add("\(name)/byteorder", Array("little".utf8))
     for (key, region) in regions.enumerated() { zip.add("\(name)/data/\(key)", region) }
@@ -41,7 +41,7 @@ enum PthWriter {
       global("torch._utils", "_rebuild_tensor_v2")
       bytes += "((".utf8
       text("storage")
-      global("torch", storage(region.dtype))
+      global("torch", PthStorage.name(region.dtype))
       text("\(key)")
       text("cpu")
       integer(region.rows * region.columns)
@@ -76,13 +76,5 @@ enum PthWriter {
     private mutating func text(_ text: String) { bytes += [UInt8(ascii: "X")] + UInt32(text.utf8.count).littleEndianBytes + text.utf8 }
 
     private mutating func global(_ module: String, _ name: String) { bytes += "c\(module)\n\(name)\n".utf8 }
-
-    private func storage(_ dtype: DType) -> String {
-      switch dtype {
-      case .f16: "HalfStorage"
-      case .bf16: "BFloat16Storage"
-      default: "FloatStorage"
-      }
-    }
   }
 }

@@ -3,7 +3,7 @@ import CKernels
 /// Lays out a zip of stored entries, each starting on 64 bytes, as torch does: sizes are known beforehand, CRCs follow the data.
 ///
 /// Source: PKWARE's APPNOTE.TXT 6.3.10; `caffe2/serialize/inline_container.cc` for the padding.
-struct ZipWriter {
+struct ZipLayout {
   private(set) var file: OutputFile
   private var entries: [Entry] = []
 

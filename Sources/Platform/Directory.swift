@@ -1,0 +1,47 @@
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// What the system says of names in folders. Links are followed.
+package enum Directory {
+  package enum Kind: Equatable, Sendable { case file, folder }
+
+  /// What `path` is; nil when it is neither a regular file nor a folder.
+  /// - Throws: what `stat` says.
+  package static func kind(of path: FilePath) throws(Errno) -> Kind? {
+    let status = try path.stat()
+    return switch status.type {
+    case .regular: .file
+    case .directory: .folder
+    default: nil
+    }
+  }
+
+  /// Whether there is anything at `path`.
+  package static func exists(_ path: FilePath) -> Bool { (try? path.stat()) != nil }
+
+  /// Bytes of the regular file at `path`; nil when there is none.
+  package static func size(of path: FilePath) -> Int? {
+    guard let status = try? path.stat(), status.type == .regular else { return nil }
+    return Int(status.size)
+  }
+
+  /// The names in a folder, in their order; hidden ones are left out.
+  package static func names(in path: FilePath) throws(Errno) -> [FilePath.Component] {
+    guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
+    defer { closedir(stream) }
+    var names: [FilePath.Component] = []
+    errno = 0
+    while let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+        tuple.withMemoryRebound(to: CInterop.PlatformChar.self, capacity: 256) { FilePath.Component(platformString: $0) }
+      }
+      if let name, name.kind == .regular, !name.string.hasPrefix(".") { names.append(name) }
+      errno = 0
+    }
+    guard errno == 0 else { throw Errno(rawValue: errno) }
+    return names.sorted { $0.string < $1.string }
+  }
+}
