@@ -1,6 +1,6 @@
 /// What must be found at a place that a reader of headers went by: in a file that isn't all here, a look at it would cost a request or a wait.
 ///
-/// Whoever sees the bytes later, such as one who reads the file as it arrives, holds them against this.
+/// Whoever sees the bytes later holds them against this; see `Checkpoint.checkExpectations`.
 public struct ExpectedBytes: Sendable, Equatable {
   /// Index into `Checkpoint.files`.
   public let file: Int
@@ -14,10 +14,18 @@ public struct ExpectedBytes: Sendable, Equatable {
 
   /// Reads the place, and compares.
   /// - Throws: `.corrupt` where something else is there.
-  public func check(in files: [any ByteSource]) throws(CheckpointError) {
+  func check(in files: [any ByteSource]) throws(CheckpointError) {
     let source = files[file]
     guard try source.bytes(range) == bytes else {
       throw CheckpointError(.corrupt, in: source.path, byte: offset, "isn't \(what), as the file's directory has it")
     }
+  }
+}
+
+extension Checkpoint {
+  /// Looks at what the reader took on trust, once all files are here.
+  /// - Throws: `.corrupt` where something else is there, so that tensors may lie elsewhere than the reader had them.
+  public func checkExpectations() throws(CheckpointError) {
+    for expectation in expectations { try expectation.check(in: files) }
   }
 }

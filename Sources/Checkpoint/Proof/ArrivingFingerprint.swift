@@ -35,6 +35,7 @@ public struct ArrivingFingerprint: Sendable {
       // In the order of the files, which is that of their arrival.
       let work = checkpoint.fingerprinted.sorted { $0.place < $1.place }
       fingerprint = try checkpoint.hash(work, threads: min(Workers.available, Self.mostThreads), progress: progress, isCancelled: isCancelled)
+      try checkpoint.checkExpectations()
       tensors = checkpoint.tensors
     } catch { throw error.cause ?? error }
   }

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Platform
 import SystemPackage
 
@@ -9,10 +8,7 @@ extension Receipt {
     for text in options.values + [tool, operation, originText] + files.map(\.path.string) where text.contains("://") || text.hasPrefix("/") {
       throw ReceiptError(path: FilePath(Self.fileName), reason: .secret)
     }
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    encoder.dateEncodingStrategy = .iso8601
-    do { return Array(try encoder.encode(ReceiptDocument(self))) + [UInt8(ascii: "\n")] } catch {
+    do { return try JSONText.encode(ReceiptDocument(self)) } catch {
       throw ReceiptError(path: FilePath(Self.fileName), reason: .malformed("\(error)"))
     }
   }
