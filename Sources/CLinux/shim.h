@@ -1,5 +1,6 @@
 // Calls that glibc shows only under _GNU_SOURCE, which Swift's Glibc module doesn't define.
 #pragma once
+#include <sys/vfs.h>
 #include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/uio.h>

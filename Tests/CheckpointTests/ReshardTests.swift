@@ -63,7 +63,7 @@ struct ReshardTests {
   @Test func checklistAgreesWithMD5Sum() throws {
     try withTemporaryFolder { folder in
       try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2)
-      try reshard(folder + "/source", folder + "/out", modelParallel: 4)
+      try reshard(folder + "/source", folder + "/out", modelParallel: 4, .init(checklist: true))
       let outcome = try run("/usr/bin/md5sum", ["-c", "--strict", "checklist.chk"], in: folder + "/out")
       #expect(outcome.status == 0)
       #expect(outcome.output.split(separator: "\n").count == 5)

@@ -13,6 +13,7 @@ final class OutputFolder: @unchecked Sendable {
   /// Where it is being filled.
   let path: FilePath
   private let replaces: Bool
+  private let isInMemory: Bool
   private var descriptors: [Int32] = []
 
   /// - Parameters:
@@ -37,6 +38,8 @@ final class OutputFolder: @unchecked Sendable {
     let mask = umask(0)
     umask(mask)
     chmod(path.string, 0o777 & ~mask)
+    var system = statfs()
+    isInMemory = statfs(path.string, &system) == 0 && system.f_type == 0x0102_1994  // TMPFS_MAGIC (linux/magic.h)
     var status = statvfs()
     if statvfs(path.string, &status) == 0 {
       let free = Int(clamping: status.f_bavail).multipliedReportingOverflow(by: Int(clamping: status.f_frsize))
@@ -89,9 +92,19 @@ final class OutputFolder: @unchecked Sendable {
     let descriptor = open(path.appending(name).string, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw failure(name) }
     descriptors.append(descriptor)
-    // Room is taken now, so that a full disk shows before the work; where the file system can't, writes will tell.
-    if bytes > 0, fallocate(descriptor, 0, 0, off_t(bytes)) != 0, ![EOPNOTSUPP, ENOSYS, EINVAL].contains(errno) { throw failure(name) }
+    // Room is taken now, so that a full disk shows before the work; where the file system can't, writes will tell. In memory that would be most of the
+    // work of writing, done by one thread while the others wait.
+    if bytes > 0, !isInMemory, fallocate(descriptor, 0, 0, off_t(bytes)) != 0, ![EOPNOTSUPP, ENOSYS, EINVAL].contains(errno) { throw failure(name) }
     return descriptor
+  }
+
+  /// Writes a small file whole.
+  func add(_ name: String, _ bytes: [UInt8]) throws(CheckpointError) {
+    let descriptor = try create(name, bytes: bytes.count)
+    let block = Block(count: bytes.count)
+    block.memory.copyBytes(from: bytes)
+    try write(UnsafeRawBufferPointer(rebasing: block.memory[..<bytes.count]), to: descriptor, at: 0, name: name)
+    try sync(descriptor, name: name)
   }
 
   func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at offset: Int, name: String) throws(CheckpointError) {

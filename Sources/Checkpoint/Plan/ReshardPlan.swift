@@ -19,14 +19,19 @@ public struct ReshardPlan: Sendable {
       self.dtype = dtype
       self.maxShardBytes = maxShardBytes
     }
+
+    /// What `tensor` is written as.
+    func dtype(of tensor: LogicalTensor) -> DType { dtype ?? (tensor.dtype.isQuantized ? .f32 : tensor.dtype) }
   }
 
   public let source: Checkpoint
   public let options: Options
-  /// Weights first, then what comes along. `checklist.chk` is made while they are written.
+  /// Weights first, then what comes along.
   public let files: [OutputFile]
   /// What a person should know, in sentences.
   public let notes: [String]
+  /// In the order of the files.
+  let tensors: [TensorPlan]
 
   public var byteCount: Int { files.reduce(0) { $0 + $1.byteCount } }
 
@@ -46,38 +51,51 @@ public struct ReshardPlan: Sendable {
     // In one shard nothing is cut, and any axis will do.
     let embeddingAxis = options.modelParallel > 1 ? source.embeddingAxis ?? 0 : 0
     let layout = try ShardLayout(params: source.params, modelParallel: options.modelParallel, embeddingAxis: embeddingAxis)
-    let files: [OutputFile]
+    var files: [OutputFile]
     switch options.format {
-    case .hf:
-      files = try HuggingFaceLayout.files(source, { Self.outputDType($0, options) }, maxShardBytes: options.maxShardBytes)
-    case .pth, .safetensors, .gguf: files = try Self.shards(source, layout, options)
+    case .hf: files = try HuggingFaceLayout.files(source, options.dtype(of:), maxShardBytes: options.maxShardBytes)
+    case .pth, .safetensors, .gguf: files = Self.shards(source, layout, options)
     }
-    self.files = files + (try CompanionFiles.of(source, layout, options.format))
+    files += try CompanionFiles.of(source, layout, options.format)
+    self.files = files
     notes = source.companions.notes + Self.notes(source, options)
+    tensors = try Self.tensors(source, files, options)
     try checkPieces()
   }
 
   /// A file for each rank, with Meta's names.
-  private static func shards(_ source: Checkpoint, _ layout: ShardLayout, _ options: Options) throws(CheckpointError) -> [OutputFile] {
+  private static func shards(_ source: Checkpoint, _ layout: ShardLayout, _ options: Options) -> [OutputFile] {
     // The reference wants an output.weight; a tied one is the embedding's storage under a second name, if they are split alike.
     let isAliased = source.params.tiedEmbeddings && layout.embeddingAxis == 0
     let aliases = isAliased ? [TensorName(.output).text: TensorName(.tokEmbeddings).text] : [:]
-    var files: [OutputFile] = []
-    for rank in 0..<layout.modelParallel {
-      var regions: [TensorRegion] = []
-      for tensor in source.tensors {
+    return (0..<layout.modelParallel).map { rank in
+      let regions = source.tensors.map { tensor in
         let (rows, columns) = layout.region(tensor.name.role, rank: rank)
-        regions.append(try TensorRegion(of: tensor, rows: rows, columns: columns, as: outputDType(tensor.dtype, options)))
+        return OutputRegion(of: tensor, rows: rows, columns: columns, as: options.dtype(of: tensor))
       }
       let name = "consolidated." + (rank < 10 ? "0\(rank)" : "\(rank)")
-      files.append(
-        options.format == .pth ? PthLayout.file(name, regions, aliases: aliases) : SafetensorsLayout.file("\(name).safetensors", regions))
+      return options.format == .pth ? PthLayout.file(name, regions, aliases: aliases) : SafetensorsLayout.file("\(name).safetensors", regions)
     }
-    return files
   }
 
-  /// The dtype that a tensor is written as.
-  static func outputDType(_ dtype: DType, _ options: Options) -> DType { options.dtype ?? (dtype.isQuantized ? .f32 : dtype) }
+  /// For each tensor that some file holds, all the places it goes to.
+  private static func tensors(_ source: Checkpoint, _ files: [OutputFile], _ options: Options) throws(CheckpointError) -> [TensorPlan] {
+    var destinations: [TensorName: [TensorPlan.Destination]] = [:]
+    var order: [TensorName] = []
+    for (index, file) in files.enumerated() {
+      for (number, piece) in file.pieces.enumerated() {
+        guard case .region(let region) = piece.content else { continue }
+        if destinations[region.tensor] == nil { order.append(region.tensor) }
+        destinations[region.tensor, default: []].append(.init(file: index, piece: number, offset: piece.offset, region: region))
+      }
+    }
+    var tensors: [TensorPlan] = []
+    for name in order {
+      guard let tensor = source[name] else { throw CheckpointError(.output, "the plan has \(name), which the source hasn't") }
+      tensors.append(try TensorPlan(tensor, as: options.dtype(of: tensor), to: destinations[name] ?? []))
+    }
+    return tensors
+  }
 
   private static func notes(_ source: Checkpoint, _ options: Options) -> [String] {
     let dtypes = Set(source.tensors.map(\.dtype))
@@ -95,7 +113,7 @@ public struct ReshardPlan: Sendable {
     return notes
   }
 
-  /// Every byte of every file is written exactly once: pieces follow each other, and regions are covered (see `TensorRegion.init`).
+  /// Every byte of every file is written exactly once: pieces follow each other, and parts cover their tensors (see `TensorPlan.init`).
   private func checkPieces() throws(CheckpointError) {
     for file in files {
       var end = 0
@@ -106,6 +124,13 @@ public struct ReshardPlan: Sendable {
       guard end == file.byteCount else { throw CheckpointError(.output, "the plan for \(file.name) ends at byte \(end) of \(file.byteCount)") }
     }
     guard Set(files.map(\.name)).count == files.count else { throw CheckpointError(.output, "the plan has two files of one name") }
+    for plan in tensors {
+      for destination in plan.destinations {
+        guard destination.region.rows.upperBound <= plan.tensor.rows, destination.region.columns.upperBound <= plan.tensor.columns else {
+          throw CheckpointError(.output, "the plan for \(files[destination.file].name) wants more of \(plan.tensor.name) than there is")
+        }
+      }
+    }
   }
 }
 

@@ -13,7 +13,7 @@ public struct NodeFolder: Sendable {
   }
 
   let region: GridRegion
-  private(set) var nextRow: Int
+  public private(set) var nextRow: Int
   private var done: [UInt8] = []
   private var open: [SHA256]
   private var leaves: [RegionDigests.Leaf: [UInt8]] = [:]

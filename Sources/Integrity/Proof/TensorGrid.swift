@@ -98,7 +98,7 @@ public struct TensorGrid: Sendable, Equatable {
   }
 
   /// The columns of each leaf that `columns` touches, clamped to them.
-  func leafColumns(_ columns: Range<Int>) -> [Range<Int>] {
+  public func leafColumns(_ columns: Range<Int>) -> [Range<Int>] {
     (columns.lowerBound / stripColumns..<(columns.upperBound + stripColumns - 1) / stripColumns).map {
       ($0 * stripColumns..<($0 + 1) * stripColumns).clamped(to: columns)
     }

@@ -11,7 +11,7 @@ struct ReshardCommand: ParsableCommand {
     commandName: "reshard",
     abstract: "Write a checkpoint with another number of shards, or in another format.",
     discussion: """
-      Weights are copied bit for bit in constant memory; params.json, the tokenizer, a fresh checklist.chk and a receipt come along. DST appears when it is complete and \
+      Weights are copied bit for bit in constant memory; params.json, the tokenizer and a receipt, by which every byte can be verified, come along. DST appears when it is complete and \
       synced, or not at all. A dtype other than "keep" rounds where it must, and says so; quantized weights, which .pth and safetensors can't \
       hold, are kept as float32, exactly.
 
@@ -41,6 +41,12 @@ struct ReshardCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Weights in a file of an hf folder, such as 5G or 500M.", valueName: "size"))
   var maxShardSize: ByteCount?
 
+  @Option(help: ArgumentHelp("Also compute a digest of each whole file, md5 or sha256; may be given twice. Each is a serial chain, and takes its time.", valueName: "algorithm"))
+  var digest: [HashAlgorithm] = []
+
+  @Flag(help: "Write Meta's checklist.chk, with the MD5 of each file.")
+  var checklist = false
+
   @Flag(help: "Show the plan, and write nothing.")
   var dryRun = false
 
@@ -57,7 +63,7 @@ struct ReshardCommand: ParsableCommand {
     let checkpoint = try Checkpoint.open(at: FilePath(source))
     let plan = try ReshardPlan(checkpoint, planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
-    let options = ReshardPlan.WriteOptions(replacing: force, digests: [.md5, .sha256], tool: Drover.configuration.version)
+    let options = ReshardPlan.WriteOptions(replacing: force, digests: Set(digest), checklist: checklist, tool: Drover.configuration.version)
     if dryRun {
       if json { try outputJSON(Report(plan, options)) } else { show(plan, options) }
       return
@@ -118,7 +124,18 @@ struct ReshardCommand: ParsableCommand {
     struct File: Encodable {
       let path: String
       let bytes: Int
-      let sha256: String?
+      /// null unless they were asked for.
+      let md5, sha256: String?
+
+      enum Key: CodingKey { case path, bytes, md5, sha256 }
+
+      func encode(to encoder: any Encoder) throws {
+        var object = encoder.container(keyedBy: Key.self)
+        try object.encode(path, forKey: .path)
+        try object.encode(bytes, forKey: .bytes)
+        try object.encode(md5, forKey: .md5)
+        try object.encode(sha256, forKey: .sha256)
+      }
     }
 
     let plan: Plan
@@ -134,7 +151,7 @@ struct ReshardCommand: ParsableCommand {
         sourceFormat: plan.source.format.rawValue, format: plan.options.format.rawValue, sourceModelParallel: plan.source.modelParallel,
         modelParallel: plan.options.modelParallel, bytes: plan.byteCount, peakMemory: plan.peakMemory(options),
         files: plan.files.map { .init(path: $0.name, bytes: $0.byteCount) }, notes: plan.notes)
-      files = written?.map { File(path: $0.name, bytes: $0.bytes, sha256: $0.digests[.sha256]?.digest.hex) }
+      files = written?.map { File(path: $0.name, bytes: $0.bytes, md5: $0.digests[.md5]?.digest.hex, sha256: $0.digests[.sha256]?.digest.hex) }
       self.seconds = seconds
       self.peakMemory = peakMemory
     }
@@ -151,6 +168,7 @@ enum DTypeChoice: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension Checkpoint.Format: ExpressibleByArgument {}
+extension HashAlgorithm: ExpressibleByArgument {}
 
 extension ReshardPlan {
   fileprivate var summary: String {

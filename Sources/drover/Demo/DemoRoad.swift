@@ -98,7 +98,7 @@ struct DemoRoad {
     let source = try Checkpoint.open(at: original)
     for layout in Self.layouts.dropFirst() {
       let plan = try ReshardPlan(source, .init(modelParallel: layout.shards, format: layout.format))
-      let written = try plan.write(to: path(of: layout))
+      let written = try plan.write(to: path(of: layout), .init(checklist: true))
       let count = "\(layout.shards) \(layout.shards == 1 ? "shard" : "shards")"
       tellLine("  \(style("✓", .green)) 2 shards of pth → \(count) of \(layout.format.rawValue)  \(style(Format.bytes(written.reduce(0) { $0 + $1.bytes }), .dim))")
     }

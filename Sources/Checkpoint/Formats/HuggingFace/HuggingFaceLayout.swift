@@ -4,16 +4,15 @@ import Integrity
 enum HuggingFaceLayout {
   /// - Parameter maxShardBytes: weights that a file holds at most, but for a single tensor that is larger.
   static func files(
-    _ source: Checkpoint, _ dtype: (DType) -> DType, maxShardBytes: Int
+    _ source: Checkpoint, _ dtype: (LogicalTensor) -> DType, maxShardBytes: Int
   ) throws(CheckpointError) -> [OutputFile] {
-    var shards: [[TensorRegion]] = [[]]
+    var shards: [[OutputRegion]] = [[]]
     var bytes = 0
     for tensor in source.tensors {
       guard let text = HuggingFaceReader.name(tensor.name) else { continue }
       // transformers rotates halves of a head where Meta rotates pairs.
       let order: LogicalTensor.RowOrder = tensor.name.role.isRotated ? .halves(headDim: source.params.headDim) : .pairs
-      let region = try TensorRegion(
-        of: tensor, rows: 0..<tensor.rows, columns: 0..<tensor.columns, as: dtype(tensor.dtype), order: order, name: text)
+      let region = OutputRegion(whole: tensor, as: dtype(tensor), order: order, name: text)
       if bytes + region.byteCount > maxShardBytes, bytes > 0 {
         shards.append([])
         bytes = 0
@@ -33,7 +32,8 @@ enum HuggingFaceLayout {
       let index = SafetensorsIndex(weightMap: map, metadata: .init(totalSize: total))
       files.append(OutputFile(name: "model.safetensors.index.json", content: try encodeJSON(index)))
     }
-    files.append(OutputFile(name: "config.json", content: try encodeJSON(HuggingFaceConfig(source, dtype(source.dominantDType)))))
+    let dominant = DType.dominant(source.tensors.map { (dtype($0), $0.rows * $0.columns) })
+    files.append(OutputFile(name: "config.json", content: try encodeJSON(HuggingFaceConfig(source, dominant))))
     return files
   }
 

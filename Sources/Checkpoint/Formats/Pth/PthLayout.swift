@@ -5,7 +5,7 @@ enum PthLayout {
   /// - Parameters:
   ///   - name: of the file, without its suffix; the zip's folder is called so too, as torch does.
   ///   - aliases: names that share another tensor's storage.
-  static func file(_ name: String, _ regions: [TensorRegion], aliases: [String: String] = [:]) -> OutputFile {
+  static func file(_ name: String, _ regions: [OutputRegion], aliases: [String: String] = [:]) -> OutputFile {
     var zip = ZipLayout(name: name + ".pth")
     zip.add("\(name)/data.pkl", pickle(regions, aliases))
     zip.add("\(name)/byteorder", Array("little".utf8))
@@ -15,7 +15,7 @@ enum PthLayout {
   }
 
   /// The pickle of a dict from names to tensors, protocol 2 as torch writes it.
-  private static func pickle(_ regions: [TensorRegion], _ aliases: [String: String]) -> [UInt8] {
+  private static func pickle(_ regions: [OutputRegion], _ aliases: [String: String]) -> [UInt8] {
     var pickler = Pickler()
     pickler.begin()
     for (key, region) in regions.enumerated() { pickler.tensor(region.name, region, key: key) }
@@ -36,7 +36,7 @@ enum PthLayout {
     }
 
     /// `name`, and `_rebuild_tensor_v2(storage, 0, shape, strides, False, OrderedDict())`.
-    mutating func tensor(_ name: String, _ region: TensorRegion, key: Int) {
+    mutating func tensor(_ name: String, _ region: OutputRegion, key: Int) {
       text(name)
       global("torch._utils", "_rebuild_tensor_v2")
       bytes += "((".utf8
@@ -44,11 +44,11 @@ enum PthLayout {
       global("torch", PthStorage.name(region.dtype))
       text("\(key)")
       text("cpu")
-      integer(region.rows * region.columns)
+      integer(region.rows.count * region.columns.count)
       bytes += "tQ".utf8
       integer(0)
       tuple(region.shape)
-      tuple(region.isVector ? [1] : [region.columns, 1])
+      tuple(region.isVector ? [1] : [region.columns.count, 1])
       bytes.append(0x89)
       global("collections", "OrderedDict")
       bytes += ")RtR".utf8

@@ -34,7 +34,7 @@ struct ZipLayout {
     end(name, header, bytes.count, .value(checksum))
   }
 
-  mutating func add(_ name: String, _ region: TensorRegion) {
+  mutating func add(_ name: String, _ region: OutputRegion) {
     let header = begin(name, region.byteCount)
     let piece = file.pieces.count
     file.append(region)

@@ -5,7 +5,7 @@ enum SafetensorsLayout {
   /// The header is padded with spaces, as the format allows, so that the data starts on a page.
   private static let alignment = 4096
 
-  static func file(_ name: String, _ regions: [TensorRegion]) -> OutputFile {
+  static func file(_ name: String, _ regions: [OutputRegion]) -> OutputFile {
     // Names are Meta's, and need no escapes.
     var entries = ["\"__metadata__\":{\"format\":\"pt\"}"]
     var offset = 0

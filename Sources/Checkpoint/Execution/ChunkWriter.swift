@@ -1,0 +1,96 @@
+import Integrity
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Writes chunks of tensors to the places that a plan has for them. One for each thread: it has room of its own.
+struct ChunkWriter {
+  let files: [OpenOutput]
+  private var room = Room()
+
+  init(files: [OpenOutput]) { self.files = files }
+
+  /// - Parameters:
+  ///   - bytes: the chunk, row by row in Meta's order, without gaps.
+  ///   - keep: takes what isn't hashed as a weight, with its file and the byte where it lies.
+  mutating func write(
+    _ chunk: TensorPlan.Chunk, of plan: TensorPlan, _ bytes: UnsafeRawBufferPointer, keep: (_ file: Int, _ offset: Int, [UInt8]) -> Void
+  ) throws(CheckpointError) {
+    guard let base = bytes.baseAddress else { return }
+    let pitch = plan.dtype.byteCount(chunk.columns.count)
+    for destination in plan.destinations {
+      let region = destination.region
+      let (rows, columns) = (region.rows.clamped(to: chunk.rows), region.columns.clamped(to: chunk.columns))
+      guard !rows.isEmpty, !columns.isEmpty else { continue }
+      let width = region.rowBytes
+      let from = base + plan.dtype.byteCount(columns.lowerBound - chunk.columns.lowerBound)
+      let runs = region.order.runs(rows)
+      var index = 0
+      while index < runs.count {
+        // As many runs as follow each other in the file.
+        var end = index + 1
+        while end < runs.count, runs[end].disk == runs[end - 1].disk + runs[end - 1].count { end += 1 }
+        let count = runs[index..<end].reduce(0) { $0 + $1.count }
+        let offset = destination.offset + (runs[index].disk - region.rows.lowerBound) * width
+        var stretch = UnsafeRawBufferPointer(start: from + (runs[index].meta - chunk.rows.lowerBound) * pitch, count: count * width)
+        if width != pitch || runs[index].step != 1 {
+          let to = room.of(count * width)
+          var row = 0
+          for run in runs[index..<end] {
+            for step in 0..<run.count {
+              memcpy(to + row * width, from + (run.meta + step * run.step - chunk.rows.lowerBound) * pitch, width)
+              row += 1
+            }
+          }
+          stretch = UnsafeRawBufferPointer(start: to, count: count * width)
+        }
+        try files[destination.file].write(stretch, at: offset, piece: destination.piece)
+        if plan.tensor.name.role.isBuffer { keep(destination.file, offset, Array(stretch)) }
+        index = end
+      }
+    }
+  }
+}
+
+/// A file of a plan that is being written. Any thread may write to any place of it.
+final class OpenOutput: Sendable {
+  let file: OutputFile
+  let checksums: FileChecksums
+  let chain: FileChain?
+  private let folder: OutputFolder
+  private let descriptor: Int32
+  private let progress: FileProgress
+
+  init(_ file: OutputFile, _ folder: OutputFolder, digests: Set<HashAlgorithm>, progress: FileProgress) throws(CheckpointError) {
+    self.file = file
+    self.folder = folder
+    self.progress = progress
+    descriptor = try folder.create(file.name, bytes: file.byteCount)
+    let checksums = FileChecksums(file)
+    self.checksums = checksums
+    let pieces = Dictionary(file.pieces.enumerated().map { ($1.offset, $0) }) { first, _ in first }
+    chain = digests.isEmpty ? nil : FileChain(digests) { offset in pieces[offset].flatMap { checksums.bytes(ofPiece: $0) } }
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, piece: Int) throws(CheckpointError) {
+    checksums.add(bytes, at: offset, piece: piece)
+    try folder.write(bytes, to: descriptor, at: offset, name: file.name)
+    chain?.add(bytes, at: offset)
+    if let stretch = progress.add(bytes.count, at: offset) { folder.startSync(descriptor, stretch) }
+  }
+
+  /// Writes what isn't a tensor's, when all tensors are written.
+  func writeRest() throws(CheckpointError) {
+    for (index, piece) in file.pieces.enumerated() {
+      guard let bytes = checksums.bytes(ofPiece: index) else { continue }
+      let block = Block(count: bytes.count)
+      block.memory.copyBytes(from: bytes)
+      try folder.write(UnsafeRawBufferPointer(rebasing: block.memory[..<bytes.count]), to: descriptor, at: piece.offset, name: file.name)
+      _ = progress.add(bytes.count, at: piece.offset)
+    }
+  }
+
+  func sync() throws(CheckpointError) { try folder.sync(descriptor, name: file.name) }
+}

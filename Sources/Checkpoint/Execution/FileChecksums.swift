@@ -1,0 +1,34 @@
+import CKernels
+import Synchronization
+
+/// The CRC-32 of a file's pieces, out of stretches that are done in any order.
+///
+/// The CRC of a sum of strings is the sum of theirs, so a stretch's is moved to its place in the piece, over the bytes behind it, and added.
+final class FileChecksums: Sendable {
+  private let file: OutputFile
+  /// By piece.
+  private let sums = Mutex<[Int: UInt32]>([:])
+
+  init(_ file: OutputFile) { self.file = file }
+
+  /// Takes a stretch of a piece.
+  /// - Parameter offset: of its first byte in the file.
+  func add(_ bytes: UnsafeRawBufferPointer, at offset: Int, piece: Int) {
+    guard file.needsChecksums else { return }
+    let sum = drover_crc32(0, bytes.baseAddress, bytes.count)
+    let behind = file.pieces[piece].offset + file.pieces[piece].byteCount - offset - bytes.count
+    let moved = drover_crc32_combine(sum, 0, UInt64(behind))
+    sums.withLock { $0[piece, default: 0] ^= moved }
+  }
+
+  /// The bytes of a piece that has no region, with the checksums of those before it, which must be done.
+  func bytes(ofPiece index: Int) -> [UInt8]? {
+    guard case .bytes(var bytes, let checksums) = file.pieces[index].content else { return nil }
+    if checksums.isEmpty { return bytes }
+    let sums = sums.withLock { $0 }
+    for checksum in checksums {
+      for (index, byte) in (sums[checksum.piece] ?? 0).littleEndianBytes.enumerated() { bytes[checksum.at + index] = byte }
+    }
+    return bytes
+  }
+}

@@ -1,0 +1,134 @@
+import Integrity
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Reads rectangles of tensors out of the files that their parts lie in. One for each thread: it has room of its own to read into.
+///
+/// Nothing is read through a map: a file that is cut short under one would end the program.
+struct PartReader {
+  private let files: [any ByteSource]
+  private var raw = Room()
+  private var replica = Room()
+  private var strided = Room()
+  private var conversions: [[DType]: RowConversion] = [:]
+
+  /// Bytes that are read at once to pick some of them.
+  private static let mostSpan = 4 << 20
+  /// As many bytes are read in about the time that a call takes.
+  private static let leastSpan = 4096
+
+  init(files: [any ByteSource]) { self.files = files }
+
+  /// Writes a rectangle of a tensor to `out`, row by row in Meta's order, without gaps, as `plan.dtype`. Copies of it in other ranks' shards are read
+  /// too, and compared.
+  /// - Throws: where copies differ, naming tensor, ranks and byte.
+  mutating func read(_ plan: TensorPlan, _ chunk: TensorPlan.Chunk, into out: UnsafeMutableRawPointer) throws(CheckpointError) {
+    let pitch = plan.dtype.byteCount(chunk.columns.count)
+    for source in plan.sources {
+      let rows = source.part.rows.clamped(to: chunk.rows)
+      let columns = source.part.columns.clamped(to: chunk.columns)
+      guard !rows.isEmpty, !columns.isEmpty else { continue }
+      for run in plan.tensor.rowOrder.runs(rows) {
+        let to = out + (run.meta - chunk.rows.lowerBound) * pitch + plan.dtype.byteCount(columns.lowerBound - chunk.columns.lowerBound)
+        try read(plan, source, run, columns, into: to, pitch: run.step * pitch)
+      }
+    }
+  }
+
+  private mutating func read(
+    _ plan: TensorPlan, _ source: TensorPlan.Source, _ run: LogicalTensor.RowOrder.Run, _ columns: Range<Int>, into out: UnsafeMutableRawPointer, pitch: Int
+  ) throws(CheckpointError) {
+    let dtype = plan.tensor.dtype
+    let part = source.part
+    let rows = run.disk - part.rows.lowerBound..<run.disk - part.rows.lowerBound + run.count
+    let first = columns.lowerBound - part.columns.lowerBound
+    // Of quantized rows whole blocks, the first and last of which may be used in part.
+    let blocks = first / dtype.blockElements..<(first + columns.count - 1) / dtype.blockElements + 1
+    let width = blocks.count * dtype.blockBytes
+    let isCopy = dtype == plan.dtype
+    let isDirect = isCopy && (pitch == width || rows.count == 1)
+    let bytes = isDirect ? out : raw.of(rows.count * width)
+    try read(part, dtype, rows, blocks, into: bytes)
+    for other in source.replicas {
+      let copy = replica.of(rows.count * width)
+      try read(other, dtype, rows, blocks, into: copy)
+      if memcmp(bytes, copy, rows.count * width) != 0 { throw difference(plan.tensor, part, other, rows, blocks, bytes, copy) }
+    }
+    if isDirect { return }
+    if isCopy {
+      for row in 0..<rows.count { memcpy(out + row * pitch, bytes + row * width, width) }
+      return
+    }
+    let (from, skip) = (plan.tensor.dtype, first % dtype.blockElements)
+    for row in 0..<rows.count {
+      let isFinite = conversions[[from, plan.dtype], default: RowConversion(from: from, to: plan.dtype)].convert(
+        UnsafeRawPointer(bytes) + row * width, first: skip, columns: columns.count, columnStride: dtype.blockBytes, into: out + row * pitch)
+      guard isFinite else {
+        throw CheckpointError(
+          .refused, "\(plan.tensor.name) has values too large for \(plan.dtype.rawValue); keep \(from.rawValue), or choose bf16 or f32")
+      }
+    }
+  }
+
+  /// Reads rows and blocks of a part, without gaps.
+  private mutating func read(
+    _ part: LogicalTensor.Part, _ dtype: DType, _ rows: Range<Int>, _ blocks: Range<Int>, into out: UnsafeMutableRawPointer
+  ) throws(CheckpointError) {
+    let element = dtype.blockBytes
+    let width = blocks.count * element
+    let start = part.offset + rows.lowerBound * part.rowStride + blocks.lowerBound * part.columnStride
+    let needed = rows.count * width
+    let span = (rows.count - 1) * part.rowStride + (blocks.count - 1) * part.columnStride + element
+    if span == needed, part.columnStride == element || blocks.count == 1 {
+      return try files[part.file].read(into: UnsafeMutableRawBufferPointer(start: out, count: span), at: start)
+    }
+    if span > Self.mostSpan || span > max(2 * needed, Self.leastSpan) {
+      // What lies between isn't worth reading: in halves, cut where the file has the longer way.
+      let cutsRows = rows.count > 1 && (blocks.count <= 1 || (rows.count - 1) * part.rowStride >= (blocks.count - 1) * part.columnStride)
+      if cutsRows {
+        let half = rows.count / 2
+        try read(part, dtype, rows.prefix(half), blocks, into: out)
+        return try read(part, dtype, rows.dropFirst(half), blocks, into: out + half * width)
+      }
+      if blocks.count > 1 {
+        // Both halves of each row; they are put side by side.
+        let half = blocks.count / 2
+        let (left, right) = (Block(count: rows.count * half * element), Block(count: rows.count * (blocks.count - half) * element))
+        try read(part, dtype, rows, blocks.prefix(half), into: left.baseAddress)
+        try read(part, dtype, rows, blocks.dropFirst(half), into: right.baseAddress)
+        for row in 0..<rows.count {
+          memcpy(out + row * width, left.baseAddress + row * half * element, half * element)
+          memcpy(out + row * width + half * element, right.baseAddress + row * (blocks.count - half) * element, (blocks.count - half) * element)
+        }
+        return
+      }
+    }
+    let bytes = strided.of(span)
+    try files[part.file].read(into: UnsafeMutableRawBufferPointer(start: bytes, count: span), at: start)
+    for row in 0..<rows.count {
+      let (from, to) = (bytes + row * part.rowStride, out + row * width)
+      if part.columnStride == element {
+        memcpy(to, from, width)
+      } else {
+        for block in 0..<blocks.count { memcpy(to + block * element, from + block * part.columnStride, element) }
+      }
+    }
+  }
+
+  private func difference(
+    _ tensor: LogicalTensor, _ part: LogicalTensor.Part, _ other: LogicalTensor.Part, _ rows: Range<Int>, _ blocks: Range<Int>,
+    _ bytes: UnsafeMutableRawPointer, _ copy: UnsafeMutableRawPointer
+  ) -> CheckpointError {
+    let element = tensor.dtype.blockBytes
+    let width = blocks.count * element
+    let count = rows.count * width
+    var at = 0
+    while at < count, bytes.load(fromByteOffset: at, as: UInt8.self) == copy.load(fromByteOffset: at, as: UInt8.self) { at += 1 }
+    let (row, column) = (rows.lowerBound + at / width, blocks.lowerBound + at % width / element)
+    return CheckpointError(
+      .corrupt, in: files[other.file].path, byte: other.offset + row * other.rowStride + column * other.columnStride + at % element,
+      "\(tensor.name) should be the same in shards \(part.rank) and \(other.rank), and isn't: one of the two is damaged")
+  }
+}

@@ -1,0 +1,157 @@
+import Integrity
+import Platform
+import Synchronization
+
+/// Carries a plan out on several threads, each of which takes a chunk of a tensor from its parts to its destinations: it reads every byte once, and
+/// hashes and writes it while it is in the core's cache. Chunks don't depend on each other, so threads wait for nothing but the disk.
+final class PlanExecution: Sendable {
+  /// What was proved of the output.
+  struct Proof: Sendable {
+    var fingerprints: [String: Digest] = [:]
+    /// By file with weights.
+    var contents: [Int: Receipt.Content] = [:]
+    /// By file without.
+    var wholes: [Int: ChainedDigest] = [:]
+  }
+
+  private struct State {
+    /// The tensor whose chunks are handed out, and those that are left of it, the next one last.
+    var tensor = -1
+    var chunks: [TensorPlan.Chunk] = []
+    var prover: TensorProver?
+    var outcomes: [TensorProver.Outcome] = []
+    /// Bytes of tensors that are no weights, by file and offset.
+    var buffers: [Int: [Int: [UInt8]]] = [:]
+    var failure: CheckpointError?
+  }
+
+  private let tensors: [TensorPlan]
+  private let sources: [any ByteSource]
+  private let outputs: [OpenOutput]
+  private let proves: Bool
+  private let didRead: @Sendable (_ bytes: Int) -> Void
+  private let isCancelled: @Sendable () -> Bool
+  private let state = Mutex(State())
+
+  /// - Parameters:
+  ///   - sources: the files that parts count in.
+  ///   - outputs: those that destinations count in.
+  ///   - proves: whether weights are hashed.
+  ///   - didRead: called on any thread with bytes of tensors, as they are written, that were done since its last call.
+  init(
+    _ tensors: [TensorPlan], from sources: [any ByteSource], to outputs: [OpenOutput] = [], proves: Bool,
+    didRead: @escaping @Sendable (_ bytes: Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool
+  ) {
+    self.tensors = tensors
+    self.sources = sources
+    self.outputs = outputs
+    self.proves = proves
+    self.didRead = didRead
+    self.isCancelled = isCancelled
+  }
+
+  func run(threads: Int) throws(CheckpointError) -> Proof {
+    Workers.run(threads) { self.work() }
+    try check()
+    // Every file is synced before the folder gets its name.
+    let next = Atomic(0)
+    Workers.run(min(threads, outputs.count)) {
+      while true {
+        let index = next.add(1, ordering: .relaxed).oldValue
+        guard index < self.outputs.count else { return }
+        do throws(CheckpointError) {
+          try self.outputs[index].writeRest()
+          try self.outputs[index].sync()
+        } catch {
+          self.fail(error)
+        }
+      }
+    }
+    try check()
+    return proves ? state.withLock { proof($0) } : Proof()
+  }
+
+  private func check() throws(CheckpointError) {
+    if isCancelled() { fail(CheckpointError(.cancelled, "stopped before the end")) }
+    if let failure = state.withLock({ $0.failure }) { throw failure }
+  }
+
+  private func fail(_ error: CheckpointError) {
+    state.withLock { $0.failure = $0.failure ?? error }
+    for output in outputs { output.chain?.giveUp() }
+  }
+
+  private func work() {
+    var reader = PartReader(files: sources)
+    var writer = ChunkWriter(files: outputs)
+    var leaves = LeafHasher()
+    var room = Room()
+    while let (tensor, chunk, prover) = next() {
+      do throws(CheckpointError) {
+        let plan = tensors[tensor]
+        let count = chunk.rows.count * plan.dtype.byteCount(chunk.columns.count)
+        let bytes = room.of(count)
+        try reader.read(plan, chunk, into: bytes)
+        let filled = UnsafeRawBufferPointer(start: bytes, count: count)
+        let outcome = prover?.prove(chunk, filled, &leaves)
+        try writer.write(chunk, of: plan, filled) { file, offset, bytes in state.withLock { $0.buffers[file, default: [:]][offset] = bytes } }
+        if let outcome { state.withLock { $0.outcomes.append(outcome) } }
+        didRead(count)
+      } catch {
+        fail(error)
+      }
+    }
+  }
+
+  /// - Returns: nil when there is nothing left to do.
+  private func next() -> (tensor: Int, chunk: TensorPlan.Chunk, prover: TensorProver?)? {
+    if isCancelled() { fail(CheckpointError(.cancelled, "stopped before the end")) }
+    return state.withLock { state in
+      guard state.failure == nil else { return nil }
+      while state.chunks.isEmpty {
+        state.tensor += 1
+        guard state.tensor < tensors.count else {
+          state.tensor = tensors.count
+          return nil
+        }
+        let tensor = tensors[state.tensor]
+        state.chunks = tensor.chunks(limit: ReshardPlan.chunkBytes).reversed()
+        state.prover = proves && !tensor.tensor.name.role.isBuffer ? TensorProver(tensor, chunks: state.chunks.count) : nil
+      }
+      return (state.tensor, state.chunks.removeLast(), state.prover)
+    }
+  }
+
+  private func proof(_ state: State) -> Proof {
+    var proof = Proof()
+    let outcomes = Dictionary(state.outcomes.map { ($0.name, $0) }) { first, _ in first }
+    var weights: [Int: [WeightProof]] = [:]
+    for plan in tensors {
+      guard let outcome = outcomes[plan.tensor.name] else { continue }
+      proof.fingerprints[plan.tensor.name.text] = outcome.fingerprint
+      for (destination, digests) in zip(plan.destinations, outcome.digests) {
+        let region = destination.region
+        var headDim: Int?
+        if case .halves(let dim) = region.order { headDim = dim }
+        weights[destination.file, default: []].append(
+          WeightProof(
+            tensor: plan.tensor.name.text, dtype: plan.dtype, shape: plan.tensor.shape, cut: plan.grid.cut, rows: region.rows, columns: region.columns,
+            offset: destination.offset, headDim: headDim, digests: digests))
+      }
+    }
+    for (index, output) in outputs.enumerated() {
+      var rest = ChainedHash<SHA256>()
+      for (number, piece) in output.file.pieces.enumerated() {
+        let bytes = output.checksums.bytes(ofPiece: number) ?? state.buffers[index]?.filter { $0.key >= piece.offset && $0.key < piece.offset + piece.byteCount }
+          .sorted { $0.key < $1.key }.flatMap(\.value) ?? []
+        bytes.withUnsafeBytes { rest.update($0) }
+      }
+      if let weights = weights[index] {
+        proof.contents[index] = Receipt.Content(weights: weights, rest: rest.finalize().digest)
+      } else {
+        proof.wholes[index] = rest.finalize()
+      }
+    }
+    return proof
+  }
+}

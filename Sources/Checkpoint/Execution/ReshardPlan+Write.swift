@@ -1,0 +1,102 @@
+import Integrity
+import Platform
+import Synchronization
+import SystemPackage
+
+extension ReshardPlan {
+  public struct WriteOptions: Sendable {
+    /// Whether a checkpoint that already lies under the destination's name may be replaced.
+    public var replacing: Bool
+    /// Digests over whole files that are computed besides. Each is a serial chain.
+    public var digests: Set<HashAlgorithm>
+    /// Whether a `checklist.chk` is written as Meta has it, with MD5s.
+    public var checklist: Bool
+    /// The program and its version, for a receipt in the folder; nil for none.
+    public var tool: String?
+    public var threads: Int
+
+    public init(replacing: Bool = false, digests: Set<HashAlgorithm> = [], checklist: Bool = false, tool: String? = nil, threads: Int? = nil) {
+      self.replacing = replacing
+      self.digests = checklist ? digests.union([.md5]) : digests
+      self.checklist = checklist
+      self.tool = tool
+      self.threads = max(1, threads ?? Workers.available)
+    }
+  }
+
+  /// A file that was written.
+  public struct WrittenFile: Sendable {
+    /// Relative to the destination.
+    public let name: String
+    public let bytes: Int
+    /// Those that were asked for.
+    public let digests: [HashAlgorithm: ChainedDigest]
+  }
+
+  /// Bytes of memory that writing takes at most beside the program itself, whatever the size of the model.
+  public func peakMemory(_ options: WriteOptions = WriteOptions()) -> Int {
+    let chunk = tensors.reduce(Self.chunkBytes) { most, plan in
+      // A band is the least, and of what is converted it may be larger before than after.
+      let band = plan.grid.band(at: 0).count
+      return max(most, band * max(plan.dtype.byteCount(plan.tensor.columns), plan.tensor.dtype.byteCount(plan.tensor.columns)))
+    }
+    let known = files.reduce(0) { $0 + $1.pieces.reduce(0) { if case .bytes(let bytes, _) = $1.content { $0 + bytes.count } else { $0 } } }
+    let chains = options.digests.isEmpty ? 0 : files.count * (FileChain.mostWaiting + 2 * chunk)
+    return options.threads * 6 * chunk + chains + 3 * known + (32 << 20)
+  }
+
+  /// Bytes of a tensor that are read, hashed and written at once: two bands of the grid, so that their leaves are hashed in pairs, and little enough for
+  /// them to stay in a core's cache.
+  static let chunkBytes = 1 << 20
+
+  /// Carries the plan out. The folder appears under `destination` complete and synced, or not at all.
+  ///
+  /// - Parameters:
+  ///   - progress: called on any thread with the index of a file and how many of its bytes are done.
+  ///   - isCancelled: asked now and then; when it says so, nothing is left behind.
+  /// - Returns: the files; `checklist.chk` and the receipt last.
+  public func write(
+    to destination: FilePath, _ options: WriteOptions = WriteOptions(),
+    progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) throws(CheckpointError) -> [WrittenFile] {
+    let folder = try OutputFolder(destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount)
+    var outputs: [OpenOutput] = []
+    for (index, file) in files.enumerated() {
+      outputs.append(try OpenOutput(file, folder, digests: options.digests, progress: FileProgress { progress(index, $0) }))
+    }
+    let execution = PlanExecution(tensors, from: source.files, to: outputs, proves: options.tool != nil, isCancelled: isCancelled)
+    let proof = try execution.run(threads: options.threads)
+    var written = zip(files, outputs).map { WrittenFile(name: $0.name, bytes: $0.byteCount, digests: $1.chain?.finalize() ?? [:]) }
+    let receipt: Receipt? = if let tool = options.tool { receipt(tool, options, written, proof) } else { nil }
+    func add(_ name: String, _ bytes: [UInt8]) throws(CheckpointError) {
+      try folder.add(name, bytes)
+      let digests = options.digests.map { ($0, ChainedDigest(of: bytes, $0)) }
+      written.append(WrittenFile(name: name, bytes: bytes.count, digests: .init(uniqueKeysWithValues: digests)))
+    }
+    if options.checklist { try add("checklist.chk", Array(written.map { "\($0.digests[.md5]?.digest.hex ?? "")  \($0.name)\n" }.joined().utf8)) }
+    if let receipt {
+      let bytes: [UInt8]
+      do throws(ReceiptError) { bytes = try receipt.encoded() } catch { throw CheckpointError(.output, in: destination, error.description) }
+      try add(Receipt.fileName, bytes)
+    }
+    try folder.publish()
+    return written
+  }
+
+  private func receipt(_ tool: String, _ options: WriteOptions, _ written: [WrittenFile], _ proof: PlanExecution.Proof) -> Receipt {
+    let first = source.files.first?.path ?? ""
+    let place = source.format == .gguf ? first : first.removingLastComponent()
+    var given = ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtype?.rawValue ?? "keep"]
+    if self.options.format == .hf { given["max-shard-size"] = "\(self.options.maxShardBytes)" }
+    let files = written.enumerated().map { index, file in
+      var entry = Receipt.File(path: FilePath(file.name), bytes: file.bytes, md5: file.digests[.md5], sha256: file.digests[.sha256])
+      entry.content = proof.contents[index]
+      // What has no weights is one small digest.
+      if let whole = proof.wholes[index] { entry.sha256 = whole }
+      return entry
+    }
+    return Receipt(
+      tool: tool, operation: "reshard", origin: .checkpoint(at: place), options: given, files: files,
+      fingerprint: proof.fingerprints.isEmpty ? nil : CheckpointFingerprint(stored: proof.fingerprints))
+  }
+}
