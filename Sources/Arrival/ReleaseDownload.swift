@@ -42,8 +42,8 @@ public struct ReleaseDownload: Sendable {
       let wanted = Set(release.files.map(\.path))
       let files = report.files.compactMap { file -> Receipt.File? in
         var path = FilePath(file.path)
-        guard wanted.contains(file.path), path.removePrefix(folder), let md5 = Digest(hex: file.md5) else { return nil }
-        return .init(path: path, bytes: file.bytes, md5: ChainedDigest(md5))
+        guard wanted.contains(file.path), path.removePrefix(folder) else { return nil }
+        return .init(path: path, bytes: file.bytes, md5: file.digest.ofKind(.md5), sha256: file.digest.ofKind(.sha256))
       }
       guard !files.isEmpty else { return nil }
       return DownloadReceipt(
@@ -51,4 +51,8 @@ public struct ReleaseDownload: Sendable {
         receipt: Receipt(tool: tool, operation: "download", origin: .release(release.id), options: options, files: files), follower: follower)
     }
   }
+}
+
+extension ChainedDigest {
+  fileprivate func ofKind(_ algorithm: HashAlgorithm) -> ChainedDigest? { digest.algorithm == algorithm ? self : nil }
 }

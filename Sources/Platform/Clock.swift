@@ -9,6 +9,9 @@ package func steadySeconds() -> Double {
   return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
 }
 
+/// Seconds since 1970, by this machine's clock.
+public func secondsSinceEpoch() -> Int { time(nil) }
+
 /// Lets this thread sleep for `seconds`; a signal doesn't shorten that.
 package func pause(seconds: Double) {
   var left = timespec(seconds: max(0, seconds))

@@ -38,6 +38,13 @@ package final class Monitor<State>: @unchecked Sendable {
     return result
   }
 
+  /// Reads the value, or changes it in a way that nobody waits for.
+  package func peek<R>(_ body: (inout State) -> R) -> R {
+    pthread_mutex_lock(lock)
+    defer { pthread_mutex_unlock(lock) }
+    return body(&state)
+  }
+
   /// Waits until `body` returns something else than nil; it is asked at once, and again after every update.
   package func wait<R>(_ body: (inout State) -> R?) -> R {
     pthread_mutex_lock(lock)
@@ -62,6 +69,25 @@ package final class Monitor<State>: @unchecked Sendable {
       let status = pthread_cond_timedwait(change, lock, &until)
       waiting -= 1
       if status == ETIMEDOUT { return body(&state) }
+    }
+  }
+
+  /// Waits until `body` returns something else than nil; it is asked at once, after every update, and when the time has come that it asks for.
+  /// - Parameter body: sets its second argument, which is nil before, to a time on the clock of `steadySeconds`.
+  package func wait<R>(_ body: (inout State, inout Double?) -> R?) -> R {
+    pthread_mutex_lock(lock)
+    defer { pthread_mutex_unlock(lock) }
+    while true {
+      var time: Double?
+      if let result = body(&state, &time) { return result }
+      waiting += 1
+      if let time {
+        var until = timespec(seconds: time)
+        pthread_cond_timedwait(change, lock, &until)
+      } else {
+        pthread_cond_wait(change, lock)
+      }
+      waiting -= 1
     }
   }
 }

@@ -23,9 +23,9 @@ package enum SmallFile {
 
   /// Writes a file so that under its name there is all of it or what was there before, whatever happens: into a hidden file beside it, which is synced
   /// and then takes its name.
-  package static func write(_ bytes: [UInt8], to path: FilePath) throws(Errno) {
-    let folder = path.removingLastComponent()
-    let partial = folder.appending(".\(path.lastComponent?.string ?? "").partial")
+  /// - Parameter syncsFolder: whether it also survives a loss of power from now on. Otherwise what was there before may come back, whole.
+  package static func write(_ bytes: [UInt8], to path: FilePath, syncsFolder: Bool = true) throws(Errno) {
+    let partial = temporary(for: path)
     do {
       let descriptor = try FileDescriptor.open(
         partial, .writeOnly, options: [.create, .truncate, .closeOnExec, .noFollow], permissions: FilePermissions(rawValue: 0o666))
@@ -38,7 +38,12 @@ package enum SmallFile {
       _ = partial.withPlatformString { unlink($0) }
       throw error as? Errno ?? .ioError
     }
-    syncFolder(folder)
+    if syncsFolder { try? syncFolder(of: path) }
+  }
+
+  /// The hidden file that `write` makes; a process that was killed may leave it.
+  package static func temporary(for path: FilePath) -> FilePath {
+    path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "").partial")
   }
 
   private static func rename(_ old: FilePath, to new: FilePath) throws(Errno) {
@@ -46,10 +51,11 @@ package enum SmallFile {
     guard status == 0 else { throw Errno(rawValue: errno) }
   }
 
-  /// Makes names in `folder` survive a loss of power, where the file system can; some can't sync a folder.
-  package static func syncFolder(_ folder: FilePath) {
-    guard let descriptor = try? FileDescriptor.open(folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec]) else { return }
-    fsync(descriptor.rawValue)
-    try? descriptor.close()
+  /// Makes the names in the folder of `path` survive a loss of power, where the file system can; some can't sync a folder.
+  package static func syncFolder(of path: FilePath) throws(Errno) {
+    let folder = path.removingLastComponent()
+    let descriptor = try systemCall { try FileDescriptor.open(folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec]) }
+    defer { try? descriptor.close() }
+    if fsync(descriptor.rawValue) != 0, errno != EINVAL, errno != ENOTSUP { throw Errno(rawValue: errno) }
   }
 }

@@ -53,22 +53,21 @@ public struct TransferRequest: Sendable {
 }
 
 /// What came of a download.
-public struct TransferReport: Sendable, Encodable {
+public struct TransferReport: Sendable {
   public enum Status: String, Sendable, Codable {
     case downloaded, resumed, present
   }
 
-  public struct File: Sendable, Encodable {
+  public struct File: Sendable {
     public var path: String
     public var bytes: Int
-    public var md5: String
-    /// nil when the file was here already: then only what the checklist asks for was computed.
-    public var sha256: String?
+    /// Of the kind that the checklist has; SHA-256 where nothing vouches for the file.
+    public var digest: ChainedDigest
     public var status: Status
     /// Whether a checklist names it.
     public var isVerified: Bool
-
-    private enum CodingKeys: CodingKey { case path, bytes, md5, sha256, status }
+    /// Whether its follower has seen every byte; false for a file without one.
+    public var isFollowed: Bool
   }
 
   public var files: [File]
@@ -105,7 +104,7 @@ public struct TransferSurvey: Sendable {
 /// A download of several files over one signed link: parallel, resumable at any instant, verified while it arrives.
 ///
 /// Checklists come first. Each other file is fetched into `NAME.part` with a journal beside it, hashed on the way, and gets its name when it is
-/// whole, agrees with its checklist and is synced. The network has a thread of its own; hashing and syncing have others.
+/// whole, agrees with its checklist and is synced. The network has a thread of its own; hashing, writing and syncing have others.
 public final class Download: Sendable {
   public let request: TransferRequest
   let link: SignedLink
@@ -120,17 +119,21 @@ public final class Download: Sendable {
   let hasEnded = Atomic(false)
   /// One for each of the request's files.
   let parts: [PartialFile]
+  /// Who follows a file's bytes, by the file's path.
+  let followers: [String: any ContentFollower]
 
   /// - Parameters:
+  ///   - followers: given a file's bytes while they arrive, by the path in the request.
   ///   - observe: told what happens, on several threads.
   ///   - confirm: asked once, when sizes are known, whether to go on.
   ///   - newLink: asked for another link when this one is refused; nil ends the download, and what it throws cancels it.
   public init(
-    _ request: TransferRequest, link: SignedLink, observe: @escaping @Sendable (TransferEvent) -> Void = { _ in },
+    _ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], observe: @escaping @Sendable (TransferEvent) -> Void = { _ in },
     confirm: (@Sendable (TransferSurvey) -> Bool)? = nil, newLink: (@Sendable (TransferError) throws -> SignedLink?)? = nil
   ) {
     self.request = request
     self.link = link
+    self.followers = followers
     self.observe = observe
     self.confirm = confirm
     self.newLink = newLink

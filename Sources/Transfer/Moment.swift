@@ -1,8 +1,5 @@
 import Glibc
 
-/// Seconds since 1970, by this machine's clock.
-public func secondsSinceEpoch() -> Int { time(nil) }
-
 /// Points in time, as people read them.
 enum Moment {
   /// `2026-11-23 06:43 UTC`.

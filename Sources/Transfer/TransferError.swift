@@ -36,7 +36,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .html(let path, let origin):
       "\(path): \(origin) answered with a page of HTML in place of the file; the link is not the signed one: copy its text from the mail"
     case .mismatch(let path, let expected, let actual, let kept):
-      "\(path): what arrived has MD5 \(actual), the checklist says \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
+      "\(path): what arrived has \(actual.algorithm == .md5 ? "MD5" : "SHA-256") \(actual), the checklist says \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
     case .checklist(let path, let why): "\(path): \(why); nothing it should vouch for was fetched"
     case .disk(let path, let code): "\(path): \(String(cString: strerror(code))); \(Self.advice(code))"
     case .noRoom(let needed, let free, let folder): "\(folder): \(needed) bytes are needed, and \(free) are free; make room or choose another folder with --output"

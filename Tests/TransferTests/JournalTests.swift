@@ -6,20 +6,23 @@ import Testing
 import Transfer
 
 @Suite struct JournalTests {
-  private func sample() -> Journal {
-    var hash = PrefixHash()
-    let bytes = [UInt8](repeating: 5, count: 1 << 20)
-    for _ in 0..<65 { bytes.withUnsafeBytes { hash.take($0) } }
-    var sha256 = SHA256()
-    sha256.update([UInt8](repeating: 5, count: 69 << 20))
-    return Journal(
+  /// - Parameter megabytes: that are hashed.
+  private func hash(_ algorithm: HashAlgorithm, _ byte: UInt8, megabytes: Int) -> FileHash {
+    var hash = FileHash(algorithm)
+    let bytes = [UInt8](repeating: byte, count: 1 << 20)
+    for _ in 0..<megabytes { bytes.withUnsafeBytes { hash.take($0) } }
+    return hash
+  }
+
+  private func sample(_ algorithm: HashAlgorithm = .md5) -> Journal {
+    Journal(
       remote: "llama-2-7b/consolidated.00.pth", length: 200 << 20, validators: Validators(etag: "\"x\"", lastModified: nil), expected: nil,
-      safe: RangeSet([0..<(70 << 20), (100 << 20)..<(110 << 20)]), hash: hash, sha256: sha256,
+      safe: RangeSet([0..<(70 << 20), (100 << 20)..<(110 << 20)]), hash: hash(algorithm, 5, megabytes: 65), followerState: [1, 2, 3],
       identity: .init(inode: 1, size: 200 << 20, modified: 5), isClosed: false)
   }
 
-  @Test func comesBackAsItWas() throws {
-    let journal = sample()
+  @Test(arguments: HashAlgorithm.allCases) func comesBackAsItWas(algorithm: HashAlgorithm) throws {
+    let journal = sample(algorithm)
     #expect(Journal(decoding: try journal.encoded()) == journal)
   }
 
@@ -42,9 +45,9 @@ import Transfer
     for _ in 0..<3000 {
       let changed = mutated(Array(body), &random)
       let sum = SHA256.hash(changed).hex
-      guard let journal = Journal(decoding: Array("drover journal 2 sha256=\(sum)\n".utf8) + changed) else { continue }
+      guard let journal = Journal(decoding: Array("drover journal 3 sha256=\(sum)\n".utf8) + changed) else { continue }
       accepted += 1
-      #expect(journal.hash.position <= journal.safe.prefixEnd && journal.sha256.byteCount <= journal.safe.prefixEnd)
+      #expect(journal.hash.position <= journal.safe.prefixEnd)
       #expect(journal.safe.ranges.allSatisfy { $0.lowerBound >= 0 && $0.upperBound <= journal.length })
     }
     #expect(accepted > 0)
@@ -64,14 +67,17 @@ import Transfer
     }
   }
 
-  @Test func aMarkedPrefixGoesOnFromAnyMark() throws {
+  @Test(arguments: HashAlgorithm.allCases) func aHashGoesOnFromAnyValueThatItPassed(algorithm: HashAlgorithm) throws {
+    let whole = hash(algorithm, 9, megabytes: 50)
+    #expect(whole.passed.count == 3)
     let bytes = [UInt8](repeating: 9, count: 1 << 20)
-    var whole = PrefixHash()
-    for _ in 0..<130 { bytes.withUnsafeBytes { whole.take($0) } }
-    #expect(whole.marks.count == 2 * PrefixHash.markBytes)
-    var later = try #require(PrefixHash(marks: whole.marks[..<PrefixHash.markBytes]))
-    #expect(later.position == 64 << 20)
-    for _ in 64..<130 { bytes.withUnsafeBytes { later.take($0) } }
-    #expect(later == whole)
+    for pieces in 0...3 {
+      var later = try #require(FileHash(whole.passed, pieces: pieces))
+      #expect(later.position == pieces * ChainStates.interval)
+      for _ in pieces * 16..<50 { bytes.withUnsafeBytes { later.take($0) } }
+      #expect(later == whole && later.digest == whole.digest)
+    }
+    // A file that ends with a piece has its digest in place of the value.
+    #expect(hash(algorithm, 9, megabytes: 48).digest.states.count == 2)
   }
 }

@@ -1,5 +1,4 @@
 import Integrity
-import Synchronization
 import SystemPackage
 
 extension Receipt {
@@ -12,7 +11,7 @@ extension Receipt {
     case writtenWithoutFingerprint(CheckpointError)
   }
 
-  /// Writes this receipt into the folder of its files, with what it lacks: states of their MD5s, and the fingerprint of the weights among them.
+  /// Writes this receipt into the folder of its files, with the fingerprint of the weights among them, if it lacks that.
   ///
   /// What an earlier receipt of the same files has isn't computed again, nor what was computed while the files arrived.
   ///
@@ -43,9 +42,7 @@ extension Receipt {
     do throws(CheckpointError) {
       if let known = checkpoint, let fingerprint = try arrived?.fingerprint(of: known) { (receipt.fingerprint, checkpoint) = (fingerprint, nil) }
     } catch { (failure, checkpoint) = (error, nil) }
-    let unhashed = receipt.files.filter(\.lacksStates).reduce(0) { $0 + $1.bytes }
-    willRead(unhashed + (checkpoint?.fingerprintBytes ?? 0))
-    try receipt.hashFiles(in: folder, progress, isCancelled)
+    willRead(checkpoint?.fingerprintBytes ?? 0)
     do throws(CheckpointError) {
       if let checkpoint { receipt.fingerprint = try checkpoint.fingerprint(progress: progress, isCancelled: isCancelled) }
     } catch {
@@ -65,7 +62,7 @@ extension Receipt {
     var completed: [File] = []
     for file in files {
       guard let known = named[file.path], known.bytes == file.bytes else { return nil }
-      guard let digest = known.md5?.digest, digest == file.md5?.digest else { return nil }
+      guard known.md5 == file.md5, known.sha256 == file.sha256 else { return nil }
       completed.append(known)
     }
     return completed
@@ -80,39 +77,4 @@ extension Receipt {
     }
     return checkpoint
   }
-
-  /// Adds the states that are missing.
-  private mutating func hashFiles(
-    in folder: FilePath, _ progress: @escaping @Sendable (Int) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
-  ) throws(CheckpointError) {
-    let missing = files.indices.filter { files[$0].lacksStates }
-    let jobs = missing.map { FileHasher.Job(path: folder.appending(files[$0].path.components), algorithms: [.md5]) }
-    let done = Mutex([Int](repeating: 0, count: jobs.count))
-    let outcomes = FileHasher().hash(
-      jobs,
-      progress: { job, bytes in
-        progress(
-          done.withLock { done in
-            // Threads may report in another order than they hash.
-            let more = max(0, bytes - done[job])
-            done[job] += more
-            return more
-          })
-      }, isCancelled: isCancelled)
-    for (index, outcome) in zip(missing, outcomes) {
-      switch outcome {
-      case .success(let outcome):
-        guard outcome.digests[.md5]?.digest == files[index].md5?.digest else {
-          throw CheckpointError(.io, in: folder.appending(files[index].path.components), "has changed since it was verified")
-        }
-        files[index].md5 = outcome.digests[.md5]
-      case .failure(.canceled): throw CheckpointError(.cancelled, "stopped before all files were hashed")
-      case .failure(let error): throw CheckpointError(.io, in: folder.appending(files[index].path.components), "can't be read: \(error)")
-      }
-    }
-  }
-}
-
-extension Receipt.File {
-  fileprivate var lacksStates: Bool { md5.map { !$0.isComplete(forFile: bytes) } ?? false }
 }

@@ -40,6 +40,14 @@ public struct ChainedHash<Hash: StreamingHash>: Sendable {
   /// Goes on from `hash`, whose values so far are known elsewhere.
   public init(from hash: Hash) { self.hash = hash }
 
+  /// Goes on from `hash`.
+  /// - Parameter states: all values that it has passed.
+  /// - Returns: nil when there are more or fewer of them.
+  public init?(resuming hash: Hash, states: ChainStates) {
+    guard states.algorithm == Hash.algorithm, UInt64(states.count) == hash.byteCount / UInt64(ChainStates.interval) else { return nil }
+    (self.hash, self.states) = (hash, states)
+  }
+
   /// Hashes `bytes` after those that came before.
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
     var rest = bytes

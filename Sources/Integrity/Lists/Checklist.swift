@@ -44,7 +44,7 @@ public struct Checklist: Sendable, Equatable {
 
     var rest = bytes[...]
     if rest.starts(with: [0xEF, 0xBB, 0xBF]) { rest = rest.dropFirst(3) }
-    if Self.looksLikeHTML(rest) { throw failure(nil, .html) }
+    if WebPage.begins(rest) { throw failure(nil, .html) }
     if Self.looksLikeUTF16(rest) { throw failure(nil, .utf16) }
 
     var entries: [Entry] = []
@@ -162,13 +162,6 @@ public struct Checklist: Sendable, Equatable {
   }
 
   private static func ascii(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
-
-  /// A login page saved under the list's name, the commonest thing that isn't one.
-  private static func looksLikeHTML(_ bytes: ArraySlice<UInt8>) -> Bool {
-    let start = bytes.drop { $0 == 0x20 || (0x09...0x0D).contains($0) }.prefix(14)
-    let lower = String(decoding: start, as: UTF8.self).lowercased()
-    return ["<!doctype", "<html", "<head", "<?xml", "<error"].contains { lower.hasPrefix($0) }
-  }
 
   /// What PowerShell's `>` writes.
   private static func looksLikeUTF16(_ bytes: ArraySlice<UInt8>) -> Bool {

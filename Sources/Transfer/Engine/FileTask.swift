@@ -1,5 +1,5 @@
 import Integrity
-import Synchronization
+import Platform
 
 /// One file of a download, as the network's thread sees it.
 final class FileTask {
@@ -9,9 +9,12 @@ final class FileTask {
     /// What is here already is being looked at.
     case preparing
     case fetching
-    /// Everything is here; the hash catches up.
+    /// What is here is being thrown away, to begin anew.
+    case clearing
+    /// Everything is here; what is left is hashed and written.
     case verifying
-    case committing
+    /// It gets its name, or is removed.
+    case closing
     case finished(TransferReport.Status)
     case skipped
     case failed
@@ -27,10 +30,18 @@ final class FileTask {
   let index: Int
   let request: TransferRequest.File
   let part: PartialFile
+  let follower: (any ContentFollower)?
   var stage = Stage.waiting
   var expected: Digest?
-  var digest: Digest?
-  var sha256: Digest?
+  /// What came of it, once it is whole.
+  var result: Result?
+
+  struct Result {
+    let hash: FileHash
+    let isFollowed: Bool
+
+    init(_ chain: FileChain) { (hash, isFollowed) = (chain.hash, chain.isFollowed) }
+  }
 
   /// Whether the server answered for this file in this run.
   var isMet = false
@@ -39,8 +50,14 @@ final class FileTask {
   /// Whether ranges can be asked for.
   var takesRanges = true
   /// Another program's beginning of the file, under its final name.
-  var beginning: (size: Int, hash: PrefixHash)?
+  var beginning: FileChain?
   var connections: [Connection] = []
+
+  private(set) var length: Int?
+  /// What is here, or with the workers.
+  private(set) var arrived = RangeSet<Int>()
+  /// What neither is here nor asked for; empty before the length is known.
+  private(set) var unasked = RangeSet<Int>()
 
   /// Failures in a row.
   var failures = 0
@@ -53,29 +70,49 @@ final class FileTask {
   /// What the hash depends on was read from the wire in this run, in one answer whose length was promised.
   var isAboveDoubt = true
   var isAllocated = false
+  /// Bytes that were here when the observer was last told.
+  var reported = -1
 
-  init(index: Int, request: TransferRequest.File, part: PartialFile) {
+  init(index: Int, request: TransferRequest.File, part: PartialFile, follower: (any ContentFollower)?) {
     self.index = index
     self.request = request
     self.part = part
+    self.follower = follower
   }
 
   var isChecklist: Bool { request.path.hasSuffix(".chk") }
+  var validators: Validators { part.state.peek { $0.validators } }
+  var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower) }
 
-  var length: Int? { part.state.withLock { $0.length } }
-  var validators: Validators { part.state.withLock { $0.validators } }
-  var written: RangeSet<Int> { part.state.withLock { $0.written } }
+  /// Everything before this byte is here, or with the workers.
+  var prefixEnd: Int { arrived.prefixEnd }
+  var isFullyArrived: Bool { length == prefixEnd }
 
-  /// Bytes that neither are here nor are on their way.
-  var gaps: RangeSet<Int> {
-    let (length, written) = part.state.withLock { ($0.length, $0.written) }
-    guard let length, length > 0 else { return RangeSet() }
-    var gaps = RangeSet(0..<length).subtracting(written)
-    for connection in connections where connection.published < connection.limit { gaps.remove(contentsOf: connection.published..<connection.limit) }
-    return gaps
+  /// Begins with what an earlier run has left.
+  func begin(with arrived: RangeSet<Int>, length: Int?) {
+    self.arrived = arrived
+    self.length = length
+    unasked = length.map { RangeSet(0..<$0).subtracting(arrived) } ?? RangeSet()
+    before = arrived.total
   }
 
-  var isFullyWritten: Bool {
-    part.state.withLock { state in state.length.map { state.written.prefixEnd == $0 } ?? false }
+  func learn(length: Int) {
+    guard self.length != length else { return }
+    self.length = length
+    unasked = RangeSet(0..<length).subtracting(arrived)
+    for connection in connections { unasked.remove(contentsOf: connection.published..<max(connection.published, min(length, connection.limit))) }
+  }
+
+  /// Takes account of bytes that a connection has brought.
+  func arrive(_ range: Range<Int>) { arrived.insert(contentsOf: range) }
+
+  /// Takes account of a request for `range`.
+  func ask(_ range: Range<Int>) { unasked.remove(contentsOf: range) }
+
+  /// Takes account of a request that won't bring `range`.
+  func giveBack(_ range: Range<Int>) {
+    guard let length else { return }
+    unasked.insert(contentsOf: range.clamped(to: 0..<length))
+    unasked.subtract(arrived)
   }
 }

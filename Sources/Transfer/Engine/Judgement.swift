@@ -70,29 +70,3 @@ package enum Judgement: Equatable {
     return asked.lowerBound > total ? .changed : .rangesBroken("HTTP status 416 to a part that it has")
   }
 }
-
-/// Tells a page of HTML from its first bytes, however few come at a time.
-struct HTMLSniffer {
-  private var seen: [UInt8] = []
-  /// nil until enough has been seen.
-  private(set) var isHTML: Bool?
-
-  private static let pages = ["<!doctype html", "<html", "<head", "<body"].map { Array($0.utf8) }
-  private static let beginnings = pages + ["<?xml", "<!-- "].map { Array($0.utf8) }
-  private let beginnings: [[UInt8]]
-
-  /// - Parameter isText: whether the file may begin with a comment of its own.
-  init(isText: Bool) { beginnings = isText ? Self.pages : Self.beginnings }
-
-  mutating func take(_ bytes: UnsafeRawBufferPointer) {
-    for byte in bytes where isHTML == nil {
-      if seen.isEmpty, [0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains(byte) { continue }
-      seen.append((0x41...0x5A).contains(byte) ? byte + 0x20 : byte)
-      let candidates = beginnings.filter { $0.starts(with: seen) }
-      if candidates.isEmpty { isHTML = false } else if candidates.contains(where: { $0.count == seen.count }) { isHTML = true }
-    }
-  }
-
-  /// Says that nothing more will come.
-  mutating func end() { isHTML = isHTML ?? false }
-}

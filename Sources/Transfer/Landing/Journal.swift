@@ -18,9 +18,9 @@ package struct Journal: Equatable, Sendable {
   /// Ranges that are on disk, ascending, with gaps between them.
   package var safe: RangeSet<Int>
   /// The hash of a prefix that lies in `safe`.
-  package var hash: PrefixHash
-  /// Of another such prefix.
-  package var sha256: SHA256
+  package var hash: FileHash
+  /// What the file's follower needs to go on from where the hash ends.
+  package var followerState: [UInt8]?
   /// The partial file as it was when it was synced.
   package var identity: Identity
   /// Whether nothing was written after the journal.
@@ -49,21 +49,23 @@ package struct Journal: Equatable, Sendable {
     var validators: Validators
     var expected: Digest?
     var safe: [[Int]]
-    var hash: String
-    var marks: String
-    var sha256: String
+    var algorithm: HashAlgorithm
+    var hash: Data
+    var states: Data
+    var follower: Data?
     var identity: Identity
     var isClosed: Bool
   }
 
-  private static let title = "drover journal 2 sha256="
+  private static let title = "drover journal 3 sha256="
   static let mostBytes = 16 << 20
 
   /// The file's content.
   package func encoded() throws -> [UInt8] {
     let document = Document(
       remote: remote, length: length, validators: validators, expected: expected, safe: safe.ranges.map { [$0.lowerBound, $0.upperBound] },
-      hash: Hex.encode(hash.state), marks: Hex.encode(hash.marks), sha256: Hex.encode(sha256.state), identity: identity, isClosed: isClosed)
+      algorithm: hash.algorithm, hash: Data(hash.state), states: Data(hash.passed.bytes), follower: followerState.map { Data($0) }, identity: identity,
+      isClosed: isClosed)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let body = [UInt8](try encoder.encode(document)) + [0x0A]
@@ -90,8 +92,8 @@ package struct Journal: Equatable, Sendable {
       safe.insert(contentsOf: range[0]..<range[1])
       end = range[1]
     }
-    guard let state = Hex.decode(document.hash), let marks = Hex.decode(document.marks), let hash = PrefixHash(state: state, marks: marks),
-      let sha256 = Hex.decode(document.sha256).flatMap({ SHA256(state: $0) }), hash.position <= safe.prefixEnd, sha256.byteCount <= safe.prefixEnd
+    guard let states = ChainStates(document.algorithm, bytes: [UInt8](document.states)), let hash = FileHash(state: [UInt8](document.hash), passed: states),
+      hash.position <= safe.prefixEnd
     else { return nil }
     remote = document.remote
     length = document.length
@@ -99,14 +101,14 @@ package struct Journal: Equatable, Sendable {
     expected = document.expected
     self.safe = safe
     self.hash = hash
-    self.sha256 = sha256
+    followerState = document.follower.map { [UInt8]($0) }
     identity = document.identity
     isClosed = document.isClosed
   }
 
   package init(
-    remote: String, length: Int, validators: Validators, expected: Digest?, safe: RangeSet<Int>, hash: PrefixHash, sha256: SHA256, identity: Identity,
-    isClosed: Bool
+    remote: String, length: Int, validators: Validators, expected: Digest?, safe: RangeSet<Int>, hash: FileHash, followerState: [UInt8]? = nil,
+    identity: Identity, isClosed: Bool
   ) {
     self.remote = remote
     self.length = length
@@ -114,48 +116,8 @@ package struct Journal: Equatable, Sendable {
     self.expected = expected
     self.safe = safe
     self.hash = hash
-    self.sha256 = sha256
+    self.followerState = followerState
     self.identity = identity
     self.isClosed = isClosed
-  }
-}
-
-extension RangeSet<Int> {
-  /// Where the range that begins at 0 ends.
-  package var prefixEnd: Int { ranges.first.map { $0.lowerBound == 0 ? $0.upperBound : 0 } ?? 0 }
-
-  /// Numbers in the set.
-  var total: Int { ranges.reduce(0) { $0 + $1.count } }
-}
-
-private enum Hex {
-  static func encode(_ bytes: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(unsafeUninitializedCapacity: bytes.count * 2) { text in
-      for (index, byte) in bytes.enumerated() {
-        text[2 * index] = digits[Int(byte >> 4)]
-        text[2 * index + 1] = digits[Int(byte & 15)]
-      }
-      return bytes.count * 2
-    }
-  }
-
-  static func decode(_ text: String) -> [UInt8]? {
-    let digits = Array(text.utf8)
-    guard digits.count % 2 == 0 else { return nil }
-    func value(_ digit: UInt8) -> UInt8? {
-      switch digit {
-      case 0x30...0x39: digit - 0x30
-      case 0x61...0x66: digit - 0x61 + 10
-      default: nil
-      }
-    }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(digits.count / 2)
-    for index in stride(from: 0, to: digits.count, by: 2) {
-      guard let high = value(digits[index]), let low = value(digits[index + 1]) else { return nil }
-      bytes.append(high << 4 | low)
-    }
-    return bytes
   }
 }

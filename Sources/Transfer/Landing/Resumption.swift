@@ -1,70 +1,64 @@
 import Glibc
 import Integrity
-import Synchronization
+import Platform
+import SystemPackage
 
 /// What is there already of a file before anything is fetched.
 enum Preparation: Sendable {
   /// The finished file, with the digest that it should have, or without one to compare.
-  case present(bytes: Int, md5: Digest)
-  /// A partial file, perhaps empty, and what a person should know about it.
-  case partial(note: String?)
+  case present(FileChain)
+  /// A partial file, perhaps empty, what goes on through it, and what a person should know about it.
+  case partial(FileChain, note: String?)
   /// A file under the final name that isn't the finished one, and may be its beginning: another program's download.
-  case beginning(size: Int, hash: PrefixHash, note: String?)
+  case beginning(FileChain, note: String?)
   case failed(TransferError)
 }
 
-extension PartialFile {
-  /// Finds out what can be kept from earlier runs.
-  ///
-  /// - Parameters:
-  ///   - expected: what the checklist says.
-  ///   - trusting: whether a finished file without a digest to compare is taken as it is.
-  ///   - isCancelled: asked from time to time.
-  func prepare(expected: Digest?, trusting: Bool, isCancelled: () -> Bool) -> Preparation {
-    state.withLock { $0.expected = expected }
+/// Finds out what can be kept of a file from earlier runs.
+struct Resumption {
+  let part: PartialFile
+  /// What the checklist says.
+  let expected: Digest?
+  let follower: (any ContentFollower)?
+  /// Whether a finished file without a digest to compare is taken as it is.
+  let isTrusting: Bool
+  /// Asked from time to time.
+  let isCancelled: @Sendable () -> Bool
+
+  private var name: String { part.name }
+  private var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower) }
+
+  func prepare() -> Preparation {
+    part.state.update { $0.expected = expected }
     do throws(TransferError) {
-      var beginning: (size: Int, hash: PrefixHash)?
+      var beginning: FileChain?
       if let size = try sizeOfFinishedFile() {
-        let hash = try Self.hash(path, name: name, isCancelled: isCancelled)
-        if hash.position == size, expected.map({ $0 == hash.digest }) ?? trusting {
+        let chain = try hashFinishedFile()
+        if chain.position == size, expected.map({ $0 == chain.hash.digest.digest }) ?? isTrusting {
           removeLeftovers()
-          return .present(bytes: size, md5: hash.digest)
+          return .present(chain)
         }
         // A link is somebody's own arrangement.
-        if !isLink(path) { beginning = (size, hash) }
+        if !isLink { beginning = chain }
       }
-      try open()
-      let note = try resume(expected: expected, isCancelled: isCancelled)
-      let isEmpty = state.withLock { $0.written.isEmpty }
-      if isEmpty, let beginning { return .beginning(size: beginning.size, hash: beginning.hash, note: note) }
-      return .partial(note: note)
+      try part.open()
+      let (chain, note) = try resume()
+      let isEmpty = part.state.peek { $0.written.isEmpty }
+      if isEmpty, let beginning { return .beginning(beginning, note: note) }
+      return .partial(chain ?? newChain, note: note)
     } catch {
       return .failed(error)
     }
   }
 
-  /// Makes another program's beginning our partial file.
-  func adopt(size: Int, hash: PrefixHash) throws(TransferError) {
-    closeDescriptor()
-    guard rename(path, partPath) == 0 else { throw .disk(path: name, errno: errno) }
-    try open()
-    state.withLock { state in
-      state.written = RangeSet(0..<size)
-      state.origin = .earlierRun
-      state.md5.hash = hash
-      state.prefixAtStart = size
-      state.isDirty = true
-    }
-  }
-
-  private func isLink(_ path: String) -> Bool {
+  private var isLink: Bool {
     var status = stat()
-    return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    return lstat(part.path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
   }
 
   private func sizeOfFinishedFile() throws(TransferError) -> Int? {
     var status = stat()
-    guard stat(path, &status) == 0 else {
+    guard stat(part.path, &status) == 0 else {
       if errno == ENOENT { return nil }
       throw .disk(path: name, errno: errno)
     }
@@ -73,48 +67,52 @@ extension PartialFile {
   }
 
   private func removeLeftovers() {
-    var status = stat()
-    if stat(journalPath, &status) == 0 {
-      unlink(journalPath)
-      unlink(partPath)
-    }
+    guard access(part.journalPath.string, F_OK) == 0 else { return }
+    part.removeJournal()
+    unlink(part.partPath.string)
   }
 
   /// Reads the journal, and keeps of the partial file what it vouches for.
-  private func resume(expected: Digest?, isCancelled: () -> Bool) throws(TransferError) -> String? {
-    let descriptor = state.withLock { $0.descriptor }
-    guard let identity = identity(of: descriptor) else { throw .disk(path: name, errno: errno) }
-    func afresh(_ why: String) throws(TransferError) -> String {
-      try startAfresh()
-      return "\(name): \(why); it is fetched afresh"
+  /// - Returns: nil for the chain when there is nothing to go on from.
+  private func resume() throws(TransferError) -> (FileChain?, note: String?) {
+    guard let descriptor = part.descriptor, let identity = Journal.Identity(of: descriptor) else { throw .disk(path: name, errno: errno) }
+    func afresh(_ why: String) throws(TransferError) -> (FileChain?, String?) {
+      try part.startAfresh()
+      return (nil, "\(name): \(why); it is fetched afresh")
     }
     guard identity.size > 0 else {
-      try startAfresh()
-      return nil
+      try part.startAfresh()
+      return (nil, nil)
     }
-    if access(journalPath, R_OK) != 0, errno != ENOENT { throw .disk(path: name + ".part.journal", errno: errno) }
-    guard let bytes = AtomicFile.read(journalPath, limit: Journal.mostBytes) else { return try afresh("the partial file has no journal to say what is good of it") }
+    let bytes: [UInt8]
+    do throws(Errno) { bytes = try SmallFile.read(part.journalPath, atMost: Journal.mostBytes) } catch {
+      if error == .permissionDenied { throw .disk(path: name + ".part.journal", errno: error.rawValue) }
+      return try afresh("the partial file has no journal to say what is good of it")
+    }
     guard let journal = Journal(decoding: bytes) else { return try afresh("the partial file's journal was damaged") }
-    guard journal.remote == remote else { return try afresh("the partial file's journal is another file's") }
+    guard journal.remote == part.remote else { return try afresh("the partial file's journal is another file's") }
     if let expected, let before = journal.expected, expected != before { return try afresh("the checklist has changed since the partial file was begun") }
     let isInDoubt = doubts(journal, identity)
-    let kept = isInDoubt ? check(journal, descriptor, isCancelled: isCancelled) : (safe: journal.safe, hash: journal.hash)
-    // Over bytes that were found to be the same it is the same.
-    let sha256 = journal.sha256.position <= kept.safe.prefixEnd ? journal.sha256 : SHA256()
+    let (chain, safe) = isInDoubt ? check(journal, descriptor) : (chain(of: journal), journal.safe)
     // Cut short, it vouches for less than there is.
     if isInDoubt, isCancelled() { throw .interrupted }
-    state.withLock { state in
-      state.isKnown = true
-      state.origin = .earlierRun
-      state.length = journal.length
-      state.validators = journal.validators
-      state.written = kept.safe
-      (state.md5.hash, state.sha256.hash, state.prefixAtStart) = (kept.hash, sha256, kept.safe.prefixEnd)
+    part.state.update { state in
+      (state.isKnown, state.origin) = (true, .earlierRun)
+      (state.length, state.validators, state.written) = (journal.length, journal.validators, safe)
     }
-    guard isInDoubt else { return nil }
-    let lost = journal.safe.total - kept.safe.total
-    return "\(name): the partial file was touched since drover wrote it, so it was read and compared: "
-      + (lost == 0 ? "nothing is lost" : "\(lost) of \(journal.safe.total) bytes are in doubt and fetched again")
+    guard isInDoubt else { return (chain, nil) }
+    let lost = journal.safe.total - safe.total
+    return (
+      chain,
+      "\(name): the partial file was touched since drover wrote it, so it was read and compared: "
+        + (lost == 0 ? "nothing is lost" : "\(lost) of \(journal.safe.total) bytes are in doubt and fetched again")
+    )
+  }
+
+  /// The chain as the journal has it, unless the file's digest is of another kind now: then what is here is read for it.
+  private func chain(of journal: Journal) -> FileChain {
+    guard journal.hash.algorithm == expected?.algorithm ?? .sha256 else { return newChain }
+    return FileChain(resuming: journal.hash, follower: follower, followerState: journal.followerState)
   }
 
   /// Seconds that a killed drover may have written on after its last journal: one is due every second, and takes time itself. Longer, on a disk
@@ -127,51 +125,59 @@ extension PartialFile {
     if journal.isClosed { return now.modified != journal.identity.modified }
     // A drover that was killed wrote on for a moment after its last journal.
     var status = stat()
-    guard stat(journalPath, &status) == 0 else { return true }
+    guard stat(part.journalPath.string, &status) == 0 else { return true }
     let latest = Journal.Identity.nanoseconds(status.st_mtim) &+ Self.mostBehind * 1_000_000_000
     return now.modified < journal.identity.modified || now.modified > latest
   }
 
-  /// Reads a partial file that is in doubt, and keeps what agrees with the journal's marks.
-  private func check(_ journal: Journal, _ descriptor: Int32, isCancelled: () -> Bool) -> (safe: RangeSet<Int>, hash: PrefixHash) {
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-    defer { buffer.deallocate() }
-    let interval = PrefixHash.markInterval
-    let marks = journal.hash.marks
+  /// Reads what the journal's hash has seen of a partial file that is in doubt, and keeps the pieces that end in the values that it passed.
+  private func check(_ journal: Journal, _ descriptor: FileDescriptor) -> (FileChain, safe: RangeSet<Int>) {
+    let states = journal.hash.passed
+    let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: ChainStates.interval, alignment: 4096)
+    defer { piece.deallocate() }
     var safe = RangeSet<Int>()
-    var prefix: PrefixHash?
-    for start in stride(from: 0, to: journal.hash.position, by: interval) {
-      let end = min(start + interval, journal.hash.position)
-      let count = start / interval * PrefixHash.markBytes
-      guard var hash = PrefixHash(marks: marks[..<count]), !isCancelled() else { break }
-      let before = hash
-      while hash.position < end {
-        let got = pread(descriptor, buffer.baseAddress, min(buffer.count, end - hash.position), off_t(hash.position))
-        if got < 0, errno == EINTR { continue }
-        guard got > 0 else { break }
-        hash.take(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
-      }
-      let isWholeBlock = end - start == interval
-      let agrees = hash.position == end && (isWholeBlock ? hash.marks.elementsEqual(marks[..<(count + PrefixHash.markBytes)]) : hash.state == journal.hash.state)
-      if agrees { safe.insert(contentsOf: start..<end) } else if prefix == nil { prefix = before }
+    // The bytes that are right up to the first that aren't go to the follower too.
+    let chain = FileChain(journal.hash.algorithm, follower: follower)
+    for index in 0...states.count {
+      let range = index * ChainStates.interval..<min((index + 1) * ChainStates.interval, journal.hash.position)
+      guard !range.isEmpty, !isCancelled(), var hash = FileHash(states, pieces: index) else { break }
+      let bytes = UnsafeMutableRawBufferPointer(rebasing: piece[..<range.count])
+      guard (try? descriptor.readAll(into: bytes, at: range.lowerBound)) != nil else { continue }
+      hash.take(UnsafeRawBufferPointer(bytes))
+      guard index < states.count ? hash.passed[index] == states[index] : hash == journal.hash else { continue }
+      safe.insert(contentsOf: range)
+      if chain.position == range.lowerBound { chain.take(UnsafeRawBufferPointer(bytes)) }
     }
-    return (safe, prefix ?? (safe.prefixEnd == journal.hash.position ? journal.hash : PrefixHash()))
+    return (chain.hash.algorithm == expected?.algorithm ?? .sha256 ? chain : newChain, safe)
   }
 
-  private static func hash(_ path: String, name: String, isCancelled: () -> Bool) throws(TransferError) -> PrefixHash {
-    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .disk(path: name, errno: errno) }
-    defer { close(descriptor) }
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
-    defer { buffer.deallocate() }
-    var hash = PrefixHash()
-    while true {
-      if isCancelled() { throw .interrupted }
-      let got = read(descriptor, buffer.baseAddress, min(buffer.count, hash.room))
-      if got < 0, errno == EINTR { continue }
-      guard got >= 0 else { throw .disk(path: name, errno: errno) }
-      if got == 0 { return hash }
-      hash.take(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
+  /// Reads the file under its final name.
+  private func hashFinishedFile() throws(TransferError) -> FileChain {
+    let chain = newChain
+    do {
+      let file = try OpenFile(FilePath(part.path))
+      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BlockPool.blockBytes, alignment: 4096)
+      defer { buffer.deallocate() }
+      while true {
+        if isCancelled() { throw TransferError.interrupted }
+        let count = try file.read(into: buffer, at: chain.position)
+        if count == 0 { return chain }
+        chain.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      }
+    } catch let error as TransferError { throw error } catch { throw part.failure(error) }
+  }
+}
+
+extension PartialFile {
+  /// Makes another program's beginning of the file our partial file.
+  /// - Parameter count: its bytes.
+  func adopt(_ count: Int) throws(TransferError) {
+    closeDescriptor()
+    guard rename(path, partPath.string) == 0 else { throw .disk(path: name, errno: errno) }
+    try open()
+    state.update { state in
+      state.written = RangeSet(0..<count)
+      (state.isKnown, state.origin) = (true, .earlierRun)
     }
   }
 }

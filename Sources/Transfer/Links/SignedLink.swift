@@ -1,3 +1,5 @@
+import Platform
+
 /// A signed link: a template whose `*` is replaced by the path of one file.
 ///
 /// The link is a secret. Nothing here shows it: descriptions and reflection say only where it leads, and no error carries it.

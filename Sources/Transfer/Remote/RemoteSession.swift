@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import Platform
 import Synchronization
 
 /// A connection over which ranges of remote files come, one request at a time, and what it has cost so far.
@@ -76,7 +77,7 @@ public final class RemoteSession: Sendable {
     /// Bytes of body that came.
     private(set) var gained = 0
     private(set) var failure: Failure?
-    private var sniffer = HTMLSniffer(isText: false)
+    private var page = WebPage()
 
     init(asked: Range<Int>, length: Int?, validators: Validators) {
       self.asked = asked
@@ -84,7 +85,7 @@ public final class RemoteSession: Sendable {
       self.validators = validators
     }
 
-    var isHTML: Bool { sniffer.isHTML == true }
+    var isHTML: Bool { page.isFound == true }
 
     /// What kept the answer from being what was asked for, when asking again may help.
     var obstacle: String? {
@@ -113,7 +114,7 @@ public final class RemoteSession: Sendable {
       // A small body is read to its end, so that the connection can be used again.
       default: return gained <= 65536 ? bytes.count : -1
       }
-      if asked.lowerBound == 0 || judgement.map(Self.isWhole) == true { sniffer.take(bytes) }
+      if asked.lowerBound == 0 || judgement.map(Self.isWhole) == true { page.take(bytes) }
       body.append(contentsOf: bytes.prefix(max(0, most - body.count)))
       return gained <= most && !isHTML ? bytes.count : -1
     }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Arrival
 import Catalog
+import Integrity
 import SystemPackage
 import Terminal
 import Transfer
@@ -69,7 +70,7 @@ struct DownloadCommand: AsyncParsableCommand {
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json)
     let report = try await session.run(download, link: link)
     try session.write(download.receipts(report, tool: Drover.configuration.version, options: given))
-    if json { return try outputJSON(report) }
+    if json { return try outputJSON(DownloadJSON(report)) }
     let fetched = report.files.count { $0.status != .present }
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
     let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that no checklist names"
@@ -96,5 +97,33 @@ struct ByteCount: ExpressibleByArgument {
   init?(argument: String) {
     guard let bytes = Format.parseBytes(argument) else { return nil }
     self.bytes = bytes
+  }
+}
+
+/// What a download's `--json` says.
+private struct DownloadJSON: Encodable {
+  let report: TransferReport
+
+  init(_ report: TransferReport) { self.report = report }
+
+  private enum Key: CodingKey { case files, bytes, seconds, revision, path, md5, sha256, blob, status, verified }
+
+  func encode(to encoder: any Encoder) throws {
+    var document = encoder.container(keyedBy: Key.self)
+    var files = document.nestedUnkeyedContainer(forKey: .files)
+    for file in report.files {
+      var entry = files.nestedContainer(keyedBy: Key.self)
+      try entry.encode(file.path, forKey: .path)
+      try entry.encode(file.bytes, forKey: .bytes)
+      // Not left out where there is none: whoever reads it finds every key.
+      try entry.encode(file.digest.digest.algorithm == .md5 ? file.digest.digest : nil, forKey: .md5)
+      try entry.encode(file.digest.digest.algorithm == .sha256 ? file.digest.digest : nil, forKey: .sha256)
+      try entry.encodeNil(forKey: .blob)
+      try entry.encode(file.status, forKey: .status)
+      try entry.encode(file.isVerified, forKey: .verified)
+    }
+    try document.encode(report.bytes, forKey: .bytes)
+    try document.encode(report.seconds, forKey: .seconds)
+    try document.encodeNil(forKey: .revision)
   }
 }

@@ -1,0 +1,168 @@
+import Integrity
+import Platform
+import Synchronization
+
+/// What becomes of a file: from what is here of it to its name.
+extension Engine {
+  /// Has someone look at what is here of a file.
+  func begin(_ file: FileTask) {
+    file.stage = .preparing
+    let (part, index, download) = (file.part, file.index, download)
+    if file.isChecklist {
+      // A licence that is here is as good as a new one; a checklist is not.
+      let chain = file.newChain
+      preparing.submit {
+        var preparation = Preparation.partial(chain, note: nil)
+        do throws(TransferError) {
+          try part.open()
+          try part.startAfresh()
+        } catch { preparation = .failed(error) }
+        download.mailbox.post(.prepared(file: index, preparation))
+      }
+      return
+    }
+    let resumption = Resumption(
+      part: part, expected: file.expected, follower: file.follower, isTrusting: file.request.isOptional,
+      isCancelled: { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) })
+    preparing.submit { download.mailbox.post(.prepared(file: index, resumption.prepare())) }
+  }
+
+  func prepared(_ file: FileTask, _ preparation: Preparation) {
+    guard file.stage == .preparing else { return }
+    switch preparation {
+    case .failed(let error): fail(file, error, isFatal: true)
+    case .present(let chain):
+      file.part.state.update { ($0.length, $0.origin) = (chain.position, .finished) }
+      file.result = .init(chain)
+      file.begin(with: RangeSet(0..<chain.position), length: chain.position)
+      finish(file, .present)
+    case .beginning(let chain, let note):
+      if let note { tell(note) }
+      file.beginning = chain
+      file.stage = .fetching
+    case .partial(let chain, let note):
+      if let note { tell(note) }
+      let (written, length) = file.part.state.peek { ($0.written, $0.length) }
+      file.begin(with: written, length: length)
+      if file.before > 0 { file.isAboveDoubt = false }
+      landing.open(file.index, chain, onDisk: written, length: length)
+      file.stage = .fetching
+      settle(file)
+    }
+  }
+
+  /// Looks whether the file is whole, and if so whether it is right.
+  func settle(_ file: FileTask) {
+    guard file.stage == .fetching || file.stage == .verifying, file.isFullyArrived else { return }
+    file.stage = .verifying
+    guard landing.isWhole(file.index), let chain = landing.chain(of: file.index) else { return }
+    file.result = .init(chain)
+    if let expected = file.expected, expected != chain.hash.digest.digest { return mismatched(file, expected, chain.hash.digest.digest) }
+    if file.isChecklist {
+      // What is not a checklist must not get the name of one, least of all in place of one that is.
+      do throws(TransferError) { _ = try Self.entries(of: file, at: file.part.partPath) } catch {
+        return discard(file, keeping: false) { _ in error }
+      }
+    }
+    file.stage = .closing
+    let (part, index, mailbox, isChecklist, landing, keeper) = (file.part, file.index, mailbox, file.isChecklist, landing, keeper)
+    keeper.submit {
+      landing.close(index)
+      keeper.forget(index)
+      var failure: TransferError?
+      let wasThere = isChecklist && part.isSameAsFinished
+      if wasThere { _ = part.discard(keeping: false) } else { do throws(TransferError) { try part.commit() } catch { failure = error } }
+      mailbox.post(.committed(file: index, wasThere: wasThere, failure))
+    }
+  }
+
+  private func mismatched(_ file: FileTask, _ expected: Digest, _ actual: Digest) {
+    // What came from an earlier run, or from an answer that promised no length, may be at fault; one fresh start tells.
+    if !file.isAboveDoubt, file.freshStarts == 0 {
+      return startAfresh(file, "what was here before doesn't fit the checklist")
+    }
+    let path = file.request.path
+    discard(file, keeping: request.keepsCorrupt) { .mismatch(path: path, expected: expected, actual: actual, kept: $0) }
+  }
+
+  /// Gives a file up, and what is here of it.
+  /// - Parameter error: why; told where it was moved.
+  private func discard(_ file: FileTask, keeping: Bool, _ error: @escaping @Sendable (_ kept: String?) -> TransferError) {
+    file.stage = .closing
+    let (part, index, mailbox, landing, keeper) = (file.part, file.index, mailbox, landing, keeper)
+    keeper.submit {
+      landing.close(index)
+      keeper.forget(index)
+      mailbox.post(.discarded(file: index, error(part.discard(keeping: keeping))))
+    }
+  }
+
+  /// Throws away what is here of a file, and begins again.
+  func startAfresh(_ file: FileTask, _ why: String) {
+    for connection in file.connections { connection.ending = .superseded }
+    file.freshStarts += 1
+    guard file.freshStarts <= 3 else {
+      return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: "the file changes on the server again and again"))
+    }
+    tell("\(file.request.path): \(why); it is fetched afresh")
+    file.stage = .clearing
+    let (part, index, mailbox, landing, keeper) = (file.part, file.index, mailbox, landing, keeper)
+    keeper.submit {
+      landing.close(index)
+      keeper.forget(index)
+      var failure: TransferError?
+      do throws(TransferError) { try part.startAfresh() } catch { failure = error }
+      mailbox.post(.cleared(file: index, failure))
+    }
+  }
+
+  func cleared(_ file: FileTask, _ error: TransferError?) {
+    guard file.stage == .clearing else { return }
+    (file.isMet, file.isAllocated, file.isAboveDoubt, file.beginning, file.result) = (false, false, true, nil, nil)
+    file.begin(with: RangeSet(), length: nil)
+    file.stage = .fetching
+    if let error { return fail(file, error, isFatal: true) }
+    landing.open(file.index, file.newChain)
+  }
+
+  /// What lies under the final name is no beginning of the file.
+  func forgetBeginning(of file: FileTask) {
+    file.beginning = nil
+    file.begin(with: RangeSet(), length: file.length)
+    landing.open(file.index, file.newChain, length: file.length)
+  }
+
+  func tell(_ note: String) { download.observe(.note(note)) }
+
+  func fail(_ file: FileTask, _ error: TransferError, isFatal: Bool = false) {
+    guard !file.stage.isOver else { return }
+    for connection in file.connections { connection.ending = .superseded }
+    file.stage = .failed
+    failures.append(error)
+    if isFatal || file.isChecklist { fatal = fatal ?? error }
+    download.observe(.failed(file: file.index, error))
+  }
+
+  func skip(_ file: FileTask) {
+    file.stage = .skipped
+    download.observe(.skipped(file: file.index))
+  }
+
+  func finish(_ file: FileTask, _ status: TransferReport.Status) {
+    guard !file.stage.isOver else { return }
+    let total = file.length ?? 0
+    file.stage = .finished(status)
+    download.observe(.progress(file: file.index, done: total, total: total, before: status == .present ? total : file.before))
+    download.observe(.finished(file: file.index, status, isVerified: file.expected != nil))
+  }
+
+  /// The link opens nothing any more: what is under way may end, and a new one is asked for.
+  func linkRefused(_ error: TransferError) {
+    guard refusal == nil else { return }
+    refusal = error
+    guard let ask = download.newLink else { return }
+    isAsking = Workers.detach { [download] in
+      do { download.mailbox.post(.newLink(try ask(error))) } catch { download.cancel() }
+    }
+  }
+}

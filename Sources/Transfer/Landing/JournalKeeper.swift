@@ -1,0 +1,116 @@
+import Platform
+
+/// The one thread that syncs, journals, names and removes partial files, so that none of these meets another.
+final class JournalKeeper: Sendable {
+  /// What arrived of a file since its last journal.
+  private struct Unsaved {
+    let since: Double
+    var bytes = 0
+    /// Journals of the file in this run. The first is due at once.
+    let journals: Int
+
+    /// Seconds that it may wait. Short at first: a run that is soon killed has little to lose, and shouldn't lose it all.
+    var patience: Double { journals == 0 || bytes >= JournalKeeper.mostBytes ? 0 : min(JournalKeeper.interval, 0.05 * Double(1 << min(journals - 1, 8))) }
+  }
+
+  private struct State {
+    var jobs: [@Sendable () -> Void] = []
+    var unsaved: [Int: Unsaved] = [:]
+    /// Journals of this run, by file.
+    var journals: [Int: Int] = [:]
+    /// No journal before this time, but for a file's first: syncing takes a twentieth of the thread's time at most, or comes once a second.
+    var notBefore = 0.0
+    var isRunning = false
+    var isStopping = false
+  }
+
+  fileprivate static let mostBytes = 64 << 20
+  fileprivate static let interval = 0.2
+
+  private let state = Monitor(State())
+
+  /// - Parameter journal: syncs a file and writes its journal; says whether that could be done.
+  func start(_ journal: @escaping @Sendable (_ file: Int) -> Bool) {
+    state.update { $0.isRunning = true }
+    if !Workers.detach({ self.work(journal) }) { state.update { $0.isRunning = false } }
+  }
+
+  var isAlive: Bool { state.peek { $0.isRunning } }
+
+  /// Says that bytes of a file are on the disk.
+  func landed(_ bytes: Int, of file: Int) {
+    let now = steadySeconds()
+    state.peek { state in state.unsaved[file, default: Unsaved(since: now, journals: state.journals[file] ?? 0)].bytes += bytes }
+    // The thread looks when the first of what it knows is due; what is new is due later, unless it is the first or much.
+    if state.peek({ state in state.unsaved[file].map { $0.patience < Self.interval } ?? false }) { state.update { _ in } }
+  }
+
+  /// Forgets what was said of a file that has its name, or begins anew.
+  func forget(_ file: Int) {
+    state.peek { state in
+      state.unsaved[file] = nil
+      state.journals[file] = nil
+    }
+  }
+
+  func submit(_ job: @escaping @Sendable () -> Void) { state.update { $0.jobs.append(job) } }
+
+  /// Drops what waits, and waits for what is under way.
+  func stop() {
+    state.update { state in
+      state.isStopping = true
+      state.jobs = []
+    }
+    state.wait { $0.isRunning ? nil : () }
+  }
+
+  private enum Work {
+    case job(@Sendable () -> Void)
+    case journals([Int])
+    case stop
+  }
+
+  private func work(_ journal: (Int) -> Bool) {
+    while true {
+      switch state.wait({ Self.next(&$0, &$1) }) {
+      case .job(let job): job()
+      case .journals(let files): save(files, journal)
+      case .stop:
+        state.update { $0.isRunning = false }
+        return
+      }
+    }
+  }
+
+  private static func next(_ state: inout State, _ deadline: inout Double?) -> Work? {
+    if !state.jobs.isEmpty { return .job(state.jobs.removeFirst()) }
+    if state.isStopping { return .stop }
+    let now = steadySeconds()
+    var files: [Int] = []
+    for (file, unsaved) in state.unsaved {
+      let due = unsaved.journals == 0 ? unsaved.since : max(state.notBefore, unsaved.since + unsaved.patience)
+      if due <= now { files.append(file) } else { deadline = min(deadline ?? due, due) }
+    }
+    // Without anything due there may be something to look at by then: bytes are counted without waking this thread.
+    guard !files.isEmpty else {
+      deadline = min(deadline ?? now + interval, now + interval)
+      return nil
+    }
+    for file in files {
+      state.unsaved[file] = nil
+      state.journals[file, default: 0] += 1
+    }
+    return .journals(files)
+  }
+
+  private func save(_ files: [Int], _ journal: (Int) -> Bool) {
+    let started = steadySeconds()
+    let failed = files.filter { !journal($0) }
+    let ended = steadySeconds()
+    state.peek { state in
+      state.notBefore = ended + min(1, 20 * (ended - started))
+      // Tried again: what arrived isn't safe yet.
+      for file in failed where state.unsaved[file] == nil { state.unsaved[file] = Unsaved(since: ended, journals: max(1, state.journals[file] ?? 1)) }
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import CLinux
+import Glibc
+import Integrity
+import Platform
+import SystemPackage
+
+/// What the keeper's thread does with a partial file.
+extension PartialFile {
+  /// Syncs what was written so far and then says so in the journal.
+  ///
+  /// - Parameters:
+  ///   - snapshot: where the file's chain is; taken before, so that all that it has hashed is among what was written.
+  ///   - isClosed: that nothing will be written after this.
+  /// - Returns: whether there is nothing that should be tried again.
+  func keep(_ snapshot: Landing.Snapshot, isClosed: Bool) -> Bool {
+    let state = state.peek { $0 }
+    guard let descriptor, state.isKnown, state.failure == nil, let length = state.length, !state.written.isEmpty else { return true }
+    guard fdatasync(descriptor.rawValue) == 0 else {
+      noteFailure(Errno(rawValue: errno))
+      return true
+    }
+    guard let identity = Journal.Identity(of: descriptor) else { return false }
+    let journal = Journal(
+      remote: remote, length: length, validators: state.validators, expected: state.expected, safe: state.written, hash: snapshot.hash,
+      followerState: snapshot.followerState, identity: identity, isClosed: isClosed)
+    guard let bytes = try? journal.encoded() else { return false }
+    do throws(Errno) {
+      // The journal of before, should it come back after a power failure, is true too.
+      try SmallFile.write(bytes, to: journalPath, syncsFolder: false)
+      return true
+    } catch { return false }
+  }
+
+  private func noteFailure(_ error: Errno) { state.update { $0.failure = $0.failure ?? error } }
+
+  /// Forgets all content.
+  func startAfresh() throws(TransferError) {
+    removeJournal()
+    state.update { state in
+      state.generation += 1
+      state.written = RangeSet()
+      state.length = nil
+      state.validators = Validators()
+      state.origin = .thisRun
+      state.isKnown = false
+    }
+    guard let descriptor, ftruncate(descriptor.rawValue, 0) == 0 else { throw self.failure(Errno(rawValue: errno)) }
+    state.update { $0.isKnown = true }
+  }
+
+  /// Gives the whole, verified file its final name, after a sync.
+  func commit() throws(TransferError) {
+    let (length, failure) = state.peek { ($0.length ?? 0, $0.failure) }
+    if let failure { throw self.failure(failure) }
+    guard let descriptor else { throw self.failure(Errno.badFileDescriptor) }
+    var status = stat()
+    guard fstat(descriptor.rawValue, &status) == 0, Int(status.st_size) == length || ftruncate(descriptor.rawValue, off_t(length)) == 0,
+      fsync(descriptor.rawValue) == 0, rename(partPath.string, path) == 0
+    else { throw self.failure(Errno(rawValue: errno)) }
+    removeJournal()
+    do throws(Errno) { try SmallFile.syncFolder(of: FilePath(path)) } catch { throw self.failure(error) }
+    closeDescriptor()
+  }
+
+  /// Removes what is here, or moves it aside.
+  /// - Returns: where it was moved.
+  func discard(keeping: Bool) -> String? {
+    removeJournal()
+    defer { closeDescriptor() }
+    let aside = path + ".corrupt"
+    if keeping, rename(partPath.string, aside) == 0 { return aside }
+    unlink(partPath.string)
+    return nil
+  }
+
+  /// Bytes that the file has on disk already.
+  var bytesOnDisk: Int {
+    var status = stat()
+    guard let descriptor, fstat(descriptor.rawValue, &status) == 0 else { return 0 }
+    return Int(status.st_blocks) * 512
+  }
+
+  /// Whether what arrived is what is there already under the final name.
+  var isSameAsFinished: Bool {
+    guard let new = try? SmallFile.read(partPath, atMost: Self.mostChecklistBytes), let old = try? SmallFile.read(FilePath(path), atMost: Self.mostChecklistBytes) else { return false }
+    return new == old
+  }
+
+  /// Larger lists than this are not lists.
+  static let mostChecklistBytes = 16 << 20
+
+  /// Leaves no empty partial file behind.
+  func removeIfEmpty() {
+    let isEmpty = state.peek { $0.descriptor != nil && $0.isKnown && $0.written.isEmpty }
+    if isEmpty { unlink(partPath.string) }
+  }
+
+  /// And the one that a killed drover was about to put in its place.
+  func removeJournal() {
+    unlink(journalPath.string)
+    unlink(SmallFile.temporary(for: journalPath).string)
+  }
+}
+
+extension Journal.Identity {
+  /// nil when the system doesn't say.
+  init?(of descriptor: FileDescriptor) {
+    var status = stat()
+    guard fstat(descriptor.rawValue, &status) == 0 else { return nil }
+    self.init(inode: UInt64(status.st_ino), size: Int(status.st_size), modified: Self.nanoseconds(status.st_mtim))
+  }
+}
