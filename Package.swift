@@ -68,7 +68,7 @@ let package = Package(
     tests("IntegrityTests", ["Integrity"]),
     tests("TransferTests", ["Transfer", "Integrity", "Platform"]),
     tests("TokenizationTests", ["Tokenization", system]),
-    tests("CheckpointTests", ["Checkpoint", "Integrity", "Tokenization", system]),
+    tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival"]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),

@@ -60,6 +60,26 @@ struct ReshardTests {
     }
   }
 
+  /// Each byte of the source is read once, also those that are copies of others, and though all is hashed and has a receipt.
+  @Test(arguments: [("8", "1", "pth"), ("8", "8", "safetensors"), ("1", "4", "pth"), ("1", "1", "hf")])
+  func readsEachByteOnce(from: String, to: String, format: String) throws {
+    try withTemporaryFolder { folder in
+      try PythonModels.write(.init(dim: 512, heads: 8, kvHeads: 8, hidden: 1408, layers: 3, vocabulary: 8192), to: folder + "/source", modelParallel: Int(from) ?? 1)
+      // What a shell has waited for counts as its own.
+      let outcome = try run(
+        "/bin/bash", ["-c", "\"$0\" \"$@\" && while read -r line; do echo \"$line\"; done < /proc/$$/io"]
+          + [droverPath, "reshard", folder + "/source", folder + "/out", "--mp", to, "--format", format, "--quiet", "--progress", "none"])
+      try #require(outcome.status == 0, "\(outcome.errors)")
+      let line = try #require(outcome.output.split(separator: "\n").first { $0.hasPrefix("rchar:") })
+      let read = try #require(Int(line.dropFirst(6).trimmingCharacters(in: .whitespaces)))
+      // Storages in torch's shards may be larger than what the tensors show of them: the output tells how many bytes of weights there are.
+      let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/out")
+      let weights = try names.reduce(0) { $0 + (try FileManager.default.attributesOfItem(atPath: "\(folder)/out/\($1)")[.size] as? Int ?? 0) }
+      // The program itself and its libraries are read too.
+      #expect(read < weights + 3 << 20 && read > weights * 95 / 100, "\(read) for \(weights)")
+    }
+  }
+
   @Test func checklistAgreesWithMD5Sum() throws {
     try withTemporaryFolder { folder in
       try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2)

@@ -1,14 +1,14 @@
 /// What each rank of a model-parallel group holds of a model: whole heads, and equal runs of everything else.
 ///
 /// Source: fairscale's `ColumnParallelLinear`, `RowParallelLinear` and `ParallelEmbedding`, as Meta's reference uses them.
-struct ShardLayout {
+package struct ShardLayout {
   let params: ModelParams
   let modelParallel: Int
   /// 1 as Llama 1 and 2 split their embedding, 0 as Llama 3 and later.
   let embeddingAxis: Int
 
   /// - Throws: when the heads or widths don't divide; the message says which sizes work.
-  init(params: ModelParams, modelParallel: Int, embeddingAxis: Int) throws(CheckpointError) {
+  package init(params: ModelParams, modelParallel: Int, embeddingAxis: Int) throws(CheckpointError) {
     self.params = params
     self.modelParallel = modelParallel
     self.embeddingAxis = embeddingAxis
@@ -37,7 +37,7 @@ struct ShardLayout {
   var keyValueHeads: Int { params.kvHeads * keyValueCopies }
 
   /// The rows and columns of a whole tensor that `rank` holds.
-  func region(_ role: TensorName.Role, rank: Int) -> (rows: Range<Int>, columns: Range<Int>) {
+  package func region(_ role: TensorName.Role, rank: Int) -> (rows: Range<Int>, columns: Range<Int>) {
     let shape = params.shape(of: role)
     let rows = shape.count > 1 ? shape[0] : 1
     let columns = shape[shape.count - 1]
