@@ -80,6 +80,22 @@ struct ReshardTests {
     }
   }
 
+  /// A plan says nothing of its order: carried out as the source lies it writes the same bytes, and the same receipt.
+  @Test(arguments: [(8, 1), (1, 8), (2, 4), (8, 8), (4, 2), (1, 16), (16, 1)], [0, 1]) func theOrderOfTheSourceWillDo(_ sizes: (Int, Int), axis: Int) throws {
+    try withTemporaryFolder { folder in
+      // Wide enough for the grid to be cut where shards are.
+      let shape = PythonModels.Shape(dim: 1024, heads: 16, kvHeads: 8, hidden: 2048, layers: 2, vocabulary: 2048, embeddingAxis: axis)
+      try PythonModels.write(shape, to: folder + "/source", modelParallel: sizes.0)
+      for (name, follows) in [("a", false), ("b", true)] {
+        try reshard(folder + "/source", folder + "/" + name, modelParallel: sizes.1, .init(tool: "t", followsSource: follows))
+      }
+      let outcome = try run("/usr/bin/diff", ["-r", "-x", "drover-receipt.json", folder + "/a", folder + "/b"])
+      #expect(outcome.status == 0, "\(outcome.output)")
+      let receipts = try ["a", "b"].map { try Receipt(contentsOf: FilePath("\(folder)/\($0)/drover-receipt.json")) }
+      #expect(receipts[0].files == receipts[1].files && receipts[0].fingerprint == receipts[1].fingerprint)
+    }
+  }
+
   @Test func checklistAgreesWithMD5Sum() throws {
     try withTemporaryFolder { folder in
       try PythonModels.write(.init(), to: folder + "/source", modelParallel: 2)

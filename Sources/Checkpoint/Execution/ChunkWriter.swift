@@ -27,6 +27,18 @@ struct ChunkWriter {
       let width = region.rowBytes
       let from = base + plan.dtype.byteCount(columns.lowerBound - chunk.columns.lowerBound)
       let runs = region.order.runs(rows)
+      if columns != region.columns {
+        // In the order of the source a chunk may be a part of each row.
+        let (start, part) = (plan.dtype.byteCount(columns.lowerBound - region.columns.lowerBound), plan.dtype.byteCount(columns.count))
+        for run in runs {
+          for step in 0..<run.count {
+            let piece = UnsafeRawBufferPointer(start: from + (run.meta + step * run.step - chunk.rows.lowerBound) * pitch, count: part)
+            let offset = destination.offset + (run.disk + step - region.rows.lowerBound) * width + start
+            try files[destination.file].write(piece, at: offset, piece: destination.piece)
+          }
+        }
+        continue
+      }
       var index = 0
       while index < runs.count {
         // As many runs as follow each other in the file.

@@ -28,6 +28,7 @@ final class PlanExecution: Sendable {
   private let tensors: [TensorPlan]
   private let sources: [any ByteSource]
   private let outputs: [OpenOutput]
+  private let order: TensorPlan.Order
   private let proves: Bool
   private let didRead: @Sendable (_ bytes: Int) -> Void
   private let isCancelled: @Sendable () -> Bool
@@ -36,13 +37,16 @@ final class PlanExecution: Sendable {
   /// - Parameters:
   ///   - sources: the files that parts count in.
   ///   - outputs: those that destinations count in.
+  ///   - order: that of the output, or of the source.
   ///   - proves: whether weights are hashed.
   ///   - didRead: called on any thread with bytes of tensors, as they are written, that were done since its last call.
   init(
-    _ tensors: [TensorPlan], from sources: [any ByteSource], to outputs: [OpenOutput] = [], proves: Bool,
+    _ tensors: [TensorPlan], from sources: [any ByteSource], to outputs: [OpenOutput] = [], order: TensorPlan.Order = .output, proves: Bool,
     didRead: @escaping @Sendable (_ bytes: Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool
   ) {
-    self.tensors = tensors
+    // Parts of a tensor lie at about the same place of every shard.
+    self.tensors = order == .output ? tensors : tensors.sorted { $0.firstByte < $1.firstByte }
+    self.order = order
     self.sources = sources
     self.outputs = outputs
     self.proves = proves
@@ -115,8 +119,8 @@ final class PlanExecution: Sendable {
           return nil
         }
         let tensor = tensors[state.tensor]
-        state.chunks = tensor.chunks(limit: ReshardPlan.chunkBytes).reversed()
-        state.prover = proves && !tensor.tensor.name.role.isBuffer ? TensorProver(tensor, chunks: state.chunks.count) : nil
+        state.chunks = tensor.chunks(limit: ReshardPlan.chunkBytes, order).reversed()
+        state.prover = proves && !tensor.tensor.name.role.isBuffer ? TensorProver(tensor, chunks: state.chunks.count, order) : nil
       }
       return (state.tensor, state.chunks.removeLast(), state.prover)
     }
@@ -154,4 +158,9 @@ final class PlanExecution: Sendable {
     }
     return proof
   }
+}
+
+extension TensorPlan {
+  /// Where its first part begins: the file, and the byte in it.
+  fileprivate var firstByte: (file: Int, offset: Int) { sources.map { ($0.part.file, $0.part.offset) }.min { $0 < $1 } ?? (0, 0) }
 }

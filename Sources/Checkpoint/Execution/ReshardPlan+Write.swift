@@ -13,13 +13,19 @@ extension ReshardPlan {
     public var checklist: Bool
     /// The program and its version, for a receipt in the folder; nil for none.
     public var tool: String?
+    /// Whether copies are carried out in the order of the source rather than of the output. The result is the same; digests over whole files can't be
+    /// had then, since they follow the output.
+    public var followsSource: Bool
     public var threads: Int
 
-    public init(replacing: Bool = false, digests: Set<HashAlgorithm> = [], checklist: Bool = false, tool: String? = nil, threads: Int? = nil) {
+    public init(
+      replacing: Bool = false, digests: Set<HashAlgorithm> = [], checklist: Bool = false, tool: String? = nil, followsSource: Bool = false, threads: Int? = nil
+    ) {
       self.replacing = replacing
       self.digests = checklist ? digests.union([.md5]) : digests
       self.checklist = checklist
       self.tool = tool
+      self.followsSource = followsSource
       self.threads = max(1, threads ?? Workers.available)
     }
   }
@@ -59,12 +65,15 @@ extension ReshardPlan {
     to destination: FilePath, _ options: WriteOptions = WriteOptions(),
     progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(CheckpointError) -> [WrittenFile] {
+    if options.followsSource, !options.digests.isEmpty {
+      throw CheckpointError(.refused, "digests over whole files follow the order of the output, and can't be had in that of the source")
+    }
     let folder = try OutputFolder(destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount)
     var outputs: [OpenOutput] = []
     for (index, file) in files.enumerated() {
       outputs.append(try OpenOutput(file, folder, digests: options.digests, progress: FileProgress { progress(index, $0) }))
     }
-    let execution = PlanExecution(tensors, from: source.files, to: outputs, proves: options.tool != nil, isCancelled: isCancelled)
+    let execution = PlanExecution(tensors, from: source.files, to: outputs, order: options.followsSource ? .source : .output, proves: options.tool != nil, isCancelled: isCancelled)
     let proof = try execution.run(threads: options.threads)
     var written = zip(files, outputs).map { WrittenFile(name: $0.name, bytes: $0.byteCount, digests: $1.chain?.finalize() ?? [:]) }
     let receipt: Receipt? = if let tool = options.tool { receipt(tool, options, written, proof) } else { nil }

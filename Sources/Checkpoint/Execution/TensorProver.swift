@@ -21,34 +21,26 @@ final class TensorProver: Sendable {
 
   private let plan: TensorPlan
   private let grid: TensorGrid
-  /// Rectangles that are hashed: those of the destinations, each once, and where their edges cut leaves, the whole tensor besides. Without destinations
-  /// those that chunks come in.
+  /// `TensorPlan.rectangles`.
   private let regions: [GridRegion]
-  /// By destination, which of the regions it is.
-  private let regionOf: [Int]
+  /// The rectangles of the destinations.
+  private let destinations: [GridRegion]
   /// Whether every edge falls on leaves, so that leaves are hashed once for all regions.
   private let isOnGrid: Bool
   private let state: Mutex<State>
 
-  init(_ plan: TensorPlan, chunks: Int) {
+  init(_ plan: TensorPlan, chunks: Int, _ order: TensorPlan.Order) {
     self.plan = plan
     grid = plan.grid
-    let stored = plan.dtype
-    var regions: [GridRegion] = []
-    regionOf = plan.destinations.map { [grid] destination in
-      let region = GridRegion(grid, rows: destination.region.rows, columns: destination.region.columns, stored: stored)
-      if let known = regions.firstIndex(of: region) { return known }
-      regions.append(region)
-      return regions.count - 1
-    }
     isOnGrid = plan.isOnGrid
-    if !isOnGrid {
-      regions.append(GridRegion(whole: grid, stored: stored))
-    } else if regions.isEmpty {
-      regions = plan.columnGroups.map { [grid] in GridRegion(grid, rows: 0..<grid.rows, columns: $0, stored: stored) }
+    let destinations = plan.destinations.map { [grid] in
+      GridRegion(grid, rows: $0.region.rows, columns: $0.region.columns, stored: plan.dtype)
     }
-    self.regions = regions
-    state = Mutex(State(folders: regions.map { NodeFolder($0) }, waiting: .init(repeating: [:], count: regions.count), chunksLeft: chunks))
+    self.destinations = destinations
+    regions = plan.rectangles(order)
+    let isOnGrid = isOnGrid
+    let folders = regions.map { NodeFolder($0, others: isOnGrid ? destinations : []) }
+    state = Mutex(State(folders: folders, waiting: .init(repeating: [:], count: regions.count), chunksLeft: chunks))
   }
 
   /// Hashes a chunk.
@@ -107,6 +99,11 @@ final class TensorProver: Sendable {
     var tree = TensorTree(grid)
     for region in digests { tree.add(region) }
     guard let fingerprint = tree.root() else { return nil }
-    return Outcome(name: plan.tensor.name, fingerprint: fingerprint, digests: regionOf.map { digests[$0].digests })
+    var own: [[Digest]] = []
+    for destination in destinations {
+      guard let known = digests.first(where: { $0.region == destination })?.digests ?? tree.digests(of: destination) else { return nil }
+      own.append(known)
+    }
+    return Outcome(name: plan.tensor.name, fingerprint: fingerprint, digests: own)
   }
 }

@@ -86,20 +86,53 @@ extension TensorPlan {
     let columns: Range<Int>
   }
 
-  /// The tensor in rectangles of about `limit` bytes, top to bottom.
+  /// In which order and pieces the copies are carried out.
+  enum Order: Sendable {
+    /// As the output lies: for sources that are there.
+    case output
+    /// As the source lies, part by part: for sources that arrive.
+    case source
+  }
+
+  /// The tensor in rectangles of about `limit` bytes, in `order`.
   ///
-  /// Columns are only cut where every part, every destination and the grid are cut, so that no chunk has to be put together later.
-  func chunks(limit: Int) -> [Chunk] {
+  /// A chunk is made of whole leaves of the grid and lies within one of `rectangles(order)`.
+  func chunks(limit: Int, _ order: Order) -> [Chunk] {
+    guard order == .source, canFollowSources else { return chunks(limit: limit, rows: 0..<tensor.rows, columnGroups) }
+    return sources.flatMap { chunks(limit: limit, rows: $0.part.rows, [$0.part.columns]) }
+  }
+
+  /// What is hashed as one: the rectangles of the destinations, each once, or of the parts. Where edges of destinations cut leaves, the whole tensor
+  /// besides; where there are no destinations, all rows of each group of columns.
+  func rectangles(_ order: Order) -> [GridRegion] {
     let grid = grid
-    let groups = columnGroups
+    func rectangle(_ rows: Range<Int>, _ columns: Range<Int>) -> GridRegion { GridRegion(grid, rows: rows, columns: columns, stored: dtype) }
+    if order == .source, canFollowSources { return sources.map { rectangle($0.part.rows, $0.part.columns) } }
+    var rectangles: [GridRegion] = []
+    for destination in destinations {
+      let region = rectangle(destination.region.rows, destination.region.columns)
+      if !rectangles.contains(region) { rectangles.append(region) }
+    }
+    if !isOnGrid { return rectangles + [GridRegion(whole: grid, stored: dtype)] }
+    return rectangles.isEmpty ? columnGroups.map { rectangle(0..<tensor.rows, $0) } : rectangles
+  }
+
+  /// Whether parts and destinations are cut on the grid. Otherwise the tensor is put together as for `.output`.
+  private var canFollowSources: Bool {
+    isOnGrid && sources.allSatisfy { [grid] in grid.fallsOnLeaves(rows: $0.part.rows, columns: $0.part.columns) && $0.part.columns.lowerBound % tensor.dtype.blockElements == 0 }
+  }
+
+  /// Columns are only cut where every part, every destination and the grid are cut, so that no chunk has to be put together later.
+  private func chunks(limit: Int, rows: Range<Int>, _ groups: [Range<Int>]) -> [Chunk] {
+    let grid = grid
     let element = { (columns: Range<Int>) in max(tensor.dtype.byteCount(columns.count), dtype.byteCount(columns.count), 1) }
     var chunks: [Chunk] = []
-    var row = 0
+    var row = rows.lowerBound
     // The widest group decides how many rows go together.
     let most = max(1, limit / (groups.map(element).max() ?? 1))
-    while row < tensor.rows {
+    while row < rows.upperBound {
       var end = grid.band(at: row).upperBound
-      while end < tensor.rows, grid.band(at: end).upperBound - row <= most { end = grid.band(at: end).upperBound }
+      while end < rows.upperBound, grid.band(at: end).upperBound - row <= most { end = grid.band(at: end).upperBound }
       chunks += groups.map { Chunk(rows: row..<end, columns: $0) }
       row = end
     }
@@ -110,7 +143,7 @@ extension TensorPlan {
   var isOnGrid: Bool { destinations.allSatisfy { [grid] in grid.fallsOnLeaves(rows: $0.region.rows, columns: $0.region.columns) } }
 
   /// Columns that parts, destinations and the grid have edges around.
-  var columnGroups: [Range<Int>] {
+  private var columnGroups: [Range<Int>] {
     guard isOnGrid else { return [0..<tensor.columns] }
     let grid = grid
     var edges = Set(sources.flatMap { [$0.part.columns.lowerBound, $0.part.columns.upperBound] })

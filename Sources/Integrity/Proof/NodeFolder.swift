@@ -20,9 +20,13 @@ public struct NodeFolder: Sendable {
   private let strips: [Range<Int>]
   /// By node column: how many strips of the region lie in it, and whether they are all of the node's.
   private let runs: [(strips: Range<Int>, isWhole: Bool)]
+  /// Rectangles whose digests somebody will ask for besides: of nodes that their edges cut the leaves are kept too.
+  private let others: [GridRegion]
 
-  public init(_ region: GridRegion) {
+  /// - Parameter others: see `TensorTree.digests(of:)`.
+  public init(_ region: GridRegion, others: [GridRegion] = []) {
     self.region = region
+    self.others = others.filter { $0 != region }
     nextRow = region.rows.lowerBound
     let grid = region.grid
     strips = grid.leafColumns(region.columns)
@@ -50,7 +54,9 @@ public struct NodeFolder: Sendable {
     for (index, run) in runs.enumerated() {
       let slice = digests[(digests.startIndex + 32 * run.strips.lowerBound)..<(digests.startIndex + 32 * run.strips.upperBound)]
       slice.withUnsafeBytes { open[index].update($0) }
-      guard !(run.isWhole && hasAllRows), isWholeBand else { continue }
+      guard isWholeBand else { continue }
+      let node = nodeRow * grid.nodesPerRow + strips[run.strips.lowerBound].lowerBound / grid.nodeColumns
+      if run.isWhole, hasAllRows, others.allSatisfy({ $0.holds(node) || !$0.touches(node) }) { continue }
       for strip in run.strips where strips[strip].lowerBound % grid.stripColumns == 0 && strips[strip].count == grid.stripColumns {
         let at = digests.startIndex + 32 * strip
         leaves[.init(row: band.lowerBound, column: strips[strip].lowerBound)] = Array(digests[at..<at + 32])

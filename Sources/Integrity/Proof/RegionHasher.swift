@@ -149,6 +149,12 @@ public struct GridRegion: Sendable, Equatable {
     }
   }
 
+  /// Whether something of `node` lies in the region.
+  func touches(_ node: Int) -> Bool {
+    let place = grid.node(node)
+    return place.rows.overlaps(rows) && place.columns.overlaps(columns)
+  }
+
   /// Whether all of `node` lies in the region.
   public func holds(_ node: Int) -> Bool {
     let place = grid.node(node)

@@ -26,14 +26,26 @@ public struct TensorTree: Sendable {
     var hash = SHA256()
     hash.update(grid.header)
     for (index, node) in nodes.enumerated() {
-      guard let digest = node ?? joined(index) else { return nil }
+      guard let digest = node ?? joined(index, within: GridRegion(whole: grid, stored: grid.dtype)) else { return nil }
       hash.update(digest.bytes)
     }
     return hash.finalize()
   }
 
-  private func joined(_ node: Int) -> Digest? {
-    let (rows, columns) = grid.node(node)
+  /// The digests of another rectangle of the tensor, in the order of its nodes, as if it had been hashed by itself.
+  /// - Returns: nil when something is missing, an edge cuts a leaf, or the leaves of a node that it cuts weren't kept (`NodeFolder.init`).
+  public func digests(of region: GridRegion) -> [Digest]? {
+    var digests: [Digest] = []
+    for node in region.nodes {
+      guard let digest = (region.holds(node) ? nodes[node] : nil) ?? joined(node, within: region) else { return nil }
+      digests.append(digest)
+    }
+    return digests
+  }
+
+  private func joined(_ node: Int, within region: GridRegion) -> Digest? {
+    let place = grid.node(node)
+    let (rows, columns) = (place.rows.clamped(to: region.rows), place.columns.clamped(to: region.columns))
     var hash = SHA256()
     var row = rows.lowerBound
     while row < rows.upperBound {
