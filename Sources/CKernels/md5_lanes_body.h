@@ -9,37 +9,8 @@
 // the newest b (a + message + constant, part of the round's function) is computed ahead, and KEEP holds it there: left alone, the compiler
 // reassociates the sums and puts constants into the chain, which costs a sixth of the speed.
 
-#define GLUE_(a, b) a##b
-#define GLUE(a, b) GLUE_(a, b)
-#define V GLUE(NAME, _vector)
-
-#if LANES == 1
-typedef uint32_t V;
-#else
-typedef uint32_t V __attribute__((vector_size(4 * LANES)));
-#endif
-
-// Four words of streams i, i + 4, i + 8, i + 12, and the interleavings of words and of pairs of words within each 16 bytes.
-#if LANES == 4
-#define ROW(i) quad(data[i] + at)
-#define LOW(x, y) SHUFFLE(x, y, 0, 4, 1, 5)
-#define HIGH(x, y) SHUFFLE(x, y, 2, 6, 3, 7)
-#define LOW_PAIR(x, y) SHUFFLE(x, y, 0, 1, 4, 5)
-#define HIGH_PAIR(x, y) SHUFFLE(x, y, 2, 3, 6, 7)
-#elif LANES == 8
-#define ROW(i) SHUFFLE(quad(data[i] + at), quad(data[i + 4] + at), 0, 1, 2, 3, 4, 5, 6, 7)
-#define LOW(x, y) SHUFFLE(x, y, 0, 8, 1, 9, 4, 12, 5, 13)
-#define HIGH(x, y) SHUFFLE(x, y, 2, 10, 3, 11, 6, 14, 7, 15)
-#define LOW_PAIR(x, y) SHUFFLE(x, y, 0, 1, 8, 9, 4, 5, 12, 13)
-#define HIGH_PAIR(x, y) SHUFFLE(x, y, 2, 3, 10, 11, 6, 7, 14, 15)
-#elif LANES == 16
-#define HALF(i) SHUFFLE(quad(data[i] + at), quad(data[i + 4] + at), 0, 1, 2, 3, 4, 5, 6, 7)
-#define ROW(i) SHUFFLE(HALF(i), HALF(i + 8), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-#define LOW(x, y) SHUFFLE(x, y, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define HIGH(x, y) SHUFFLE(x, y, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define LOW_PAIR(x, y) SHUFFLE(x, y, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define HIGH_PAIR(x, y) SHUFFLE(x, y, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-#endif
+#define LOAD4 quad
+#include "lane_words.h"
 
 #define PREPARE(a, g, k) a += m[g] + k##u; KEEP(a)
 #define TURN(a, b, s) a = ((a << s) | (a >> (32 - s))) + b
@@ -77,12 +48,7 @@ TARGET static void NAME(uint32_t *chains, const uint8_t *const *data, size_t blo
         for (int w = 0; w < 16; w++, at += 4) m[w] = word(data[0] + at);
 #else
         for (int w = 0; w < 16; w += 4, at += 16) {
-            V r0 = ROW(0), r1 = ROW(1), r2 = ROW(2), r3 = ROW(3);
-            V low01 = LOW(r0, r1), low23 = LOW(r2, r3), high01 = HIGH(r0, r1), high23 = HIGH(r2, r3);
-            m[w] = LOW_PAIR(low01, low23);
-            m[w + 1] = HIGH_PAIR(low01, low23);
-            m[w + 2] = LOW_PAIR(high01, high23);
-            m[w + 3] = HIGH_PAIR(high01, high23);
+            FOUR_WORDS(m, w);
         }
 #endif
         V a0 = a, b0 = b, c0 = c, d0 = d;
@@ -113,20 +79,9 @@ TARGET static void NAME(uint32_t *chains, const uint8_t *const *data, size_t blo
     memcpy(chains + 3 * LANES, &d, sizeof d);
 }
 
-#undef NAME
-#undef LANES
-#undef TARGET
+#include "lane_words_end.h"
 #undef TERNARY
 #undef KEEP
-#undef V
-#undef HALF
-#undef ROW
-#undef LOW
-#undef HIGH
-#undef LOW_PAIR
-#undef HIGH_PAIR
-#undef GLUE
-#undef GLUE_
 #undef PREPARE
 #undef TURN
 #undef STEP_F

@@ -23,6 +23,7 @@ struct Drover: AsyncParsableCommand {
     do {
       var command = try parse()
       try MD5Kernel.checkEnvironment()
+      try SHA256Kernel.checkEnvironment()
       if var command = command as? any AsyncParsableCommand {
         try await command.run()
       } else {

@@ -122,6 +122,10 @@ extension MD5KernelError: ExitCoded {
   var exit: DroverExit { .usage }
 }
 
+extension SHA256KernelError: ExitCoded {
+  var exit: DroverExit { .usage }
+}
+
 extension CheckpointError: ExitCoded {
   var exit: DroverExit {
     switch reason {

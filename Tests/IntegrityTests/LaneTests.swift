@@ -48,9 +48,9 @@ import Testing
   }
 
   /// SHA-256 of streams of random lengths, side by side and fed in random pieces, against OpenSSL one by one.
-  @Test(arguments: [1, 2, 3, 4, 7]) func pairsAgreeWithOpenSSL(streams: Int) {
+  @Test(arguments: SHA256Kernel.allCases.filter(\.isAvailable), [1, 2, 3, 4, 7, 8, 9, 16, 17]) func agreesWithOpenSSL(kernel: SHA256Kernel, streams: Int) {
     var random = SplitMix64(state: UInt64(streams))
-    for round in 0..<100 {
+    for round in 0..<30 {
       let data = (0..<streams).map { _ in
         let length = round % 2 == 0 ? Self.edges.randomElement(using: &random) ?? 0 : Int.random(in: 0...5000, using: &random)
         return (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -60,8 +60,8 @@ import Testing
       while zip(fed, data).contains(where: { $0 < $1.count }) {
         let pieces = data.indices.map { data[$0][fed[$0]..<min(data[$0].count, fed[$0] + Int.random(in: 0...700, using: &random))] }
         for index in pieces.indices { fed[index] += pieces[index].count }
-        withCopies(of: pieces) { SHA256.update(&hashes, with: $0) }
-        // What a pair leaves can be saved and restored like any other.
+        withCopies(of: pieces) { SHA256.update(&hashes, with: $0, kernel: kernel) }
+        // What lanes leave can be saved and restored like any other.
         if round % 3 == 0 { hashes = hashes.compactMap { SHA256(state: $0.state) } }
       }
       #expect(hashes.map { $0.finalize() } == data.map { SHA256.hash($0) })
@@ -171,7 +171,12 @@ import Testing
       let outcome = try drover("verify", model, environment: ["DROVER_MD5_KERNEL": kernel.rawValue])
       #expect(outcome.status == (kernel.isAvailable ? 0 : 64), "\(kernel): \(outcome.errors)")
     }
-    for (variable, arguments) in [("DROVER_MD5_KERNEL", ["verify", model]), ("DROVER_KERNEL", ["complete", model, "--prompt", "a"])] {
+    for kernel in SHA256Kernel.allCases {
+      let outcome = try drover("fingerprint", model, environment: ["DROVER_SHA256_KERNEL": kernel.rawValue])
+      #expect(outcome.status == (kernel.isAvailable ? 0 : 64), "\(kernel): \(outcome.errors)")
+      if kernel.isAvailable { #expect(try outcome.output == drover("fingerprint", model).output) }
+    }
+    for (variable, arguments) in [("DROVER_SHA256_KERNEL", ["verify", model]), ("DROVER_MD5_KERNEL", ["verify", model]), ("DROVER_KERNEL", ["complete", model, "--prompt", "a"])] {
       let outcome = try run(droverPath, arguments, environment: [variable: "mmx"])
       #expect(outcome.status == 64 && outcome.errors.contains(variable) && outcome.errors.contains("plain"), "\(outcome.errors)")
     }

@@ -4,4 +4,5 @@
 #include "crc32.h"
 #include "inference.h"
 #include "md5_lanes.h"
+#include "sha256_lanes.h"
 #include "sha256_pair.h"

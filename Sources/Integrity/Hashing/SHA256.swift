@@ -1,7 +1,7 @@
 import CKernels
 import COpenSSL
 
-/// SHA-256 (FIPS 180-4) by OpenSSL, which uses the processor's own instructions for it where there are any. Two streams side by side,
+/// SHA-256 (FIPS 180-4) by OpenSSL, which uses the processor's own instructions for it where there are any. Several streams side by side,
 /// `update(_:with:)`, are faster than one after the other.
 public struct SHA256: StreamingHash {
   public static let algorithm = HashAlgorithm.sha256
@@ -43,22 +43,27 @@ public struct SHA256: StreamingHash {
 }
 
 extension SHA256 {
-  /// Streams that `update(_:with:)` hashes side by side: 2 on x86-64 processors with SHA extensions, elsewhere 1. More are hashed in turns.
-  public static let lanes = drover_sha256_has_pair() != 0 ? 2 : 1
+  /// Streams that `update(_:with:)` hashes side by side. More are hashed in turns.
+  public static let lanes = SHA256Kernel.best.lanes
 
-  /// Hashes `chunks[i]` after what came before in `hashes[i]`, for all `i`. Chunks may differ in length; where one is left over, OpenSSL takes it.
-  public static func update(_ hashes: inout [SHA256], with chunks: [UnsafeRawBufferPointer]) {
+  /// Hashes `chunks[i]` after what came before in `hashes[i]`, for all `i`. Chunks may differ in length; where few are left over, OpenSSL takes them.
+  public static func update(_ hashes: inout [SHA256], with chunks: [UnsafeRawBufferPointer]) { update(&hashes, with: chunks, kernel: .best) }
+
+  /// The same, by a kernel of one's choice.
+  public static func update(_ hashes: inout [SHA256], with chunks: [UnsafeRawBufferPointer], kernel: SHA256Kernel) {
     precondition(hashes.count == chunks.count)
     var rest = chunks
-    if lanes > 1, chunks.count > 1 {
-      // Pairs take whole blocks: the one begun is filled first.
+    // In fewer lanes than three OpenSSL is as fast.
+    let fewest = kernel == .sha ? 2 : 3
+    if kernel != .plain, chunks.count >= fewest {
+      // Lanes take whole blocks: the one begun is filled first.
       for index in rest.indices {
         let begun = Int(hashes[index].context.num)
         if begun > 0 { hashes[index].take(min(64 - begun, rest[index].count), off: &rest[index]) }
       }
       var active = rest.indices.filter { rest[$0].count >= 64 }
-      while active.count > 1 {
-        updatePair(&hashes, active[0], active[1], with: &rest)
+      while active.count >= fewest {
+        if kernel == .sha { updatePair(&hashes, active[0], active[1], with: &rest) } else { updateLanes(&hashes, active.prefix(kernel.lanes), with: &rest, kernel) }
         active.removeAll { rest[$0].count < 64 }
       }
     }
@@ -83,12 +88,31 @@ extension SHA256 {
           y.assumingMemoryBound(to: UInt8.self), blocks)
       }
     }
-    for (index, chain) in [(a, chainA), (b, chainB)] {
-      let bits = (hashes[index].byteCount + 64 * UInt64(blocks)) << 3
-      (hashes[index].context.Nl, hashes[index].context.Nh) = (UInt32(truncatingIfNeeded: bits), UInt32(bits >> 32))
-      hashes[index].context.h = chain
-      rest[index] = UnsafeRawBufferPointer(rebasing: rest[index][(64 * blocks)...])
+    hashes[a].advance(to: chainA, blocks: blocks, off: &rest[a])
+    hashes[b].advance(to: chainB, blocks: blocks, off: &rest[b])
+  }
+
+  /// Takes as many whole blocks off all of the `active` chunks as the shortest has.
+  private static func updateLanes(
+    _ hashes: inout [SHA256], _ active: ArraySlice<Int>, with rest: inout [UnsafeRawBufferPointer], _ kernel: SHA256Kernel
+  ) {
+    guard let blocks = active.map({ rest[$0].count / 64 }).min() else { return }
+    var chains = active.map { hashes[$0].context.h }
+    let data = active.map { rest[$0].baseAddress?.assumingMemoryBound(to: UInt8.self) }
+    chains.withUnsafeMutableBufferPointer { chains in
+      drover_sha256_blocks(kernel == .avx2 ? DROVER_SHA256_AVX2 : DROVER_SHA256_AVX512, chains.baseAddress, data, Int32(active.count), blocks)
     }
+    for (index, chain) in zip(active, chains) { hashes[index].advance(to: chain, blocks: blocks, off: &rest[index]) }
+  }
+
+  private typealias Chain = (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32)
+
+  /// Takes over a chaining value from a kernel that hashed `blocks` blocks of `chunk`.
+  private mutating func advance(to chain: Chain, blocks: Int, off chunk: inout UnsafeRawBufferPointer) {
+    let bits = (byteCount + 64 * UInt64(blocks)) << 3
+    (context.Nl, context.Nh) = (UInt32(truncatingIfNeeded: bits), UInt32(bits >> 32))
+    context.h = chain
+    chunk = UnsafeRawBufferPointer(rebasing: chunk[(64 * blocks)...])
   }
 }
 

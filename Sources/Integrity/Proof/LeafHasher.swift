@@ -8,8 +8,11 @@ import CKernels
 public struct LeafHasher: ~Copyable {
   private var room: UnsafeMutableRawBufferPointer
 
-  /// Bytes of a leaf that is gathered from rows which don't follow each other: a band at most, of which one row may be longer.
-  public init() { room = .allocate(byteCount: 2 * TensorGrid.bandBytes, alignment: 64) }
+  /// Leaves that are hashed side by side.
+  private let lanes = max(2, SHA256.lanes)
+
+  /// Room for leaves that are gathered from rows which don't follow each other: a band each, at most.
+  public init() { room = .allocate(byteCount: lanes * TensorGrid.bandBytes, alignment: 64) }
 
   deinit { room.deallocate() }
 
@@ -30,12 +33,11 @@ public struct LeafHasher: ~Copyable {
     let count = bands.count * strips.count
     return [UInt8](unsafeUninitializedCapacity: 32 * count) { digests, written in
       guard let out = digests.baseAddress else { return }
-      // Two leaves at a time.
-      for first in stride(from: 0, to: count, by: 2) {
-        let pair = (first..<min(first + 2, count)).map { index in
-          leaf(grid, bands[index / strips.count], strips[index % strips.count], rows, columns, base, pitch, half: index - first)
+      for first in stride(from: 0, to: count, by: lanes) {
+        let group = (first..<min(first + lanes, count)).map { index in
+          leaf(grid, bands[index / strips.count], strips[index % strips.count], rows, columns, base, pitch, lane: index - first)
         }
-        Self.hash(pair, to: out + 32 * first)
+        Self.hash(group, to: out + 32 * first)
       }
       written = 32 * count
     }
@@ -43,23 +45,19 @@ public struct LeafHasher: ~Copyable {
 
   /// A leaf's bytes: where they lie, or gathered.
   private mutating func leaf(
-    _ grid: TensorGrid, _ band: Range<Int>, _ strip: Range<Int>, _ rows: Range<Int>, _ columns: Range<Int>, _ base: UnsafeRawPointer, _ pitch: Int, half: Int
+    _ grid: TensorGrid, _ band: Range<Int>, _ strip: Range<Int>, _ rows: Range<Int>, _ columns: Range<Int>, _ base: UnsafeRawPointer, _ pitch: Int, lane: Int
   ) -> UnsafeRawBufferPointer {
     let start = base + (band.lowerBound - rows.lowerBound) * pitch + grid.dtype.byteCount(strip.lowerBound - columns.lowerBound)
     let width = grid.dtype.byteCount(strip.count)
     let bytes = width * band.count
     if width == pitch || band.count == 1 { return UnsafeRawBufferPointer(start: start, count: bytes) }
-    if 2 * bytes > room.count {
-      room.deallocate()
-      room = .allocate(byteCount: 2 * bytes, alignment: 64)
-    }
-    guard let to = room.baseAddress.map({ $0 + half * (room.count / 2) }) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    guard let to = room.baseAddress.map({ $0 + lane * TensorGrid.bandBytes }) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
     for index in 0..<band.count { memcpy(to + index * width, start + index * pitch, width) }
     return UnsafeRawBufferPointer(start: to, count: bytes)
   }
 
   private static func hash(_ messages: [UnsafeRawBufferPointer], to out: UnsafeMutablePointer<UInt8>) {
-    if SHA256.lanes > 1, messages.count == 2, let x = messages[0].baseAddress, let y = messages[1].baseAddress {
+    if SHA256Kernel.best == .sha, messages.count == 2, let x = messages[0].baseAddress, let y = messages[1].baseAddress {
       return drover_sha256_two(
         x.assumingMemoryBound(to: UInt8.self), messages[0].count, out, y.assumingMemoryBound(to: UInt8.self), messages[1].count, out + 32)
     }

@@ -1,0 +1,14 @@
+#undef NAME
+#undef LANES
+#undef LOAD4
+#undef TARGET
+#undef V
+#undef HALF
+#undef ROW
+#undef LOW
+#undef HIGH
+#undef LOW_PAIR
+#undef HIGH_PAIR
+#undef GLUE
+#undef GLUE_
+#undef FOUR_WORDS
