@@ -69,7 +69,7 @@ let package = Package(
     tests("TransferTests", ["Transfer", "Integrity", "Platform"]),
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Tokenization", system]),
-    tests("ArrivalTests", ["Arrival"]),
+    tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
     tests("PeerTests", []),

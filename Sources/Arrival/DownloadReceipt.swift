@@ -8,44 +8,78 @@ public struct DownloadReceipt: Sendable {
   /// What messages call it: the release's folder, or its id.
   public let name: String
   let folder: FilePath
+  /// Without a fingerprint.
   let receipt: Receipt
-  let follower: FingerprintFollower
+  let follower: ReleaseFollower
+  /// The files whose bytes the follower has all seen: their paths in the download, by their names in the folder.
+  let followed: [String: String]
 
-  /// What came of `write`.
-  public struct Outcome: Sendable {
-    public let completion: Receipt.Completion
-    /// Bytes that were read from disk for it, because they weren't hashed while they arrived.
-    public let bytesRead: Int
+  package init(name: String, folder: FilePath, receipt: Receipt, follower: ReleaseFollower, followed: [String: String]) {
+    (self.name, self.folder, self.receipt, self.follower, self.followed) = (name, folder, receipt, follower, followed)
   }
 
-  /// Writes the receipt into the release's folder, once the fingerprint of what arrived is complete.
+  /// What came of `write`.
+  public enum Outcome: Sendable, Equatable {
+    /// The receipt that lay in the folder is of the same files; it stays as it is.
+    case present
+    /// - Parameter bytesRead: of weights that couldn't be followed while they arrived.
+    case written(bytesRead: Int)
+    /// Written without a fingerprint: the files look like weights, but can't be read as a checkpoint.
+    case writtenWithoutFingerprint(CheckpointError)
+  }
+
+  /// Writes the receipt into the release's folder, with the fingerprint of the weights. What couldn't be followed is read for it.
   ///
   /// - Parameters:
-  ///   - progress: called on any thread with the bytes that have been hashed, while they arrived or since, and how many there are.
+  ///   - progress: called on any thread with the bytes that have been read, and how many there are to read.
   ///   - isCancelled: asked now and then.
-  /// - Throws: `ArrivalError.receiptsInterrupted`; `ReceiptError` when it can't be written; `CheckpointError` when a file can't be read.
-  public func write(
-    progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void, isCancelled: @escaping @Sendable () -> Bool
-  ) throws -> Outcome {
-    var hashed = 0
-    let arrived = follower.fingerprint(
-      progress: { done, total in
-        hashed = total
-        progress(done, total)
-      }, isCancelled: isCancelled)
-    if arrived == nil { hashed = 0 }
-    let done = Atomic(hashed)
-    let total = Atomic(hashed)
-    do {
-      let completion = try receipt.complete(
-        in: folder, arrived: arrived,
-        willRead: { bytes in
-          total.add(bytes, ordering: .relaxed)
-          progress(done.load(ordering: .relaxed), total.load(ordering: .relaxed))
-        }, progress: { progress(done.add($0, ordering: .relaxed).newValue, total.load(ordering: .relaxed)) }, isCancelled: isCancelled)
-      return Outcome(completion: completion, bytesRead: total.load(ordering: .relaxed) - hashed)
-    } catch let error as CheckpointError where error.reason == .cancelled {
-      throw ArrivalError.receiptsInterrupted
+  /// - Throws: `ArrivalError.receiptsInterrupted`; `ReceiptError` when it can't be written. Then nothing was written.
+  public func write(progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void, isCancelled: @escaping @Sendable () -> Bool) throws -> Outcome {
+    var receipt = receipt
+    let hasWeights = receipt.files.contains { Checkpoint.hasWeights($0.path) }
+    let before = (try? Receipt(contentsOf: folder.appending(Receipt.fileName))).flatMap { $0.files == receipt.files ? $0 : nil }
+    if let before, before.origin == receipt.origin, before.fingerprint != nil || !hasWeights { return .present }
+    var outcome = Outcome.written(bytesRead: 0)
+    if let fingerprint = before?.fingerprint {
+      receipt.fingerprint = fingerprint
+    } else if hasWeights {
+      do throws(CheckpointError) {
+        let (fingerprint, bytesRead) = try fingerprint(progress, isCancelled)
+        receipt.fingerprint = fingerprint
+        outcome = .written(bytesRead: bytesRead)
+      } catch {
+        if error.reason == .cancelled { throw ArrivalError.receiptsInterrupted }
+        outcome = .writtenWithoutFingerprint(error)
+      }
     }
+    try receipt.write(into: folder)
+    return outcome
+  }
+
+  private func fingerprint(
+    _ progress: @escaping @Sendable (_ done: Int, _ total: Int) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
+  ) throws(CheckpointError) -> (CheckpointFingerprint, bytesRead: Int) {
+    let checkpoint = try openWeights()
+    var (digests, missing) = try follower.join(checkpoint, paths: checkpoint.files.map { $0.path.lastComponent.flatMap { followed[$0.string] } })
+    guard !missing.isEmpty else { return (CheckpointFingerprint(stored: digests), 0) }
+    let rest = Checkpoint(
+      format: checkpoint.format, modelParallel: checkpoint.modelParallel, params: checkpoint.params, tensors: missing, files: checkpoint.files,
+      companions: checkpoint.companions)
+    let done = Atomic(0)
+    let total = rest.fingerprintBytes
+    progress(0, total)
+    let read = try rest.fingerprint(progress: { progress(done.add($0, ordering: .relaxed).newValue, total) }, isCancelled: isCancelled)
+    digests.merge(read.tensors) { followed, _ in followed }
+    return (CheckpointFingerprint(stored: digests), total)
+  }
+
+  private func openWeights() throws(CheckpointError) -> Checkpoint {
+    let checkpoint = try Checkpoint.open(at: folder.isEmpty ? "." : folder)
+    // A fingerprint must be of the files that the receipt vouches for, not of others that lie beside them.
+    let named = Set(receipt.files.compactMap(\.path.lastComponent))
+    for file in checkpoint.files where !(file.path.lastComponent.map(named.contains) ?? false) {
+      throw CheckpointError(.refused, in: file.path, "belongs to the checkpoint in its folder, but is none of the files of the receipt")
+    }
+    return checkpoint
   }
 }

@@ -6,7 +6,7 @@ import Transfer
 /// The download of one or several releases over a signed link, with a receipt in the folder of each.
 public struct ReleaseDownload: Sendable {
   public let request: TransferRequest
-  private let releases: [(release: Release, follower: FingerprintFollower)]
+  private let releases: [(release: Release, follower: ReleaseFollower)]
 
   /// Room for the zip directory of the largest shards, where each tensor takes about a hundred bytes.
   private static let directoryBytes = 1 << 20
@@ -24,12 +24,12 @@ public struct ReleaseDownload: Sendable {
       request.files.append(.init(path: file.path, remote: file.remote, isOptional: file.isOptional, directoryBytes: file.path.hasSuffix(".pth") ? Self.directoryBytes : 0))
     }
     self.request = request
-    self.releases = releases.map { ($0, FingerprintFollower($0)) }
+    self.releases = releases.map { ($0, ReleaseFollower($0)) }
   }
 
-  /// Begins to make fingerprints of what arrives, on threads of their own. Called before the download runs.
-  public func follow(_ download: Download) {
-    for (_, follower) in releases { follower.start(download) }
+  /// What makes the fingerprints of the weights while they arrive, for `Download`.
+  public var followers: [String: any ContentFollower] {
+    releases.reduce(into: [:]) { all, one in all.merge(one.follower.followers) { first, _ in first } }
   }
 
   /// The receipts that are due when the download has ended well: one for each release of which files came.
@@ -46,9 +46,11 @@ public struct ReleaseDownload: Sendable {
         return .init(path: path, bytes: file.bytes, md5: file.digest.ofKind(.md5), sha256: file.digest.ofKind(.sha256))
       }
       guard !files.isEmpty else { return nil }
+      let followed = Set(report.files.filter(\.isFollowed).map(\.path))
       return DownloadReceipt(
         name: release.folder.isEmpty ? release.id : release.folder, folder: FilePath(request.folder).appending(release.folder),
-        receipt: Receipt(tool: tool, operation: "download", origin: .release(release.id), options: options, files: files), follower: follower)
+        receipt: Receipt(tool: tool, operation: "download", origin: .release(release.id), options: options, files: files), follower: follower,
+        followed: release.checkpointFiles.compactMapValues { followed.contains($0.path) ? $0.path : nil })
     }
   }
 }

@@ -1,7 +1,5 @@
 import Arrival
-import Checkpoint
 import Glibc
-import Integrity
 import Platform
 import Synchronization
 import Terminal
@@ -42,9 +40,9 @@ struct DownloadSession: Sendable {
     }
     let confirm: @Sendable (TransferSurvey) -> Bool = { survey in Self.confirm(survey, count) }
     let newLink: @Sendable (TransferError) throws -> SignedLink? = { error in try Self.askForLink(error) }
-    let download = Download(request, link: link, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
+    let download = Download(
+      request, link: link, followers: releases.followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
-    releases.follow(download)
     // Where the reader of our messages ends early (`drover … 2>&1 | head`), the download goes on without it.
     signal(SIGPIPE, SIG_IGN)
     return try await download.run()
@@ -58,10 +56,9 @@ struct DownloadSession: Sendable {
     Interruption.onSignal { isStopped.raise() }
     for receipt in receipts {
       let item = display.add(receipt.name, total: nil)
-      let outcome = try receipt.write(progress: { display.update(item, done: $0, total: $1) }, isCancelled: { isStopped.isRaised })
-      switch outcome.completion {
+      switch try receipt.write(progress: { display.update(item, done: $0, total: $1) }, isCancelled: { isStopped.isRaised }) {
       case .present: display.finish(item, "receipt is here already")
-      case .written: display.finish(item, outcome.bytesRead > 0 ? "receipt written, \(Format.bytes(outcome.bytesRead)) read again for it" : "receipt written")
+      case .written(let bytesRead): display.finish(item, bytesRead > 0 ? "receipt written, \(Format.bytes(bytesRead)) read again for it" : "receipt written")
       case .writtenWithoutFingerprint(let error):
         display.finish(item, "receipt written, without fingerprint")
         if !global.quiet { Console.note("note: the receipt of \(receipt.name) has no fingerprint: \(error)") }

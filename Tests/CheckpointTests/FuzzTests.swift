@@ -127,26 +127,6 @@ import Testing
     #expect(error?.reason == .unsupported && error?.description.contains("a/data/0 isn't followed by the next") == true, "\(String(describing: error))")
   }
 
-  private struct Arriving: ArrivingSource {
-    let content: [UInt8]
-    var count: Int { content.count }
-    func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) { buffer.copyBytes(from: content[offset..<offset + buffer.count]) }
-  }
-
-  /// A local header that nobody reads on the way is looked at when the file is here.
-  @Test(arguments: [nil, "a/data/7"]) func localHeadersOfAFileThatArrives(_ name: String?) throws {
-    var zip = Self.zip
-    zip.entries[1].localName = name
-    let files = ["params.json": Array(#"{"dim": 8, "n_heads": 4, "n_layers": 1, "multiple_of": 16, "vocab_size": 32}"#.utf8), "consolidated.00.pth": zip.bytes]
-    func follow() throws -> ArrivingFingerprint {
-      try ArrivingFingerprint(
-        folder: "m", names: Array(files.keys), open: { Arriving(content: files[$0] ?? []) }, willRead: { _ in }, progress: { _ in }, isCancelled: { false })
-    }
-    guard name != nil else { return _ = try follow() }
-    let error = #expect(throws: CheckpointError.self) { try follow() }
-    #expect(error?.reason == .corrupt && error?.description.contains("isn't the local header of zip entry a/data/0") == true, "\(String(describing: error))")
-  }
-
   /// Every truncation of every kind of file is refused.
   @Test func truncations() throws {
     for (name, bytes) in [("consolidated.00.pth", Self.pth), ("consolidated.00.safetensors", Self.safetensorsFile), ("model.gguf", FakeGGUF(dataBytes: 4704).bytes)] {

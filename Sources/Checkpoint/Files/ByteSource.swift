@@ -1,7 +1,7 @@
 import SystemPackage
 
-/// Where the bytes of one file of a checkpoint come from: a file of this machine (`LocalFile`), one that is on its way here (`IncomingFile`), or one
-/// behind a link of which only the headers are looked at (`RemoteHeaders`).
+/// Where the bytes of one file of a checkpoint come from: a file of this machine (`LocalFile`), one behind a link of which
+/// only the headers are looked at (`RemoteHeaders`), or one that is on its way here (Arrival's).
 ///
 /// Headers are read in small pieces by way of a `ByteReader`, weights in requests of up to megabytes.
 public protocol ByteSource: Sendable {

@@ -35,7 +35,7 @@ extension Checkpoint {
 
 extension CheckpointFingerprint {
   /// From the digests of the tensors that a checkpoint holds: a tied output projection is the embedding table.
-  init(stored digests: [String: Digest]) {
+  package init(stored digests: [String: Digest]) {
     var digests = digests
     let (embedding, output) = (TensorName(.tokEmbeddings).text, TensorName(.output).text)
     if digests[output] == nil { digests[output] = digests[embedding] }

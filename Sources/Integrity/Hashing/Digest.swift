@@ -18,7 +18,7 @@ public struct Digest: Sendable, Hashable, CustomStringConvertible {
   public let bytes: [UInt8]
 
   /// - Parameter bytes: as many as the algorithm's digests have.
-  init(_ algorithm: HashAlgorithm, bytes: [UInt8]) {
+  package init(_ algorithm: HashAlgorithm, bytes: [UInt8]) {
     precondition(bytes.count == algorithm.digestBytes)
     self.algorithm = algorithm
     self.bytes = bytes

@@ -10,6 +10,10 @@ public struct NodeFolder: Sendable {
     public var open: [[UInt8]]
     /// Of nodes that the region cuts: the digests of their leaves, see `RegionDigests.leaves`.
     public var leaves: [RegionDigests.Leaf: [UInt8]]
+
+    public init(nextRow: Int, done: [UInt8], open: [[UInt8]], leaves: [RegionDigests.Leaf: [UInt8]]) {
+      (self.nextRow, self.done, self.open, self.leaves) = (nextRow, done, open, leaves)
+    }
   }
 
   let region: GridRegion

@@ -82,7 +82,7 @@ final class FileTask {
 
   var isChecklist: Bool { request.path.hasSuffix(".chk") }
   var validators: Validators { part.state.peek { $0.validators } }
-  var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower) }
+  var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part)) }
 
   /// Everything before this byte is here, or with the workers.
   var prefixEnd: Int { arrived.prefixEnd }

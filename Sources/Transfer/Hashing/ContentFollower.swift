@@ -4,12 +4,13 @@
 /// them counts only when the download's report says that the file `isFollowed` and, where something vouches for it, verified.
 public protocol ContentFollower: AnyObject, Sendable {
   /// The file's first byte comes next, also where others came before: then the file begins anew.
-  func begin()
+  /// - Parameter file: what is here of it, now and later.
+  func begin(_ file: any FollowedFile)
 
   /// Goes on from what `savedState` gave in an earlier run.
   /// - Parameter offset: of the byte that comes next.
   /// - Returns: whether it can. If not, nothing more of this file is given to it, unless the file begins anew.
-  func resume(from state: [UInt8], at offset: Int) -> Bool
+  func resume(from state: [UInt8], at offset: Int, of file: any FollowedFile) -> Bool
 
   /// Takes the bytes that follow, from the buffer that the network filled. To return late delays the file.
   func take(_ bytes: UnsafeRawBufferPointer, at offset: Int)

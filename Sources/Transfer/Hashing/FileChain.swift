@@ -12,25 +12,26 @@ final class FileChain: @unchecked Sendable {
   static let mostFollowerBytes = 1 << 20
 
   /// A file's beginning.
-  init(_ algorithm: HashAlgorithm, follower: (any ContentFollower)?) {
+  /// - Parameter file: what is here of it, for the follower.
+  init(_ algorithm: HashAlgorithm, follower: (any ContentFollower)?, of file: any FollowedFile) {
     hash = FileHash(algorithm)
     self.follower = follower
     isFollowed = follower != nil
-    follower?.begin()
+    follower?.begin(file)
   }
 
   /// Goes on from a journal.
   /// - Parameter followerState: nil where there is none of this place.
-  init(resuming hash: FileHash, follower: (any ContentFollower)?, followerState: [UInt8]?) {
+  init(resuming hash: FileHash, follower: (any ContentFollower)?, followerState: [UInt8]?, of file: any FollowedFile) {
     self.hash = hash
     self.follower = follower
     isFollowed = false
     guard let follower else { return }
     if hash.position == 0 {
-      follower.begin()
+      follower.begin(file)
       isFollowed = true
     } else if let followerState {
-      isFollowed = follower.resume(from: followerState, at: hash.position)
+      isFollowed = follower.resume(from: followerState, at: hash.position, of: file)
     }
   }
 

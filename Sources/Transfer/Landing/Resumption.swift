@@ -26,7 +26,7 @@ struct Resumption {
   let isCancelled: @Sendable () -> Bool
 
   private var name: String { part.name }
-  private var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower) }
+  private var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part)) }
 
   func prepare() -> Preparation {
     part.state.update { $0.expected = expected }
@@ -93,14 +93,21 @@ struct Resumption {
     guard journal.remote == part.remote else { return try afresh("the partial file's journal is another file's") }
     if let expected, let before = journal.expected, expected != before { return try afresh("the checklist has changed since the partial file was begun") }
     let isInDoubt = doubts(journal, identity)
-    let (chain, safe) = isInDoubt ? check(journal, descriptor) : (chain(of: journal), journal.safe)
-    // Cut short, it vouches for less than there is.
-    if isInDoubt, isCancelled() { throw .interrupted }
-    part.state.update { state in
-      (state.isKnown, state.origin) = (true, .earlierRun)
-      (state.length, state.validators, state.written) = (journal.length, journal.validators, safe)
+    func goOn(_ safe: RangeSet<Int>) {
+      part.state.update { state in
+        (state.isKnown, state.origin) = (true, .earlierRun)
+        (state.length, state.validators, state.written) = (journal.length, journal.validators, safe)
+      }
     }
-    guard isInDoubt else { return (chain, nil) }
+    guard isInDoubt else {
+      // The follower may have to read some of what is here.
+      goOn(journal.safe)
+      return (chain(of: journal), nil)
+    }
+    let (chain, safe) = check(journal, descriptor)
+    // Cut short, it vouches for less than there is.
+    if isCancelled() { throw .interrupted }
+    goOn(safe)
     let lost = journal.safe.total - safe.total
     return (
       chain,
@@ -112,7 +119,7 @@ struct Resumption {
   /// The chain as the journal has it, unless the file's digest is of another kind now: then what is here is read for it.
   private func chain(of journal: Journal) -> FileChain {
     guard journal.hash.algorithm == expected?.algorithm ?? .sha256 else { return newChain }
-    return FileChain(resuming: journal.hash, follower: follower, followerState: journal.followerState)
+    return FileChain(resuming: journal.hash, follower: follower, followerState: journal.followerState, of: PartlyHere(part))
   }
 
   /// Seconds that a killed drover may have written on after its last journal: one is due every second, and takes time itself. Longer, on a disk
@@ -137,7 +144,7 @@ struct Resumption {
     defer { piece.deallocate() }
     var safe = RangeSet<Int>()
     // The bytes that are right up to the first that aren't go to the follower too.
-    let chain = FileChain(journal.hash.algorithm, follower: follower)
+    let chain = FileChain(journal.hash.algorithm, follower: follower, of: PartlyHere(part))
     for index in 0...states.count {
       let range = index * ChainStates.interval..<min((index + 1) * ChainStates.interval, journal.hash.position)
       guard !range.isEmpty, !isCancelled(), var hash = FileHash(states, pieces: index) else { break }
@@ -153,9 +160,9 @@ struct Resumption {
 
   /// Reads the file under its final name.
   private func hashFinishedFile() throws(TransferError) -> FileChain {
-    let chain = newChain
     do {
       let file = try OpenFile(FilePath(part.path))
+      let chain = FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part, finished: file))
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BlockPool.blockBytes, alignment: 4096)
       defer { buffer.deallocate() }
       while true {

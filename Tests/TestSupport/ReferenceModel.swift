@@ -1,10 +1,9 @@
 import Foundation
-import TestSupport
 
 /// A random model in every layout and format, as Python's libraries write it, and its fingerprints as twenty lines of Python compute them.
-enum ReferenceModel {
+public enum ReferenceModel {
   /// The definition in `TensorGrid`, for whole tensors with Meta's names.
-  static let reference = """
+  public static let reference = """
     import hashlib
     def sha256(b): return hashlib.sha256(b).digest()
     def strips(n, block): return next(c for c in (128, 64, 32, 16, 8, 4, 2, 1) if c == 1 or n % (c * block) == 0 and n // c >= 64)
@@ -35,7 +34,7 @@ enum ReferenceModel {
     """
 
   /// What `tree_root` makes of torch's tensors, and the fingerprint over all of them.
-  static let fingerprints = """
+  public static let fingerprints = """
     def cut(name): return {"tok_embeddings": "both", "wo": "columns", "w2": "columns"}.get(name.split(".")[-2], "rows")
     def tensor_fingerprint(name, t):
         t = t.contiguous()
@@ -53,7 +52,7 @@ enum ReferenceModel {
 
   /// Writes one random model, in the dtype given, as pth MP 1, 2, 4 and 8, safetensors, hf and gguf, and as gguf in Q8_0; prints the fingerprints
   /// that it has as it is, in other dtypes, and as what Q8_0 makes of it.
-  static let writer = """
+  public static let writer = """
     import sys, os, json, torch, numpy as np, gguf
     from safetensors.torch import save_file
     root, kind, tied = sys.argv[1], getattr(torch, sys.argv[2]), sys.argv[3] == "tied"
@@ -123,21 +122,23 @@ enum ReferenceModel {
     print(json.dumps({"keep": fingerprint(model), "q8_0": fingerprint(rounded)} | {k: fingerprint({n: t.to(d) for n, t in model.items()}) for k, d in kinds.items()}))
     """
 
-  struct Fingerprint: Decodable, Equatable {
-    var checkpoint: String
-    var tensors: [String: String]
+  public struct Fingerprint: Decodable, Equatable {
+    public var checkpoint: String
+    public var tensors: [String: String]
+
+    public init(checkpoint: String, tensors: [String: String]) { (self.checkpoint, self.tensors) = (checkpoint, tensors) }
   }
 
   /// Writes the model into `folder`.
   /// - Parameter scale: times 64 is its width.
   /// - Returns: its fingerprints: `keep`, `f32`, `f16`, `bf16`, and `q8_0` for what that GGUF file holds, in float32.
-  static func write(to folder: String, dtype: String = "bfloat16", tied: String = "untied", scale: Int = 1) throws -> [String: Fingerprint] {
+  public static func write(to folder: String, dtype: String = "bfloat16", tied: String = "untied", scale: Int = 1) throws -> [String: Fingerprint] {
     let printed = try python(reference + fingerprints + writer, folder, dtype, tied, String(scale))
     return try JSONDecoder().decode([String: Fingerprint].self, from: Data(printed.utf8))
   }
 
   /// Flips one bit of the tensor `name` in whichever of `files` has the first elements of its row `row`.
-  static func flip(_ name: String, row: Int, of folder: String, in files: [String]) throws {
+  public static func flip(_ name: String, row: Int, of folder: String, in files: [String]) throws {
     try python(
       """
       import sys, torch

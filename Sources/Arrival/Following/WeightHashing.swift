@@ -1,0 +1,100 @@
+import Checkpoint
+import Integrity
+import Transfer
+
+/// The hashes of a shard's weights, fed with the file's bytes in their order.
+struct WeightHashing: ~Copyable {
+  private enum Progress {
+    case untouched
+    case open(RegionHasher)
+    case done(RegionDigests)
+
+    var isDone: Bool { if case .done = self { true } else { false } }
+  }
+
+  /// By their places in the file.
+  private let weights: [ShardWeight]
+  private var progress: [Progress]
+  /// The first weight that isn't done.
+  private var first = 0
+  private var leaves = LeafHasher()
+
+  /// - Parameter weights: by their places in the file.
+  init(_ weights: [ShardWeight]) {
+    self.weights = weights
+    progress = [Progress](repeating: .untouched, count: weights.count)
+  }
+
+  /// Goes on from what was kept, having read again what its open bands had of the file up to `offset`: at most a band for each weight that was open.
+  /// - Returns: nil when the state is no good, or the bytes aren't here.
+  init?(resuming state: FollowerState, at offset: Int, of file: any FollowedFile) {
+    weights = state.weights.map(\.weight)
+    progress = []
+    for (weight, hash) in state.weights {
+      switch hash {
+      case .done(let digests): progress.append(.done(digests))
+      case .untouched:
+        // One that the file has come to must have a hash.
+        guard weight.offset >= offset else { return nil }
+        progress.append(.untouched)
+      case .open(let folder, let byteCount):
+        guard var hasher = RegionHasher(weight.region, state: folder, byteCount: byteCount) else { return nil }
+        let start = weight.offset + byteCount
+        if start < min(offset, weight.bytes.upperBound) {
+          guard let bytes = file.bytes(in: start..<min(offset, weight.bytes.upperBound)) else { return nil }
+          bytes.withUnsafeBytes { hasher.update($0, &leaves) }
+        }
+        progress.append(.open(hasher))
+      }
+    }
+    skipDone()
+  }
+
+  /// Takes the bytes that follow.
+  /// - Parameter offset: their place in the file.
+  mutating func take(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+    let range = offset..<offset + bytes.count
+    // Tensors may share bytes: all that begin before the end are looked at.
+    var index = first
+    while index < weights.count, weights[index].offset < range.upperBound {
+      let common = weights[index].bytes.clamped(to: range)
+      if !common.isEmpty, !progress[index].isDone {
+        update(index, UnsafeRawBufferPointer(rebasing: bytes[common.lowerBound - offset..<common.upperBound - offset]))
+      }
+      index += 1
+    }
+    skipDone()
+  }
+
+  private mutating func update(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
+    var hasher: RegionHasher
+    if case .open(let begun) = progress[index] { hasher = begun } else { hasher = RegionHasher(weights[index].region) }
+    // Held in one place only, its arrays grow in place.
+    progress[index] = .untouched
+    hasher.update(bytes, &leaves)
+    progress[index] = hasher.isComplete ? .done(hasher.finalize()) : .open(hasher)
+  }
+
+  private mutating func skipDone() {
+    while first < weights.count, progress[first].isDone { first += 1 }
+  }
+
+  var state: FollowerState {
+    FollowerState(
+      zip(weights, progress).map { weight, progress in
+        switch progress {
+        case .untouched: (weight, .untouched)
+        case .open(let hasher): (weight, .open(hasher.state, byteCount: hasher.savedBytes))
+        case .done(let digests): (weight, .done(digests))
+        }
+      })
+  }
+
+  /// nil as long as a weight isn't done.
+  var result: [(weight: ShardWeight, digests: RegionDigests)]? {
+    guard first == weights.count else { return nil }
+    return zip(weights, progress).compactMap { weight, progress in
+      if case .done(let digests) = progress { (weight, digests) } else { nil }
+    }
+  }
+}
