@@ -119,27 +119,26 @@ struct Assembly {
 
   /// Whether each run of `repeats` ranks has the same key and value head.
   ///
-  /// In one layer heads may be alike by themselves, such as those that were set to zero: all layers are asked, but where each costs a round trip.
+  /// In one layer heads may be alike by themselves, such as those that were set to zero, so all layers are compared by their first rows, and the first
+  /// layer by all rows; no two trained heads share their first. Where each look costs a round trip, the first row of the first layer must do.
   private func headsRepeat(_ repeats: Int, layers: Int) throws(CheckpointError) -> Bool {
-    let asked = files.allSatisfy(\.isHere) ? layers : 1
-    for layer in 0..<asked {
+    let isHere = files.allSatisfy(\.isHere)
+    for layer in 0..<(isHere ? layers : 1) {
       for rank in 0..<modelParallel where rank % repeats != 0 {
         for role in [TensorName.Role.wk, .wv] {
           let name = TensorName(role, layer: layer)
-          guard let a = shards[rank / repeats * repeats][name], let b = shards[rank][name], try areAlike(a, b, wholly: layer == 0) else { return false }
+          guard let a = shards[rank / repeats * repeats][name], let b = shards[rank][name], try areAlike(a, b, rows: isHere && layer == 0 ? a.rows : 1) else { return false }
         }
       }
     }
     return true
   }
 
-  /// Whether two tensors hold the same bytes.
-  /// - Parameter wholly: whether to compare all rows, where both files are here: no two trained heads share their first.
-  private func areAlike(_ a: StoredTensor, _ b: StoredTensor, wholly: Bool) throws(CheckpointError) -> Bool {
-    let (fileA, fileB) = (files[a.file], files[b.file])
+  /// Whether the first `rows` rows of two tensors of one shape hold the same bytes.
+  private func areAlike(_ a: StoredTensor, _ b: StoredTensor, rows: Int) throws(CheckpointError) -> Bool {
     var (partA, partB) = (a.part, b.part)
-    if !wholly || !fileA.isHere || !fileB.isHere { (partA.rows, partB.rows) = (0..<1, 0..<1) }
-    return try partA.isEqual(in: fileA, to: partB, in: fileB, a.dtype)
+    (partA.rows, partB.rows) = (0..<rows, 0..<rows)
+    return try partA.isEqual(in: files[a.file], to: partB, in: files[b.file], a.dtype)
   }
 
   private func tensor(

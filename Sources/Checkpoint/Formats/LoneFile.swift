@@ -10,15 +10,14 @@ struct LoneFile {
   init(_ file: any ByteSource) throws(CheckpointError) {
     self.file = file
     let isPth = try Checkpoint.Format.ofFile(file) == .pth
-    let stored = isPth ? try PthReader.read(file, index: 0).tensors : try SafetensorsReader.read(file, index: 0).tensors
-    let isMeta = stored.keys.contains { TensorName($0) != nil }
+    let stored = isPth ? try PthReader.read(file, index: 0) : try SafetensorsReader.read(file, index: 0)
+    let isMeta = isPth || stored.tensors.keys.contains { TensorName($0) != nil }
     format = isPth ? .pth : isMeta ? .safetensors : .hf
     var tensors: [TensorName: StoredTensor] = [:]
-    for (text, tensor) in stored where !text.hasSuffix(".rotary_emb.inv_freq") {
-      guard let name = isMeta || isPth ? TensorName(text) : HuggingFaceReader.metaName(text) else {
-        throw CheckpointError(.unsupported, in: file.path, "has the tensor \(text), which isn't one of a Llama text model")
-      }
-      tensors[name] = tensor
+    if isMeta {
+      try stored.add(to: &tensors, in: file.path) { TensorName($0) }
+    } else {
+      try stored.add(to: &tensors, in: file.path, skipping: HuggingFaceReader.isBuffer, name: HuggingFaceReader.metaName)
     }
     self.tensors = tensors
   }

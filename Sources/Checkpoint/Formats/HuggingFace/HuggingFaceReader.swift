@@ -13,14 +13,7 @@ enum HuggingFaceReader {
     var companions = try folder.companions()
     for path in paths {
       let file = try folder.open(path)
-      for (text, tensor) in try SafetensorsReader.read(file, index: files.count).tensors {
-        // A buffer of old versions of transformers, which computes it since.
-        if text.hasSuffix(".rotary_emb.inv_freq") { continue }
-        guard let name = metaName(text) else {
-          throw CheckpointError(.unsupported, in: path, "has the tensor \(text), which isn't one of a Llama text model")
-        }
-        guard tensors.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), as another file does") }
-      }
+      try SafetensorsReader.read(file, index: files.count).add(to: &tensors, in: path, skipping: isBuffer, name: metaName)
       files.append(file)
     }
     if stated.tiedEmbeddings == true, tensors.removeValue(forKey: TensorName(.output)) != nil {
@@ -44,6 +37,9 @@ enum HuggingFaceReader {
     guard let text = roles.first(where: { $0.value == name.role })?.key else { return nil }
     return name.layer.map { "model.layers.\($0).\(text)" } ?? text
   }
+
+  /// Whether a tensor is one that old versions of `transformers` kept, and that is computed since.
+  static func isBuffer(_ name: String) -> Bool { name.hasSuffix(".rotary_emb.inv_freq") }
 
   /// Meta's name for a tensor of `transformers`; nil for what isn't one of a Llama text model.
   static func metaName(_ name: String) -> TensorName? {

@@ -19,12 +19,7 @@ enum MetaFolder {
       for path in paths {
         let file = try folder.open(path)
         let stored = try read(file, files.count)
-        for (text, tensor) in stored.tensors {
-          guard let name = TensorName(text) else {
-            throw CheckpointError(.unsupported, in: path, "has the tensor \(text), which isn't one of a Llama text model")
-          }
-          guard tensors.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), as another file does") }
-        }
+        try stored.add(to: &tensors, in: path) { TensorName($0) }
         files.append(file)
         expectations += stored.expectations
       }

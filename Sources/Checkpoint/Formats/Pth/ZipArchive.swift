@@ -14,6 +14,8 @@ struct ZipArchive {
     let hasDescriptor: Bool
     /// Byte where the content starts.
     var start: Int
+    /// Whether the local header was read, and says the same.
+    var isConfirmed = false
 
     var range: Range<Int> { start..<start + count }
 
@@ -50,6 +52,7 @@ struct ZipArchive {
     let next = entries.dropFirst().map(\.header) + [end]
     for index in entries.indices {
       let entry = entries[index]
+      entries[index].isConfirmed = file.isHere
       entries[index].start = file.isHere ? try Self.readLocalHeader(entry, file, before: end) : try Self.start(of: entry, before: next[index], file)
     }
     for (a, b) in zip(entries, entries.dropFirst()) where a.range.upperBound > b.header {
@@ -61,7 +64,7 @@ struct ZipArchive {
 
   /// Bytes of the file that hold the content of `entry`, once its local header was looked at.
   func contentRange(of entry: Entry) throws(CheckpointError) -> Range<Int> {
-    if file.isHere { return entry.range }
+    if entry.isConfirmed { return entry.range }
     let start = try Self.readLocalHeader(entry, file, before: directory)
     return start..<start + entry.count
   }
@@ -70,7 +73,7 @@ struct ZipArchive {
   ///
   /// The fields between (flags, time, CRC, sizes) are the writer's to choose.
   func expectations(of entry: Entry, file index: Int) -> [ExpectedBytes] {
-    if file.isHere { return [] }
+    if entry.isConfirmed { return [] }
     let what = "the local header of zip entry \(entry.name)"
     let name = Array(entry.name.utf8)
     let lengths = UInt16(name.count).littleEndianBytes + UInt16(entry.start - entry.earliest).littleEndianBytes
