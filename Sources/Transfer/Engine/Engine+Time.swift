@@ -12,7 +12,7 @@ extension Engine {
   func throttle() {
     while let wait = limiter?.delay(), wait > 0, !download.isCancelled.load(ordering: .relaxed) {
       let slice = min(wait, 0.1)
-      usleep(UInt32(slice * 1e6))
+      pause(seconds: slice)
       // Bytes that weren't read don't count as bytes that didn't come.
       for connection in connections { connection.lastByte += slice }
       lookAround()

@@ -37,7 +37,7 @@ public final class RemoteSession: Sendable {
   /// Bytes of bodies that came.
   public var fetchedBytes: Int { state.withLock { $0.fetchedBytes } }
 
-  func wait(_ seconds: Double) { usleep(UInt32(min(max(seconds, 0), 4000) * 1e6)) }
+  func wait(_ seconds: Double) { pause(seconds: seconds) }
 
   /// Makes one request for a part of the file at `address`.
   func ask(_ address: String, _ asked: Range<Int>, length: Int?, validators: Validators) -> Answer {
