@@ -18,13 +18,11 @@ public struct Checkpoint: Sendable {
   public let tensors: [LogicalTensor]
   /// The files that `LogicalTensor.Part.file` counts in.
   public let files: [any ByteSource]
-  /// What the reader took on trust, because it isn't all here; empty for files of this machine.
-  public let expectations: [ExpectedBytes]
   /// Tokenizer, chat template, notes.
   public let companions: Companions
 
   public init(
-    format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [any ByteSource], expectations: [ExpectedBytes] = [],
+    format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [any ByteSource],
     companions: Companions = Companions()
   ) {
     self.format = format
@@ -32,7 +30,6 @@ public struct Checkpoint: Sendable {
     self.params = params
     self.tensors = tensors
     self.files = files
-    self.expectations = expectations
     self.companions = companions
   }
 

@@ -9,7 +9,6 @@ struct Assembly {
   /// By rank, with Meta's names.
   let shards: [[TensorName: StoredTensor]]
   let files: [any ByteSource]
-  var expectations: [ExpectedBytes] = []
   let stated: StatedParams
   var companions: Companions
   /// Orders of rows that aren't Meta's, by role.
@@ -60,7 +59,7 @@ struct Assembly {
     var companions = companions
     companions.notes += disagreements(params)
     return Checkpoint(
-      format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, expectations: expectations, companions: companions)
+      format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions)
   }
 
   /// Every rank has the same tensors, with the same shapes and dtypes.

@@ -4,8 +4,6 @@ import SystemPackage
 /// What one file of weights holds, by the names that it has them under.
 struct StoredTensors {
   var tensors: [String: StoredTensor]
-  /// See `Checkpoint.expectations`.
-  var expectations: [ExpectedBytes] = []
 
   /// Adds them to `named` under Meta's names.
   ///

@@ -12,7 +12,6 @@ enum MetaFolder {
     let params = folder.path.appending("params.json")
     let stated = try MetaParams.stated(in: folder.open(params))
     var files: [any ByteSource] = []
-    var expectations: [ExpectedBytes] = []
     var ranks: [[TensorName: StoredTensor]] = []
     for paths in shards {
       var tensors: [TensorName: StoredTensor] = [:]
@@ -21,7 +20,6 @@ enum MetaFolder {
         let stored = try read(file, files.count)
         try stored.add(to: &tensors, in: path) { TensorName($0) }
         files.append(file)
-        expectations += stored.expectations
       }
       ranks.append(tensors)
     }
@@ -33,7 +31,7 @@ enum MetaFolder {
     var companions = try folder.companions()
     companions.params = params
     return try Assembly(
-      format: format, path: folder.path, shards: ranks, files: files, expectations: expectations, stated: stated, companions: companions
+      format: format, path: folder.path, shards: ranks, files: files, stated: stated, companions: companions
     ).checkpoint()
   }
 }

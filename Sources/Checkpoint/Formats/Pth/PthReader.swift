@@ -41,21 +41,17 @@ private struct StateDictionary {
     guard case .dictionary(let pairs) = nodes[root] else { throw corrupt("the pickled object isn't a dictionary of tensors") }
     var tensors: [String: StoredTensor] = [:]
     tensors.reserveCapacity(pairs.count / 2)
-    var storages: [String: ZipArchive.Entry] = [:]
     for pair in stride(from: 0, to: pairs.count, by: 2) {
       guard case .text(let name) = nodes[pairs[pair]] else { throw corrupt("the dictionary has a key that isn't a string") }
       // As in Python, a key that comes again replaces the value.
-      let (tensor, storage) = try tensor(pairs[pair + 1], name)
-      tensors[name] = tensor
-      storages[storage.name] = storage
+      tensors[name] = try tensor(pairs[pair + 1], name)
     }
-    let expectations = storages.values.sorted { $0.header < $1.header }.flatMap { archive.expectations(of: $0, file: index) }
-    return StoredTensors(tensors: tensors, expectations: expectations)
+    return StoredTensors(tensors: tensors)
   }
 
   /// `_rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks[, metadata])`, perhaps within
   /// `_rebuild_parameter(data, requires_grad, backward_hooks)`.
-  private func tensor(_ index: Int, _ name: String) throws(CheckpointError) -> (StoredTensor, ZipArchive.Entry) {
+  private func tensor(_ index: Int, _ name: String) throws(CheckpointError) -> StoredTensor {
     guard case .call(var function, var arguments) = nodes[index] else { throw corrupt("\(name) isn't a tensor") }
     if function == .rebuildParameter, let data = arguments.first, case .call(let inner, let innerArguments) = nodes[data] {
       (function, arguments) = (inner, innerArguments)
@@ -85,7 +81,7 @@ private struct StateDictionary {
     }
     // The stride of a dimension of one is never used, and may be anything.
     for (dimension, size) in shape.enumerated() where size > 1 { tensor.strides[dimension] = strides[dimension] * dtype.blockBytes }
-    return (tensor, entry)
+    return tensor
   }
 
   /// `("storage", torch.FloatStorage, key, location, element count)`

@@ -31,8 +31,8 @@ struct ZipArchive {
 
   private static let localHeaderSize = 30
 
-  /// Of a file that is here each entry's local header is read, and tells where the content starts. Elsewhere that would be a request or a wait for each
-  /// entry; there the start follows from the directory, and `expectations(of:)` says what must be found in the local header.
+  /// Of a file that is here each entry's local header is read, and tells where the content starts. Elsewhere that would be a request for each entry;
+  /// there the start follows from the directory. Whoever makes something of it opens the file again once it is here.
   init(_ file: any ByteSource) throws(CheckpointError) {
     self.file = file
     let directory = try ZipDirectory(file)
@@ -67,20 +67,6 @@ struct ZipArchive {
     if entry.isConfirmed { return entry.range }
     let start = try Self.readLocalHeader(entry, file, before: directory)
     return start..<start + entry.count
-  }
-
-  /// What must be found in the local header of `entry` if the content starts where the directory makes it start; nothing where that was looked at.
-  ///
-  /// The fields between (flags, time, CRC, sizes) are the writer's to choose.
-  func expectations(of entry: Entry, file index: Int) -> [ExpectedBytes] {
-    if entry.isConfirmed { return [] }
-    let what = "the local header of zip entry \(entry.name)"
-    let name = Array(entry.name.utf8)
-    let lengths = UInt16(name.count).littleEndianBytes + UInt16(entry.start - entry.earliest).littleEndianBytes
-    return [
-      ExpectedBytes(file: index, offset: entry.header, bytes: UInt32(0x0403_4B50).littleEndianBytes, what: what),
-      ExpectedBytes(file: index, offset: entry.header + 26, bytes: lengths + name, what: what),
-    ]
   }
 
   /// Reads one entry of the central directory. Where its content starts isn't known by then.
