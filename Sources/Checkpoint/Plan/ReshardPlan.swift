@@ -20,8 +20,10 @@ public struct ReshardPlan: Sendable {
       self.maxShardBytes = maxShardBytes
     }
 
-    /// What `tensor` is written as.
-    func dtype(of tensor: LogicalTensor) -> DType { dtype ?? (tensor.dtype.isQuantized ? .f32 : tensor.dtype) }
+    /// What `tensor` is written as: what was asked for, else what it is, where the format can hold that.
+    func dtype(of tensor: LogicalTensor) -> DType {
+      dtype ?? (format.capacity.map { $0.dtypes.contains(tensor.dtype) } ?? true ? tensor.dtype : .f32)
+    }
   }
 
   public let source: Checkpoint
