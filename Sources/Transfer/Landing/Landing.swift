@@ -30,7 +30,7 @@ final class Landing: Sendable {
   /// All lanes' slices together, what is written of them included, stay in a core's second-level cache (512 KB at least on the processors that have many lanes).
   private static let cacheBytes = 256 << 10
   /// Seconds that a file waits for others to be hashed beside.
-  private static let patience = 0.005
+  private static let patience = 0.02
 
   init(_ parts: [PartialFile], threads: Int, pool: BlockPool, keeper: JournalKeeper, mailbox: Mailbox<EngineMessage>) {
     self.parts = parts
@@ -78,8 +78,8 @@ final class Landing: Sendable {
     }
   }
 
-  /// How many files bytes come for now: about half as many are waited for before they are hashed side by side.
-  func expect(files: Int) { state.peek { $0.company = max(1, min(files / 2, MD5Kernel.best.lanes)) } }
+  /// How many files bytes come for now: so many are waited for, a moment, before they are hashed side by side.
+  func expect(files: Int) { state.peek { $0.company = max(1, min(files, MD5Kernel.best.lanes)) } }
 
   /// Whether every byte of a file was hashed and written.
   func isWhole(_ file: Int) -> Bool { state.peek { $0.queues[file].isWhole } }

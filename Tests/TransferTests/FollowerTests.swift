@@ -1,0 +1,91 @@
+import Foundation
+import Glibc
+import Integrity
+import Synchronization
+import TestSupport
+import Testing
+import Transfer
+
+/// Whoever follows a file is given its bytes in order, over several runs too.
+@Suite(.serialized) struct FollowerTests {
+  /// Hashes what it is given, and remembers where it was given what.
+  final class Listener: ContentFollower {
+    private struct State {
+      var hash = SHA256()
+      var isInOrder = true
+    }
+
+    private let state = Mutex(State())
+
+    func begin(_ file: any FollowedFile) { state.withLock { $0 = State() } }
+
+    func resume(from saved: [UInt8], at offset: Int, of file: any FollowedFile) -> Bool {
+      state.withLock { state in
+        guard let hash = SHA256(state: saved), Int(hash.byteCount) == offset else { return false }
+        state = State(hash: hash)
+        return true
+      }
+    }
+
+    func take(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+      state.withLock { state in
+        state.isInOrder = state.isInOrder && offset == Int(state.hash.byteCount)
+        state.hash.update(bytes)
+      }
+    }
+
+    func savedState() -> [UInt8] { state.withLock { $0.hash.state } }
+
+    var digest: String { state.withLock { $0.hash.finalize().hex } }
+    var isInOrder: Bool { state.withLock { $0.isInOrder } }
+    var position: Int { state.withLock { Int($0.hash.byteCount) } }
+  }
+
+  private func download(_ stage: ResumeTests.Stage, _ nginx: Nginx, _ listener: Listener) throws -> Download {
+    let files = ["m/checklist.chk", "m/params.json", "m/consolidated.00.pth"].map { TransferRequest.File(path: $0, remote: $0, directoryBytes: $0.hasSuffix("pth") ? 1 << 20 : 0) }
+    return Download(TransferRequest(files: files, folder: stage.output), link: try FaultTests.link(nginx.port), followers: ["m/consolidated.00.pth": listener])
+  }
+
+  @Test(.needs(.nginx)) func aFollowerHasSeenTheWholeFileAfterTwoRuns() async throws {
+    let folder = NSTemporaryDirectory() + "drover-follow-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let stage = try ResumeTests.Stage(folder, megabytes: 50)
+    let slow = try Nginx(root: stage.root, directives: "limit_rate 3m;")
+    defer { slow.stop() }
+    let first = Listener()
+    let interrupted = try download(stage, slow, first)
+    let run = Task { try await interrupted.run() }
+    while first.position < 4_000_000 { try await Task.sleep(nanoseconds: 20_000_000) }
+    interrupted.cancel()
+    await #expect(throws: TransferError.self) { try await run.value }
+    #expect(first.isInOrder)
+
+    let fast = try Nginx(root: stage.root)
+    defer { fast.stop() }
+    let second = Listener()
+    let report = try await download(stage, fast, second).run()
+    let file = try #require(report.files.first { $0.path.hasSuffix("pth") })
+    #expect(file.isFollowed && file.isVerified && file.status == .resumed)
+    // It has seen what coreutils see.
+    #expect(second.isInOrder)
+    let wanted = try TestSupport.run("/usr/bin/sha256sum", [stage.final]).output.prefix(64)
+    #expect(second.digest == wanted)
+    try expectStates(file, of: stage.final)
+  }
+
+  /// Each piece, hashed from the value before it, ends in the value after it, and the last in the digest that `md5sum` gives.
+  private func expectStates(_ file: TransferReport.File, of path: String) throws {
+    let digest = try TestSupport.run("/usr/bin/md5sum", [path]).output.prefix(32)
+    #expect(file.digest.digest.hex == digest)
+    let states = file.digest.states
+    #expect(states.count == 2)
+    let content = [UInt8](try Data(contentsOf: URL(filePath: path)))
+    for index in 0...states.count {
+      let start = index * ChainStates.interval
+      var hash = index == 0 ? MD5() : try #require(MD5(chain: states[index - 1], byteCount: start))
+      hash.update(Array(content[start..<min(start + ChainStates.interval, content.count)]))
+      if index < states.count { #expect(hash.chain == Array(states[index])) } else { #expect(hash.finalize().hex == digest) }
+    }
+  }
+}
