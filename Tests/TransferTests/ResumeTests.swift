@@ -117,7 +117,7 @@ import Transfer
   @Test(.needs(.nginx)) func aResumedRunDoesNotReadWhatIsHere() throws {
     try withTemporaryFolder { folder in
       let stage = try Stage(folder, megabytes: 80)
-      let slow = try Nginx(root: stage.root, directives: "limit_rate 20m;")
+      let slow = try Nginx(root: stage.root, directives: "limit_rate 6m;")
       defer { slow.stop() }
       let drover = try stage.start(slow.port, ["--connections", "2"])
       while drover.isRunning, (Journaled(stage.journal)?.bytes ?? 0) < 50_000_000 { usleep(20_000) }
