@@ -19,6 +19,9 @@ final class Landing: Sendable {
     var company = 1
     var running = 0
     var isStopping = false
+
+    /// Whether blocks arrive faster than they are hashed: then waiting for other files would only hold up the network.
+    var hasBacklog: Bool { ready.contains { queues[$0].entries.count > 2 } }
   }
 
   private let state: Monitor<State>
@@ -30,7 +33,7 @@ final class Landing: Sendable {
   /// All lanes' slices together, what is written of them included, stay in a core's second-level cache (512 KB at least on the processors that have many lanes).
   private static let cacheBytes = 256 << 10
   /// Seconds that a file waits for others to be hashed beside.
-  private static let patience = 0.02
+  private static let patience = 0.005
 
   init(_ parts: [PartialFile], threads: Int, pool: BlockPool, keeper: JournalKeeper, mailbox: Mailbox<EngineMessage>) {
     self.parts = parts
@@ -181,7 +184,7 @@ final class Landing: Sendable {
     }
     if let first = state.ready.first {
       let due = (state.queues[first].readySince ?? 0) + patience
-      if state.ready.count >= state.company || due <= steadySeconds() { return .hash(takeTurns(&state)) }
+      if state.ready.count >= state.company || state.hasBacklog || due <= steadySeconds() { return .hash(takeTurns(&state)) }
       deadline = due
     }
     while !state.unwritten.isEmpty {
