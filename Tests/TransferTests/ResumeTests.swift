@@ -99,7 +99,8 @@ import Transfer
       let fetched = Double(bytesSent(nginx))
       let needed = Double(whole * (stage.megabytes * 1_000_000 + 17))
       print("\(kills) kills in \(whole) downloads: \(Int(fetched)) bytes fetched for \(Int(needed)) needed, \((fetched / needed * 100).rounded() / 100) times")
-      #expect(whole > 0 && fetched < 3 * needed)
+      // A run of a third of a second brings some 8 MB; a kill loses a block begun of each connection (1 MiB), and what came since the last journal.
+      #expect(whole > 0 && fetched < 6 * needed)
     }
   }
 
