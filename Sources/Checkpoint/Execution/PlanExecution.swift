@@ -72,7 +72,13 @@ final class PlanExecution: Sendable {
       }
     }
     try check()
-    return proves ? state.withLock { proof($0) } : Proof()
+    guard proves else { return Proof() }
+    let proved = Set(state.withLock { $0.outcomes.map(\.name) })
+    // A receipt that left a weight out would be untrue of its file.
+    if let missing = tensors.first(where: { !$0.tensor.name.role.isBuffer && !proved.contains($0.tensor.name) }) {
+      throw CheckpointError(.output, "\(missing.tensor.name) could not be given a fingerprint, so nothing was written")
+    }
+    return state.withLock { proof($0) }
   }
 
   private func check() throws(CheckpointError) {
