@@ -66,7 +66,7 @@ let package = Package(
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: ours),
     tests("CatalogTests", ["Catalog"]),
     tests("IntegrityTests", ["Integrity"]),
-    tests("TransferTests", ["Transfer", "Integrity", "Platform"]),
+    tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),

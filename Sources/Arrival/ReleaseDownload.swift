@@ -48,7 +48,7 @@ public struct ReleaseDownload: Sendable {
       guard !files.isEmpty else { return nil }
       let followed = Set(report.files.filter(\.isFollowed).map(\.path))
       return DownloadReceipt(
-        name: release.folder.isEmpty ? release.id : release.folder, folder: FilePath(request.folder).appending(release.folder),
+        name: release.folder.isEmpty ? release.id : release.folder, folder: request.folder.appending(release.folder),
         receipt: Receipt(tool: tool, operation: "download", origin: .release(release.id), options: options, files: files), follower: follower,
         followed: release.checkpointFiles.compactMapValues { followed.contains($0.path) ? $0.path : nil })
     }

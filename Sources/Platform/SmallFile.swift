@@ -33,9 +33,9 @@ package enum SmallFile {
         try descriptor.writeAll(bytes)
         guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
       }
-      try rename(partial, to: path)
+      try partial.rename(to: path)
     } catch {
-      _ = partial.withPlatformString { unlink($0) }
+      partial.remove()
       throw error as? Errno ?? .ioError
     }
     if syncsFolder { try? syncFolder(of: path) }
@@ -43,12 +43,7 @@ package enum SmallFile {
 
   /// The hidden file that `write` makes; a process that was killed may leave it.
   package static func temporary(for path: FilePath) -> FilePath {
-    path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "").partial")
-  }
-
-  private static func rename(_ old: FilePath, to new: FilePath) throws(Errno) {
-    let status = old.withPlatformString { old in new.withPlatformString { Glibc.rename(old, $0) } }
-    guard status == 0 else { throw Errno(rawValue: errno) }
+    path.adding(before: ".", ".partial")
   }
 
   /// Makes the names in the folder of `path` survive a loss of power, where the file system can; some can't sync a folder.

@@ -1,6 +1,7 @@
 import Integrity
 import Platform
 import Synchronization
+import SystemPackage
 
 /// What to download, and how.
 public struct TransferRequest: Sendable {
@@ -24,13 +25,13 @@ public struct TransferRequest: Sendable {
 
   public var files: [File]
   /// Made if it isn't there.
-  public var folder: String
+  public var folder: FilePath
   /// Connections at a time; nil to find out how many help.
   public var connections: Int?
   /// Most bytes a second over all connections.
   public var bytesPerSecond: Int?
   /// A PEM file of certificate authorities to trust in place of the system's.
-  public var authorities: String?
+  public var authorities: FilePath?
   public var retry: RetryPolicy
   /// Seconds without a byte after which a connection is given up.
   public var stallSeconds: Double
@@ -38,7 +39,7 @@ public struct TransferRequest: Sendable {
   public var keepsCorrupt: Bool
 
   public init(
-    files: [File], folder: String, connections: Int? = nil, bytesPerSecond: Int? = nil, authorities: String? = nil, retry: RetryPolicy = RetryPolicy(),
+    files: [File], folder: FilePath, connections: Int? = nil, bytesPerSecond: Int? = nil, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy(),
     stallSeconds: Double = 30, keepsCorrupt: Bool = false
   ) {
     self.files = files
@@ -137,7 +138,7 @@ public final class Download: Sendable {
     self.observe = observe
     self.confirm = confirm
     self.newLink = newLink
-    parts = request.files.map { PartialFile(path: request.folder + "/" + $0.path, name: $0.path, remote: $0.remote) }
+    parts = request.files.map { PartialFile(path: request.folder.appending($0.path), name: $0.path, remote: $0.remote) }
   }
 
   /// Stops the download: what is there is synced, and `run` throws `.interrupted`. May be called from any thread, at any time.

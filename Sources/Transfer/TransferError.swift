@@ -1,5 +1,6 @@
 import Glibc
 import Integrity
+import SystemPackage
 
 /// Why a download, or one file of it, didn't come to its end. Never says anything of the link but its host.
 public enum TransferError: Error, Sendable, CustomStringConvertible {
@@ -16,12 +17,12 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   /// A checklist that can't be one, or that doesn't name what it should.
   case checklist(path: String, why: String)
   case disk(path: String, errno: Int32)
-  case noRoom(needed: Int, free: Int, folder: String)
+  case noRoom(needed: Int, free: Int, folder: FilePath)
   case busyFolder(String)
   /// A file name that must not be written to.
   case unsafePath(String)
   /// A file of certificates that can't be used.
-  case authorities(String)
+  case authorities(FilePath)
   case declined
   case interrupted
   case library(String)

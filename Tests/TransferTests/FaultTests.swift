@@ -1,6 +1,7 @@
 import Foundation
 import Platform
 import Synchronization
+import SystemPackage
 import TestSupport
 import Testing
 import Transfer
@@ -273,7 +274,7 @@ func gzip(_ bytes: [UInt8]) -> [UInt8]? {
 
   static func request(_ folder: String, connections: Int? = 3, retries: Int = 6) -> TransferRequest {
     TransferRequest(
-      files: Wares.shared.files, folder: folder, connections: connections, retry: RetryPolicy(limit: retries, base: 0.002, cap: 0.02), stallSeconds: 1)
+      files: Wares.shared.files, folder: FilePath(folder), connections: connections, retry: RetryPolicy(limit: retries, base: 0.002, cap: 0.02), stallSeconds: 1)
   }
 
   @Test(arguments: faults)

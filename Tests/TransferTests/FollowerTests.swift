@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Integrity
 import Synchronization
+import SystemPackage
 import TestSupport
 import Testing
 import Transfer
@@ -47,7 +48,7 @@ import Transfer
 
   private func download(_ stage: ResumeTests.Stage, _ nginx: Nginx, _ listener: Listener, connections: Int? = nil) throws -> Download {
     let files = ["m/checklist.chk", "m/params.json", "m/consolidated.00.pth"].map { TransferRequest.File(path: $0, remote: $0, directoryBytes: $0.hasSuffix("pth") ? 1 << 20 : 0) }
-    return Download(TransferRequest(files: files, folder: stage.output, connections: connections), link: try FaultTests.link(nginx.port), followers: ["m/consolidated.00.pth": listener])
+    return Download(TransferRequest(files: files, folder: FilePath(stage.output), connections: connections), link: try FaultTests.link(nginx.port), followers: ["m/consolidated.00.pth": listener])
   }
 
   @Test(.needs(.nginx)) func aFollowerHasSeenTheWholeFileAfterTwoRuns() async throws {

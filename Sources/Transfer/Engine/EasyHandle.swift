@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import SystemPackage
 
 /// libcurl's easy handles, set up as every request of ours has to be: where it may be led to, whom it trusts, when it gives up.
 enum EasyHandle {
@@ -15,7 +16,7 @@ enum EasyHandle {
   ///   - authorities: a PEM file of certificate authorities to trust in place of the system's.
   ///   - stallSeconds: bounds the time to connect.
   /// - Returns: nil when there are no more.
-  static func make(origin: String, authorities: String?, stallSeconds: Double) -> UnsafeMutableRawPointer? {
+  static func make(origin: String, authorities: FilePath?, stallSeconds: Double) -> UnsafeMutableRawPointer? {
     guard isInitialized, let handle = curl_easy_init() else { return nil }
     ccurl_easy_setopt_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
     // From https never down to http.
@@ -26,7 +27,7 @@ enum EasyHandle {
     ccurl_easy_setopt_long(handle, CURLOPT_SSL_VERIFYHOST, 2)
     ccurl_easy_setopt_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
     ccurl_easy_setopt_long(handle, CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
-    if let authorities { ccurl_easy_setopt_string(handle, CURLOPT_CAINFO, authorities) }
+    _ = authorities?.withPlatformString { ccurl_easy_setopt_string(handle, CURLOPT_CAINFO, $0) }
     ccurl_easy_setopt_long(handle, CURLOPT_NOSIGNAL, 1)
     // Ctrl-C doesn't wait for a name server that doesn't answer.
     ccurl_easy_setopt_long(handle, CURLOPT_QUICK_EXIT, 1)

@@ -1,6 +1,7 @@
 import CCurl
 import Glibc
 import Platform
+import SystemPackage
 
 /// How requests end, and what is done then.
 extension Engine {

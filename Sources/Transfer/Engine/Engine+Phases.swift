@@ -33,7 +33,7 @@ extension Engine {
     var digests: [String: Digest] = [:]
     for list in lists {
       if list.stage == .failed || list.stage == .skipped { continue }
-      let entries = try Self.entries(of: list, at: FilePath(list.part.path))
+      let entries = try Self.entries(of: list, at: list.part.path)
       let folder = list.request.path.lastIndex(of: "/").map { list.request.path[...$0] } ?? ""
       for entry in entries where entry.digest.algorithm == .md5 { digests[folder + entry.path.string] = entry.digest }
     }
@@ -70,7 +70,7 @@ extension Engine {
 
   private func survey(_ open: [FileTask]) throws(TransferError) {
     var space = statvfs()
-    guard statvfs(request.folder, &space) == 0 else { throw .disk(path: request.folder, errno: errno) }
+    guard request.folder.withPlatformString({ statvfs($0, &space) }) == 0 else { throw .disk(path: request.folder.string, errno: errno) }
     let (free, overflow) = Int(clamping: space.f_bavail).multipliedReportingOverflow(by: Int(clamping: space.f_frsize))
     var needed = 0
     var missing = 0

@@ -59,7 +59,7 @@ final class Engine {
     for file in request.files {
       for path in [file.path, file.remote] where !Self.isSafe(path) { throw .unsafePath(path) }
     }
-    if let authorities = request.authorities, access(authorities, R_OK) != 0 { throw .authorities(authorities) }
+    if let authorities = request.authorities, !authorities.allows(R_OK) { throw .authorities(authorities) }
     files = zip(request.files, download.parts).enumerated().map {
       FileTask(index: $0, request: $1.0, part: $1.1, follower: download.followers[$1.0.path])
     }
@@ -165,20 +165,20 @@ final class Engine {
   // MARK: Folders
 
   private func makeFolders() throws(TransferError) {
-    for path in Set([request.folder] + files.map { Self.folder(of: $0.part.path) }).sorted() {
-      var made = path.hasPrefix("/") ? "" : "."
-      for component in path.split(separator: "/") {
-        made += "/" + component
-        if mkdir(made, 0o777) != 0, errno != EEXIST, errno != EISDIR { throw .disk(path: path, errno: errno) }
+    for path in [request.folder] + files.map({ $0.part.path.removingLastComponent() }) {
+      var made = FilePath(root: path.root, [])
+      for component in path.components {
+        made.append(component)
+        if made.withPlatformString({ mkdir($0, 0o777) }) != 0, errno != EEXIST, errno != EISDIR { throw .disk(path: path.string, errno: errno) }
       }
     }
     do {
-      let folder = try FileDescriptor.open(FilePath(request.folder), .readOnly, options: [.directory, .closeOnExec])
+      let folder = try FileDescriptor.open(request.folder, .readOnly, options: [.directory, .closeOnExec])
       folderLock = folder
-      guard access(request.folder, W_OK | X_OK) == 0 else { throw Errno(rawValue: errno) }
+      guard request.folder.allows(W_OK | X_OK) else { throw Errno(rawValue: errno) }
       // A network file system may lock no folders; the partial files' own locks remain.
-      if flock(folder.rawValue, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK { throw TransferError.busyFolder(request.folder) }
-    } catch let error as TransferError { throw error } catch { throw .disk(path: request.folder, errno: (error as? Errno ?? .ioError).rawValue) }
+      if flock(folder.rawValue, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK { throw TransferError.busyFolder(request.folder.string) }
+    } catch let error as TransferError { throw error } catch { throw .disk(path: request.folder.string, errno: (error as? Errno ?? .ioError).rawValue) }
   }
 
   static func folder(of path: String) -> String { path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "." }

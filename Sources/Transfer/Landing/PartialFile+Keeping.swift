@@ -55,10 +55,11 @@ extension PartialFile {
     guard let descriptor else { throw self.failure(Errno.badFileDescriptor) }
     var status = stat()
     guard fstat(descriptor.rawValue, &status) == 0, Int(status.st_size) == length || ftruncate(descriptor.rawValue, off_t(length)) == 0,
-      fsync(descriptor.rawValue) == 0, rename(partPath.string, path) == 0
+      fsync(descriptor.rawValue) == 0
     else { throw self.failure(Errno(rawValue: errno)) }
+    do throws(Errno) { try partPath.rename(to: path) } catch { throw self.failure(error) }
     removeJournal()
-    do throws(Errno) { try SmallFile.syncFolder(of: FilePath(path)) } catch { throw self.failure(error) }
+    do throws(Errno) { try SmallFile.syncFolder(of: path) } catch { throw self.failure(error) }
     closeDescriptor()
   }
 
@@ -67,9 +68,9 @@ extension PartialFile {
   func discard(keeping: Bool) -> String? {
     removeJournal()
     defer { closeDescriptor() }
-    let aside = path + ".corrupt"
-    if keeping, rename(partPath.string, aside) == 0 { return aside }
-    unlink(partPath.string)
+    let aside = path.adding(".corrupt")
+    if keeping, (try? partPath.rename(to: aside)) != nil { return aside.string }
+    partPath.remove()
     return nil
   }
 
@@ -82,7 +83,7 @@ extension PartialFile {
 
   /// Whether what arrived is what is there already under the final name.
   var isSameAsFinished: Bool {
-    guard let new = try? SmallFile.read(partPath, atMost: Self.mostChecklistBytes), let old = try? SmallFile.read(FilePath(path), atMost: Self.mostChecklistBytes) else { return false }
+    guard let new = try? SmallFile.read(partPath, atMost: Self.mostChecklistBytes), let old = try? SmallFile.read(path, atMost: Self.mostChecklistBytes) else { return false }
     return new == old
   }
 
@@ -92,13 +93,13 @@ extension PartialFile {
   /// Leaves no empty partial file behind.
   func removeIfEmpty() {
     let isEmpty = state.peek { $0.descriptor != nil && $0.isKnown && $0.written.isEmpty }
-    if isEmpty { unlink(partPath.string) }
+    if isEmpty { partPath.remove() }
   }
 
   /// And the one that a killed drover was about to put in its place.
   func removeJournal() {
-    unlink(journalPath.string)
-    unlink(SmallFile.temporary(for: journalPath).string)
+    journalPath.remove()
+    SmallFile.temporary(for: journalPath).remove()
   }
 }
 

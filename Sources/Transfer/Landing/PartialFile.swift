@@ -10,13 +10,13 @@ import SystemPackage
 /// Workers write (`Landing`), the keeper's thread syncs, journals, names and removes (`PartialFile+Keeping`); each takes the lock for a moment only.
 final class PartialFile: Sendable {
   /// Where the finished file goes.
-  let path: String
+  let path: FilePath
   /// What errors and journals call it.
   let name: String
   let remote: String
 
-  var partPath: FilePath { FilePath(path + ".part") }
-  var journalPath: FilePath { FilePath(path + ".part.journal") }
+  var partPath: FilePath { path.adding(".part") }
+  var journalPath: FilePath { path.adding(".part.journal") }
 
   enum Origin {
     /// From this run's requests alone.
@@ -46,7 +46,7 @@ final class PartialFile: Sendable {
 
   let state = Monitor(State())
 
-  init(path: String, name: String, remote: String) {
+  init(path: FilePath, name: String, remote: String) {
     self.path = path
     self.name = name
     self.remote = remote

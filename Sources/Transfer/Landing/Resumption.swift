@@ -53,12 +53,12 @@ struct Resumption {
 
   private var isLink: Bool {
     var status = stat()
-    return lstat(part.path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    return part.path.withPlatformString({ lstat($0, &status) }) == 0 && status.st_mode & S_IFMT == S_IFLNK
   }
 
   private func sizeOfFinishedFile() throws(TransferError) -> Int? {
     var status = stat()
-    guard stat(part.path, &status) == 0 else {
+    guard part.path.withPlatformString({ stat($0, &status) }) == 0 else {
       if errno == ENOENT { return nil }
       throw .disk(path: name, errno: errno)
     }
@@ -67,9 +67,9 @@ struct Resumption {
   }
 
   private func removeLeftovers() {
-    guard access(part.journalPath.string, F_OK) == 0 else { return }
+    guard part.journalPath.allows(F_OK) else { return }
     part.removeJournal()
-    unlink(part.partPath.string)
+    part.partPath.remove()
   }
 
   /// Reads the journal, and keeps of the partial file what it vouches for.
@@ -132,7 +132,7 @@ struct Resumption {
     if journal.isClosed { return now.modified != journal.identity.modified }
     // A drover that was killed wrote on for a moment after its last journal.
     var status = stat()
-    guard stat(part.journalPath.string, &status) == 0 else { return true }
+    guard part.journalPath.withPlatformString({ stat($0, &status) }) == 0 else { return true }
     let latest = Journal.Identity.nanoseconds(status.st_mtim) &+ Self.mostBehind * 1_000_000_000
     return now.modified < journal.identity.modified || now.modified > latest
   }
@@ -161,7 +161,7 @@ struct Resumption {
   /// Reads the file under its final name.
   private func hashFinishedFile() throws(TransferError) -> FileChain {
     do {
-      let file = try OpenFile(FilePath(part.path))
+      let file = try OpenFile(part.path)
       let chain = FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part, finished: file))
       let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BlockPool.blockBytes, alignment: 4096)
       defer { buffer.deallocate() }
@@ -180,7 +180,7 @@ extension PartialFile {
   /// - Parameter count: its bytes.
   func adopt(_ count: Int) throws(TransferError) {
     closeDescriptor()
-    guard rename(path, partPath.string) == 0 else { throw .disk(path: name, errno: errno) }
+    do throws(Errno) { try path.rename(to: partPath) } catch { throw failure(error) }
     try open()
     state.update { state in
       state.written = RangeSet(0..<count)

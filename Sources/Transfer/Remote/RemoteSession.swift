@@ -2,6 +2,7 @@ import CCurl
 import Glibc
 import Platform
 import Synchronization
+import SystemPackage
 
 /// A connection over which ranges of remote files come, one request at a time, and what it has cost so far.
 public final class RemoteSession: Sendable {
@@ -20,8 +21,8 @@ public final class RemoteSession: Sendable {
   ///   - origin: scheme and host of the links, as `SignedLink` says them. An https origin is never left for http.
   ///   - authorities: a PEM file of certificate authorities to trust in place of the system's.
   ///   - stallSeconds: without a byte for so long a request has failed.
-  public init(origin: String, authorities: String? = nil, retry: RetryPolicy = RetryPolicy(), stallSeconds: Double = 30) throws(TransferError) {
-    if let authorities, access(authorities, R_OK) != 0 { throw .authorities(authorities) }
+  public init(origin: String, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy(), stallSeconds: Double = 30) throws(TransferError) {
+    if let authorities, !authorities.allows(R_OK) { throw .authorities(authorities) }
     guard let handle = EasyHandle.make(origin: origin, authorities: authorities, stallSeconds: stallSeconds) else { throw .library("it could not be started") }
     ccurl_easy_setopt_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
     ccurl_easy_setopt_long(handle, CURLOPT_LOW_SPEED_TIME, max(1, Int(stallSeconds)))

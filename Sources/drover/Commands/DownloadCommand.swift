@@ -65,7 +65,7 @@ struct DownloadCommand: AsyncParsableCommand {
     let download = try ReleaseDownload(
       releases,
       TransferRequest(
-        files: [], folder: output, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert, retry: RetryPolicy(limit: server.retries),
+        files: [], folder: FilePath(output), connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert.map { FilePath($0) }, retry: RetryPolicy(limit: server.retries),
         keepsCorrupt: keepCorrupt))
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json)
     let report = try await session.run(download, link: link)

@@ -66,12 +66,12 @@ struct InspectCommand: ParsableCommand {
       guard model == nil, server.manifest == nil else { throw CommandError(.usage, "a link to one file needs no --model; the link to a release has a * in it") }
       LinkInput.tell(file.notes, global)
       exitOnInterruption()
-      return try RemoteCheckpoint(file, authorities: server.cacert, retry: RetryPolicy(limit: server.retries))
+      return try RemoteCheckpoint(file, authorities: server.cacert.map { FilePath($0) }, retry: RetryPolicy(limit: server.retries))
     }
     let release = try release()
     let link = try LinkInput.template(path, global)
     exitOnInterruption()
-    return try RemoteCheckpoint(release, link, authorities: server.cacert, retry: RetryPolicy(limit: server.retries))
+    return try RemoteCheckpoint(release, link, authorities: server.cacert.map { FilePath($0) }, retry: RetryPolicy(limit: server.retries))
   }
 
   private func release() throws -> Release {

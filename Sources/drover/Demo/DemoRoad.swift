@@ -56,7 +56,7 @@ struct DemoRoad {
     say("a link to 127.0.0.1 that a loopback server signed; it will end in mid-file, as links do")
     let request = TransferRequest(
       files: DemoServer.files.map { .init(path: "\(DemoServer.folder)/\($0.name)", remote: "\(DemoServer.folder)/\($0.name)") },
-      folder: folder.string, connections: 1)
+      folder: folder, connections: 1)
     let links = Mutex(1)
     let download = Download(
       request, link: try SignedLink.examine(first).link,

@@ -1,0 +1,29 @@
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Names of files are bytes, which needn't be text: whatever is done to one, its other bytes stay as they are.
+extension FilePath {
+  /// The path with something before and after its last name.
+  package func adding(before start: String = "", _ ending: String) -> FilePath {
+    guard let name = lastComponent else { return self }
+    func characters(_ text: String) -> [CInterop.PlatformChar] { text.utf8.map { CInterop.PlatformChar(bitPattern: $0) } }
+    let bytes = characters(start) + name.withPlatformString { Array(UnsafeBufferPointer(start: $0, count: strlen($0))) } + characters(ending) + [0]
+    let new = bytes.withUnsafeBufferPointer { bytes in bytes.baseAddress.flatMap { Component(platformString: $0) } }
+    return new.map { removingLastComponent().appending($0) } ?? self
+  }
+
+  /// Gives what is at this path another name; what has that name already gives way (rename(2)).
+  package func rename(to new: FilePath) throws(Errno) {
+    let status = withPlatformString { old in new.withPlatformString { Glibc.rename(old, $0) } }
+    guard status == 0 else { throw Errno(rawValue: errno) }
+  }
+
+  /// Removes a file's name, where there is one (unlink(2)).
+  package func remove() { _ = withPlatformString { unlink($0) } }
+
+  /// Whether this process may do with what is at the path what `mode` says (access(2)).
+  package func allows(_ mode: Int32) -> Bool { withPlatformString { access($0, mode) } == 0 }
+}
