@@ -18,7 +18,7 @@ public enum ReferenceModel {
         while cut == "rows" and nodes_down < down and rows // nodes_down * size(columns) > 16 << 20: nodes_down *= 2
         while cut == "columns" and nodes_across < across and size(columns) // nodes_across * rows > 16 << 20: nodes_across *= 2
         height, node_height = (512, 512) if uneven else (rows // down, rows // nodes_down)
-        width, node_width, band = columns // across, columns // nodes_across, max(1, (512 << 10) // size(columns))
+        width, node_width, band = columns // across, columns // nodes_across, max(1, (512 if across > 1 else 16) * 1024 // size(columns))
         tree = hashlib.sha256(f"{dtype} {'x'.join(map(str, shape))} {cut}\\n".encode())
         for top in range(0, rows, node_height):
             for left in range(0, columns, node_width):

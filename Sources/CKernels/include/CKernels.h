@@ -5,4 +5,5 @@
 #include "inference.h"
 #include "md5_lanes.h"
 #include "sha256_lanes.h"
+#include "sha256_messages.h"
 #include "sha256_pair.h"

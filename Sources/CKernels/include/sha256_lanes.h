@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4) of several streams at once, one in each lane of a vector register: for processors without SHA extensions.
+// SHA-256 (FIPS 180-4) of several streams at once, one in each lane of a vector register.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

@@ -44,10 +44,12 @@ public struct SHA256: StreamingHash {
 
 extension SHA256 {
   /// Streams that `update(_:with:)` hashes side by side. More are hashed in turns.
-  public static let lanes = SHA256Kernel.best.lanes
+  public static let lanes = SHA256Kernel.mostStreams
 
   /// Hashes `chunks[i]` after what came before in `hashes[i]`, for all `i`. Chunks may differ in length; where few are left over, OpenSSL takes them.
-  public static func update(_ hashes: inout [SHA256], with chunks: [UnsafeRawBufferPointer]) { update(&hashes, with: chunks, kernel: .best) }
+  public static func update(_ hashes: inout [SHA256], with chunks: [UnsafeRawBufferPointer]) {
+    update(&hashes, with: chunks, kernel: .best(for: chunks.count))
+  }
 
   /// The same, by a kernel of one's choice.
   public static func update(_ hashes: inout [SHA256], with chunks: [UnsafeRawBufferPointer], kernel: SHA256Kernel) {

@@ -1,5 +1,3 @@
-import CKernels
-
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -9,10 +7,10 @@ public struct LeafHasher: ~Copyable {
   private var room: UnsafeMutableRawBufferPointer
 
   /// Leaves that are hashed side by side.
-  private let lanes = max(2, SHA256.lanes)
+  private let lanes = SHA256.lanes
 
-  /// Room for leaves that are gathered from rows which don't follow each other: a band each, at most.
-  public init() { room = .allocate(byteCount: lanes * TensorGrid.bandBytes, alignment: 64) }
+  /// Room for leaves that are gathered from rows which don't follow each other.
+  public init() { room = .allocate(byteCount: (lanes + 1) * TensorGrid.bandBytes, alignment: 64) }
 
   deinit { room.deallocate() }
 
@@ -33,38 +31,49 @@ public struct LeafHasher: ~Copyable {
     let count = bands.count * strips.count
     return [UInt8](unsafeUninitializedCapacity: 32 * count) { digests, written in
       guard let out = digests.baseAddress else { return }
-      for first in stride(from: 0, to: count, by: lanes) {
-        let group = (first..<min(first + lanes, count)).map { index in
-          leaf(grid, bands[index / strips.count], strips[index % strips.count], rows, columns, base, pitch, lane: index - first)
+      var leaves: [UnsafeRawBufferPointer] = []
+      leaves.reserveCapacity(lanes)
+      var gathered = 0
+      for index in 0..<count {
+        let leaf = leaf(grid, bands[index / strips.count], strips[index % strips.count], rows, columns, base, pitch, &gathered)
+        // Only leaves of one length are hashed side by side: nearly all are.
+        if leaves.count == lanes || leaf.count != leaves.first?.count ?? leaf.count {
+          Self.hash(leaves, to: out + 32 * (index - leaves.count))
+          leaves.removeAll(keepingCapacity: true)
         }
-        Self.hash(group, to: out + 32 * first)
+        leaves.append(leaf)
       }
+      Self.hash(leaves, to: out + 32 * (count - leaves.count))
       written = 32 * count
     }
   }
 
   /// A leaf's bytes: where they lie, or gathered.
+  /// - Parameter gathered: how many leaves were gathered; their places in the room are taken in turns.
   private mutating func leaf(
-    _ grid: TensorGrid, _ band: Range<Int>, _ strip: Range<Int>, _ rows: Range<Int>, _ columns: Range<Int>, _ base: UnsafeRawPointer, _ pitch: Int, lane: Int
+    _ grid: TensorGrid, _ band: Range<Int>, _ strip: Range<Int>, _ rows: Range<Int>, _ columns: Range<Int>, _ base: UnsafeRawPointer, _ pitch: Int,
+    _ gathered: inout Int
   ) -> UnsafeRawBufferPointer {
     let start = base + (band.lowerBound - rows.lowerBound) * pitch + grid.dtype.byteCount(strip.lowerBound - columns.lowerBound)
     let width = grid.dtype.byteCount(strip.count)
     let bytes = width * band.count
     if width == pitch || band.count == 1 { return UnsafeRawBufferPointer(start: start, count: bytes) }
-    guard let to = room.baseAddress.map({ $0 + lane * TensorGrid.bandBytes }) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    // No leaf of the grid is larger. One place more than there are lanes: a leaf is gathered before those that wait are hashed.
+    let place = grid.dtype.byteCount(grid.stripColumns) * grid.bandRows
+    guard let to = room.baseAddress.map({ $0 + gathered % (lanes + 1) * place }) else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+    gathered += 1
     for index in 0..<band.count { memcpy(to + index * width, start + index * pitch, width) }
     return UnsafeRawBufferPointer(start: to, count: bytes)
   }
 
+  /// - Parameter messages: of one length.
   private static func hash(_ messages: [UnsafeRawBufferPointer], to out: UnsafeMutablePointer<UInt8>) {
-    if SHA256Kernel.best == .sha, messages.count == 2, let x = messages[0].baseAddress, let y = messages[1].baseAddress {
-      return drover_sha256_two(
-        x.assumingMemoryBound(to: UInt8.self), messages[0].count, out, y.assumingMemoryBound(to: UInt8.self), messages[1].count, out + 32)
-    }
-    var hashes = messages.map { _ in SHA256() }
-    SHA256.update(&hashes, with: messages)
-    for (index, hash) in hashes.enumerated() {
-      for (byte, value) in hash.finalize().bytes.enumerated() { out[32 * index + byte] = value }
+    var at = 0
+    while at < messages.count {
+      let kernel = SHA256Kernel.best(for: messages.count - at)
+      let group = kernel == .sha ? messages[at...] : messages[at..<min(at + kernel.lanes, messages.count)]
+      kernel.hash(group, to: out + 32 * at)
+      at += group.count
     }
   }
 }

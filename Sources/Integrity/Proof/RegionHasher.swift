@@ -10,17 +10,14 @@ public struct RegionHasher: Sendable {
   private var band: Range<Int>
   /// Bytes of that band that were taken.
   private var begun = 0
-  /// Of a band that is one leaf, its hash; of several leaves, their bytes so far.
-  private var leaf = SHA256()
+  /// What was taken of a band that isn't whole.
   private var bytes: [UInt8] = []
-  private let isOneLeaf: Bool
 
   public init(_ region: GridRegion) {
     self.region = region
     pitch = region.storedRowBytes
     folder = NodeFolder(region)
     band = region.grid.band(at: region.rows.lowerBound).clamped(to: region.rows)
-    isOneLeaf = !region.widens && region.grid.leafColumns(region.columns).count == 1
   }
 
   public var isComplete: Bool { byteCount == region.storedBytes }
@@ -30,56 +27,48 @@ public struct RegionHasher: Sendable {
   public mutating func update(_ bytes: UnsafeRawBufferPointer, _ leaves: inout LeafHasher) {
     precondition(byteCount + bytes.count <= region.storedBytes)
     byteCount += bytes.count
-    if isOneLeaf { updateOneLeafBands(bytes) } else { updateBands(bytes, &leaves) }
-  }
-
-  /// All leaves that the bytes touch are hashed side by side.
-  private mutating func updateOneLeafBands(_ bytes: UnsafeRawBufferPointer) {
-    var rest = bytes
-    var hashes: [SHA256] = []
-    var pieces: [UnsafeRawBufferPointer] = []
-    var ends: [Range<Int>?] = []
-    var open = leaf
-    while !rest.isEmpty {
-      let count = min(rest.count, band.count * pitch - begun)
-      hashes.append(open)
-      pieces.append(UnsafeRawBufferPointer(rebasing: rest[..<count]))
-      begun += count
-      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-      let isEnd = begun == band.count * pitch
-      ends.append(isEnd ? band : nil)
-      if isEnd { nextBand() }
-      open = SHA256()
-    }
-    SHA256.update(&hashes, with: pieces)
-    leaf = SHA256()
-    for (hash, end) in zip(hashes, ends) {
-      if let end { folder.fold(end, hash.finalize().bytes[...]) } else { leaf = hash }
-    }
-  }
-
-  private mutating func updateBands(_ bytes: UnsafeRawBufferPointer, _ leaves: inout LeafHasher) {
     var rest = bytes
     while !rest.isEmpty {
-      let size = band.count * pitch
-      if begun == 0, rest.count >= size, !region.widens, let base = rest.baseAddress {
-        folder.fold(band, leaves.digests(region.grid, rows: band, columns: region.columns, at: base, pitch: pitch)[...])
-        rest = UnsafeRawBufferPointer(rebasing: rest[size...])
-        nextBand()
+      if begun == 0, !region.widens, let base = rest.baseAddress, let rows = wholeBands(rest.count) {
+        fold(rows, base, pitch, &leaves)
+        rest = UnsafeRawBufferPointer(rebasing: rest[(rows.count * pitch)...])
         continue
       }
+      let size = band.count * pitch
       let count = min(rest.count, size - begun)
       self.bytes += rest[..<count]
       begun += count
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
       guard begun == size else { continue }
       let whole = region.widens ? Widening.float32(self.bytes, from: region.stored) : self.bytes
-      let digests = whole.withUnsafeBytes { buffer -> [UInt8] in
-        guard let base = buffer.baseAddress else { return [] }
-        return leaves.digests(region.grid, rows: band, columns: region.columns, at: base, pitch: buffer.count / max(1, band.count))
+      whole.withUnsafeBytes { buffer in
+        if let base = buffer.baseAddress { fold(band, base, buffer.count / max(1, band.count), &leaves) }
       }
-      folder.fold(band, digests[...])
       self.bytes.removeAll(keepingCapacity: true)
+    }
+  }
+
+  /// The rows of the bands, from the next one on, that `byteCount` bytes hold wholly; nil where they hold none.
+  private func wholeBands(_ byteCount: Int) -> Range<Int>? {
+    var end = band.lowerBound
+    let most = end + byteCount / max(1, pitch)
+    while end < region.rows.upperBound {
+      let next = region.grid.band(at: end).upperBound
+      let clamped = min(next, region.rows.upperBound)
+      guard clamped <= most else { break }
+      end = clamped
+    }
+    return end > band.lowerBound ? band.lowerBound..<end : nil
+  }
+
+  /// Hashes whole bands that lie in memory, all their leaves side by side.
+  private mutating func fold(_ rows: Range<Int>, _ base: UnsafeRawPointer, _ pitch: Int, _ leaves: inout LeafHasher) {
+    let digests = leaves.digests(region.grid, rows: rows, columns: region.columns, at: base, pitch: pitch)
+    let size = 32 * region.grid.leafColumns(region.columns).count
+    var at = 0
+    while at < digests.count {
+      folder.fold(band, digests[at..<at + size])
+      at += size
       nextBand()
     }
   }

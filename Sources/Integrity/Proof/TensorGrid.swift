@@ -12,7 +12,8 @@
 ///
 /// - **Strips.** An axis that is cut has the most of 128, 64, 32, 16, 8, 4, 2, 1 equal strips that have 64 elements at least and consist of whole
 ///   quantized blocks. Rows that can't even be halved have strips of 512, the last one shorter. An axis that isn't cut is one strip.
-/// - **Bands.** Each strip of rows is cut into runs of as many whole rows as fit into 512 KiB, one at least.
+/// - **Bands.** Each strip of rows is cut into runs of as many whole rows as fit into 16 KiB, or into 512 KiB where there are several strips of columns;
+///   one at least. (So sixteen leaves, which a processor hashes side by side, fit into a core's cache.)
 /// - **Leaves.** A leaf is a band within one strip of columns; its digest is the SHA-256 of its bytes, row by row.
 /// - **Nodes.** Along an axis that is cut the strips are joined in 16 equal runs (fewer, where there are fewer strips; as many as there are strips of
 ///   512). While a node is larger than 16 MiB and has several strips, there are twice as many; not so for the embedding. A node's digest is the SHA-256 of its leaves' digests,
@@ -46,7 +47,10 @@ public struct TensorGrid: Sendable, Equatable {
   public let nodeRows: Int
   public let nodeColumns: Int
 
+  /// Where columns are cut.
   static let bandBytes = 512 << 10
+  /// Where they aren't.
+  static let wholeBandBytes = 16 << 10
   static let nodeBytes = 16 << 20
   static let leastStrip = 64
   static let unevenStrip = 512
@@ -62,10 +66,10 @@ public struct TensorGrid: Sendable, Equatable {
     let (rows, columns) = (isVector ? 1 : shape[0], shape.last ?? 1)
     (self.rows, self.columns) = (rows, columns)
     let rowBytes = max(1, self.dtype.byteCount(columns))
-    bandRows = max(1, Self.bandBytes / rowBytes)
     let cutsRows = self.cut == .rows || self.cut == .both
     let cutsColumns = self.cut == .columns || self.cut == .both
     let (rowStrips, columnStrips) = (cutsRows ? Self.strips(rows, block: 1) : 1, cutsColumns ? Self.strips(columns, block: dtype.blockElements) : 1)
+    bandRows = max(1, (columnStrips > 1 ? Self.bandBytes : Self.wholeBandBytes) / rowBytes)
     let isUneven = cutsRows && rowStrips == 1 && rows > Self.unevenStrip
     stripRows = isUneven ? Self.unevenStrip : max(1, rows / rowStrips)
     stripColumns = max(1, columns / columnStrips)
