@@ -38,7 +38,7 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "Catalog", "Transfer", "Integrity", "Checkpoint", "Arrival", "Tokenization", "Inference", "Terminal", "Platform", "CDemoModel", "CLinux",
+        "Catalog", "Transfer", "Integrity", "Checkpoint", "Arrival", "Tokenization", "Inference", "Terminal", "Platform", "CArguments", "CDemoModel", "CLinux",
         arguments, http, system,
       ],
       swiftSettings: ours),
@@ -50,21 +50,22 @@ let package = Package(
     library("Tokenization", ["Platform", protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
     library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
     library("Integrity", ["CLinux", "COpenSSL", "CKernels", "Platform", system]),
-    library("Catalog", ["Manifests"]),
+    library("Catalog", ["Manifests", "Platform", system]),
     library("Terminal", ["Platform", system]),
     library("Platform", ["CKernels", system]),
     .target(name: "Manifests", path: "Manifests", resources: [.embedInCode("releases")], swiftSettings: ours),
 
-    // C: system libraries, kernels that need an instruction set picked at run time, and bytes built into the binary.
+    // C: system libraries, kernels that need an instruction set picked at run time, what the kernel hands to the process, and bytes built into the binary.
     .target(name: "CKernels", cSettings: oursC),
+    .target(name: "CArguments", cSettings: oursC),
     .target(name: "CDemoModel", exclude: ["model"], cSettings: oursC),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
     // Tests: a folder a library, then what needs a peer, a fault or the whole program.
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: ours),
-    tests("CatalogTests", ["Catalog"]),
+    .target(name: "TestSupport", dependencies: ["Integrity", system], path: "Tests/TestSupport", swiftSettings: ours),
+    tests("CatalogTests", ["Catalog", system]),
     tests("IntegrityTests", ["Integrity"]),
     tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),
     tests("TokenizationTests", ["Tokenization", system]),

@@ -1,5 +1,7 @@
 import FoundationEssentials
 import Manifests
+import Platform
+import SystemPackage
 
 /// The releases that can be named.
 public struct Catalog: Sendable {
@@ -16,11 +18,18 @@ public struct Catalog: Sendable {
     return try Catalog(releases, source: "the catalog")
   }
 
-  /// The releases of a manifest file: one JSON object in the form of `Manifests/releases`, or an array of them.
-  public init(manifest path: String) throws(CatalogError) {
-    let data: Data
-    do { data = try Data(contentsOf: URL(filePath: path)) } catch { throw .unreadable(path) }
-    try self.init(Self.decode(data, from: path), source: path)
+  /// Larger files than this are no manifests.
+  private static let mostManifestBytes = 64 << 20
+
+  /// The releases of a manifest: one JSON object in the form of `Manifests/releases`, or an array of them.
+  /// - Parameter path: of a file or a pipe; `-` is standard input.
+  public init(manifest path: FilePath) throws(CatalogError) {
+    let bytes: [UInt8]
+    do { bytes = try InputFile.read(path, atMost: Self.mostManifestBytes) } catch { throw .unreadable(path, error) }
+    let releases = try Self.decode(Data(bytes), from: path.string)
+    // All of nothing would be done at once, and well.
+    guard !releases.isEmpty else { throw .malformed(path.string, "it has no releases") }
+    try self.init(releases, source: path.string)
   }
 
   init(_ releases: [Release], source: String) throws(CatalogError) {
@@ -95,7 +104,7 @@ public struct Catalog: Sendable {
 /// Why a name or a manifest can't be used.
 public enum CatalogError: Error, Sendable, CustomStringConvertible {
   case unknown(String, source: String, suggestions: [String])
-  case unreadable(String)
+  case unreadable(FilePath, Errno)
   case malformed(String, String)
 
   public var description: String {
@@ -103,7 +112,7 @@ public enum CatalogError: Error, Sendable, CustomStringConvertible {
     case .unknown(let name, let source, let suggestions):
       let hint = suggestions.isEmpty ? "`drover catalog` lists the names" : "did you mean " + suggestions.joined(separator: ", ") + "?"
       return "\"\(name.prefix(80))\" isn't in \(source); \(hint)"
-    case .unreadable(let path): return "the manifest \(path) can't be read"
+    case .unreadable(let path, let error): return "the manifest \(path) can't be read: \(error)"
     case .malformed(let source, let reason): return "\(source) is not a manifest: \(reason)"
     }
   }

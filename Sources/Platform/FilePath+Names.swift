@@ -21,6 +21,15 @@ extension FilePath {
     guard status == 0 else { throw Errno(rawValue: errno) }
   }
 
+  /// Makes the folder, and those above it that aren't there (mkdir(2)).
+  package func makeFolders() throws(Errno) {
+    var made = FilePath(root: root, [])
+    for component in components {
+      made.append(component)
+      if made.withPlatformString({ mkdir($0, 0o777) }) != 0, errno != EEXIST, errno != EISDIR { throw Errno(rawValue: errno) }
+    }
+  }
+
   /// Removes a file's name, where there is one (unlink(2)).
   package func remove() { _ = withPlatformString { unlink($0) } }
 

@@ -1,13 +1,25 @@
 import FoundationEssentials
 
-/// JSON as drover writes it, for files and for `--json`: indented, keys sorted, slashes as they are, times in ISO 8601, a newline at the end. The same
+/// JSON as drover writes it, for files and for `--json`: indented or on one line, keys sorted, slashes as they are, times in ISO 8601, a newline at the end. The same
 /// value gives the same bytes.
 package enum JSONText {
-  package static func encode(_ value: some Encodable) throws -> [UInt8] {
+  /// - Parameter isCompact: on one line, for files that only programs read.
+  package static func encode(_ value: some Encodable, isCompact: Bool = false) throws -> [UInt8] {
     let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    if !isCompact { encoder.outputFormatting.insert(.prettyPrinted) }
     encoder.dateEncodingStrategy = .iso8601
     return Array(try encoder.encode(value)) + [UInt8(ascii: "\n")]
+  }
+
+  /// A document in which characters that would speak to a terminal, or hide, stand as escapes.
+  package static func harmless(_ json: String) -> String {
+    func isActive(_ scalar: Unicode.Scalar) -> Bool { scalar.isActive && scalar != "\n" }
+    guard json.unicodeScalars.contains(where: isActive) else { return json }
+    return json.unicodeScalars.map { scalar in
+      guard isActive(scalar) else { return String(scalar) }
+      return UTF16.encode(scalar).map { $0.map { unit in "\\u" + String(repeating: "0", count: 4 - String(unit, radix: 16).count) + String(unit, radix: 16) }.joined() } ?? ""
+    }.joined()
   }
 
   /// Appends a string of UTF-8 in its quotes, for documents that are written piece by piece: long ones, and lines of progress.

@@ -1,3 +1,4 @@
+import Platform
 import Synchronization
 import SystemPackage
 
@@ -18,6 +19,13 @@ public enum Console {
   static let lock = Mutex(Screen())
 
   private static let lost = Atomic<Int32>(0)
+  private static let speaksJSON = Atomic(false)
+
+  /// Makes every line on standard error a JSON object from now on, so that scripts can read them all: `{"event": "note"|"error", "text": …}`.
+  public static func speakJSON() { speaksJSON.store(true, ordering: .relaxed) }
+
+  /// Whether that was asked for.
+  public static var isSpeakingJSON: Bool { speaksJSON.load(ordering: .relaxed) }
 
   /// Why something that was written to standard output didn't get there; nil when all did.
   public static var outputFailure: String? {
@@ -25,38 +33,56 @@ public enum Console {
     return code == 0 ? nil : Errno(rawValue: code).description
   }
 
-  /// Writes `text` to standard output as it is. For results.
-  public static func output(_ text: String) {
+  // MARK: Standard output
+
+  /// Writes `text` to standard output. For results.
+  public static func output(_ text: TerminalText) { result(text.code) }
+
+  /// Writes a line to standard output. For results.
+  public static func outputLine(_ text: TerminalText = "") { result(text.code + "\n") }
+
+  /// Writes what a model or a person said to standard output: as it is, but for what would speak to a terminal.
+  public static func output(said text: String) { result(isTerminal(.standardOutput) ? TerminalText(speech: text).code : text) }
+
+  /// Writes a document of this program's to standard output as it is: JSON, a help screen, a completion script.
+  public static func output(document text: String) { result(text) }
+
+  private static func result(_ text: String) {
     // A broken pipe: the program that read our output (`drover … | head`) has ended, which is no failure of ours.
     if let failure = write(text, to: .standardOutput), failure != .brokenPipe { lost.store(failure.rawValue, ordering: .relaxed) }
   }
 
-  /// Writes a line to standard output. For results.
-  public static func outputLine(_ text: String = "") { output(text + "\n") }
+  // MARK: Standard error
 
   /// Writes a line to standard error, above any bars. For what a person may want to know.
-  public static func note(_ text: String) {
+  public static func note(_ text: TerminalText) {
+    let mark = "note: "
+    say(isSpeakingJSON ? object("note", text.code.hasPrefix(mark) ? String(text.code.dropFirst(mark.count)) : text.code) : text.code)
+  }
+
+  /// Writes an error to standard error, above any bars.
+  public static func error(_ text: String) { say(isSpeakingJSON ? object("error", text) : Style.standardError("drover: ", .red).code + TerminalText(text).code) }
+
+  /// Writes what is wrong with the command line to standard error.
+  public static func usage(_ lines: String) { say(isSpeakingJSON ? object("error", lines) : TerminalText(lines: lines).code) }
+
+  private static func object(_ event: String, _ text: String) -> String { "{\"event\":\"\(event)\",\"text\":\(JSONText.harmless(JSONText.quoted(text)))}" }
+
+  private static func say(_ line: String) {
     lock.withLock { screen in
       // Notes come from working threads, which must not wait until a person has answered.
-      guard !screen.isAsking else { return screen.waiting.append(text) }
+      guard !screen.isAsking else { return screen.waiting.append(line) }
       screen.display?.clear()
-      write(text + "\n", to: .standardError)
+      write(line + "\n", to: .standardError)
     }
   }
 
   /// Writes the beginning of a line to standard error, for an answer to follow.
-  public static func prompt(_ text: String) { write(text, to: .standardError) }
+  public static func prompt(_ text: TerminalText) { write(text.code, to: .standardError) }
 
-  /// Writes an error to standard error, above any bars.
-  public static func error(_ text: String) {
-    // Line breaks are the message's own; other control characters come with names from outside.
-    note(Style.standardError("drover: ", .red) + text.split(separator: "\n", omittingEmptySubsequences: false).map { Format.name(String($0)) }.joined(separator: "\n"))
-  }
+  // MARK: The terminal
 
   public static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
-
-  /// Columns of the terminal on standard error; 80 when there is none.
-  public static var width: Int { size.columns }
 
   /// Of the terminal on standard error; 80 by 24 when there is none.
   static var size: (columns: Int, rows: Int) {

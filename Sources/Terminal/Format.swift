@@ -12,12 +12,6 @@ public enum Format {
     return unit == 0 ? "\(count) B" : "\(significant(value)) \(units[unit])"
   }
 
-  /// A name from outside, such as a file's or a tensor's: control characters in it, which could forge lines or speak to the terminal, as escapes.
-  public static func name(_ text: String) -> String {
-    guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
-    return text.unicodeScalars.map { $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0) }.joined()
-  }
-
   /// `12.3 MB/s`.
   public static func rate(_ bytesPerSecond: Double) -> String { bytes(Int(bytesPerSecond.rounded())) + "/s" }
 

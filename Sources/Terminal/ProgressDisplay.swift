@@ -21,6 +21,10 @@ public final class ProgressDisplay: Sendable {
     package var failed = false
     var announced = false
 
+    /// As lines and bars have them; JSON has its own escapes.
+    var shownName: String { TerminalText(name).code }
+    var shownOutcome: String? { outcome.map { TerminalText($0).code } }
+
     package init(name: String, total: Int?) {
       self.name = name
       self.total = total

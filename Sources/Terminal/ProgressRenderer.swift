@@ -24,14 +24,14 @@ package struct ProgressRenderer {
   package func bars(_ state: inout ProgressDisplay.State, final: Bool) -> (scrolled: [String], live: [String]) {
     var scrolled: [String] = []
     var live: [String] = []
-    let nameWidth = min(max(12, width / 3), state.items.reduce(TextWidth.of(verb)) { max($0, TextWidth.of($1.name)) })
+    let nameWidth = min(max(12, width / 3), state.items.reduce(TextWidth.of(verb)) { max($0, TextWidth.of($1.shownName)) })
     for index in state.items.indices {
       let item = state.items[index]
-      if let outcome = item.outcome {
+      if let outcome = item.shownOutcome {
         guard !item.announced else { continue }
         state.items[index].announced = true
-        let mark = item.failed ? style("✗", .red) : style("✓", .green)
-        scrolled.append(line("\(mark) \(fit(item.name, nameWidth))  \(lead(Format.bytes(item.done), 8))  \(outcome)"))
+        let mark = item.failed ? style.ink("✗", [.red]) : style.ink("✓", [.green])
+        scrolled.append(line("\(mark) \(fit(item.shownName, nameWidth))  \(lead(Format.bytes(item.done), 8))  \(outcome)"))
       } else if live.count < mostBars, final || item.started != nil {
         live.append(line(bar(item, nameWidth: nameWidth)))
       }
@@ -45,9 +45,9 @@ package struct ProgressRenderer {
   package func plainOutcomes(_ state: inout ProgressDisplay.State) -> String {
     var text = ""
     for index in state.items.indices where !state.items[index].announced {
-      guard let outcome = state.items[index].outcome else { continue }
+      guard let outcome = state.items[index].shownOutcome else { continue }
       state.items[index].announced = true
-      text += "\(verb): \(state.items[index].name)  \(Format.bytes(state.items[index].done))  \(outcome)\n"
+      text += "\(verb): \(state.items[index].shownName)  \(Format.bytes(state.items[index].done))  \(outcome)\n"
     }
     return text
   }
@@ -69,8 +69,9 @@ package struct ProgressRenderer {
     let items = state.items.map { item in
       "{\"name\":\(JSONText.quoted(item.name)),\"bytes\":\(item.done),\"total\":\(item.total.map(String.init) ?? "null"),\"status\":\(item.outcome.map(JSONText.quoted) ?? "null")}"
     }
-    return "{\"event\":\"\(final ? "end" : "progress")\",\"task\":\(JSONText.quoted(verb)),\"bytes\":\(sum.done),\"total\":\(sum.total.map(String.init) ?? "null"),"
+    let line = "{\"event\":\"\(final ? "end" : "progress")\",\"task\":\(JSONText.quoted(verb)),\"bytes\":\(sum.done),\"total\":\(sum.total.map(String.init) ?? "null"),"
       + "\"bytesPerSecond\":\(Int(rate(state))),\"seconds\":\(Format.fixed(elapsed, 3)),\"items\":[\(items.joined(separator: ","))]}\n"
+    return JSONText.harmless(line)
   }
 
   private struct Sum {
@@ -90,12 +91,12 @@ package struct ProgressRenderer {
   private func rate(_ state: ProgressDisplay.State) -> Double { state.items.reduce(0) { $0 + $1.rate.bytesPerSecond(at: elapsed) } }
 
   private func bar(_ item: ProgressDisplay.Item, nameWidth: Int) -> String {
-    return "  \(fit(item.name, nameWidth))  " + gauge(item.done, item.total, item.rate.bytesPerSecond(at: elapsed), room: width - nameWidth - 5)
+    return "  \(fit(item.shownName, nameWidth))  " + gauge(item.done, item.total, item.rate.bytesPerSecond(at: elapsed), room: width - nameWidth - 5)
   }
 
   private func total(_ state: ProgressDisplay.State, nameWidth: Int) -> String {
     let sum = Sum(state)
-    return "  \(style(fit(verb, nameWidth), .bold))  " + gauge(sum.done, sum.total, rate(state), room: width - nameWidth - 5)
+    return "  \(style.ink(fit(verb, nameWidth), [.bold]))  " + gauge(sum.done, sum.total, rate(state), room: width - nameWidth - 5)
   }
 
   /// Percent; then, while there is room, the bytes, the rate, the time left and a bar, the most useful first.
@@ -113,7 +114,7 @@ package struct ProgressRenderer {
     let eighths = total == 0 ? cells * 8 : Int(Double(cells * 8) * min(1, Double(done) / Double(total)))
     let partial = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8]
     let filled = String(repeating: "█", count: eighths / 8) + partial
-    return style(filled, .cyan) + style(String(repeating: "·", count: cells - eighths / 8 - (partial.isEmpty ? 0 : 1)), .dim)
+    return style.ink(filled, [.cyan]) + style.ink(String(repeating: "·", count: cells - eighths / 8 - (partial.isEmpty ? 0 : 1)), [.dim])
   }
 
   private func percent(_ done: Int, _ total: Int) -> String {

@@ -15,13 +15,13 @@ public struct Interrupted: Error, CustomStringConvertible {
 extension Console {
   /// Asks for a line that isn't shown while it is typed.
   /// - Returns: nil when there is no terminal to ask on, or input ended.
-  public static func askSecret(_ prompt: String) throws(Interrupted) -> String? {
+  public static func askSecret(_ prompt: TerminalText) throws(Interrupted) -> String? {
     try ask(prompt) { terminal throws(Interrupted) in try readSecret(terminal) } ?? nil
   }
 
   /// Asks for a yes, which an empty line is too.
   /// - Returns: nil when there is no terminal to ask on.
-  public static func confirm(_ question: String) throws(Interrupted) -> Bool? {
+  public static func confirm(_ question: TerminalText) throws(Interrupted) -> Bool? {
     try ask(question + " [Y/n] ") { terminal throws(Interrupted) in
       var line: [UInt8] = []
       while let byte = try readByte(terminal) {
@@ -38,7 +38,7 @@ extension Console {
   }
 
   /// Keeps bars and notes off the screen while `body` talks to the terminal.
-  private static func ask<R>(_ prompt: String, _ body: (FileDescriptor) throws(Interrupted) -> R) throws(Interrupted) -> R? {
+  private static func ask<R>(_ prompt: TerminalText, _ body: (FileDescriptor) throws(Interrupted) -> R) throws(Interrupted) -> R? {
     guard let terminal = try? FileDescriptor.open("/dev/tty", .readWrite, options: .closeOnExec) else { return nil }
     // In the background the shell reads what is typed, and nobody would answer.
     guard tcgetpgrp(terminal.rawValue) == getpgrp() else {
@@ -58,7 +58,7 @@ extension Console {
         (screen.isAsking, screen.waiting) = (false, [])
       }
     }
-    write(prompt, to: terminal)
+    write(prompt.code, to: terminal)
     do { return try body(terminal) } catch {
       write("\n", to: terminal)
       throw error

@@ -26,7 +26,10 @@ public struct Style: Sendable {
   public static let standardOutput = Style(isEnabled: wantsColor(.standardOutput))
 
   /// `text` in the given inks.
-  public func callAsFunction(_ text: String, _ inks: Ink...) -> String {
+  public func callAsFunction(_ text: TerminalText, _ inks: Ink...) -> TerminalText { .styled(ink(text.code, inks)) }
+
+  /// The same for text whose characters are harmless already.
+  func ink(_ text: String, _ inks: [Ink]) -> String {
     guard isEnabled, !inks.isEmpty else { return text }
     return "\u{1B}[\(inks.map(\.rawValue).joined(separator: ";"))m\(text)\u{1B}[0m"
   }

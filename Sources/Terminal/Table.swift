@@ -2,30 +2,29 @@
 public struct Table: Sendable {
   public enum Alignment: Sendable { case left, right }
 
-  private let header: [String]
+  private let header: [TerminalText]
   private let alignments: [Alignment]
-  private var rows: [[String]] = []
+  private var rows: [[TerminalText]] = []
 
   /// - Parameter alignments: one a column; left where there are fewer.
-  public init(_ header: [String], alignments: [Alignment] = []) {
+  public init(_ header: [TerminalText], alignments: [Alignment] = []) {
     self.header = header
     self.alignments = header.indices.map { alignments.indices.contains($0) ? alignments[$0] : .left }
   }
 
   /// Adds a row; cells beyond the header's are dropped, missing ones are empty.
-  public mutating func add(_ cells: String...) { rows.append(header.indices.map { cells.indices.contains($0) ? cells[$0] : "" }) }
+  public mutating func add(_ cells: TerminalText...) { rows.append(header.indices.map { cells.indices.contains($0) ? cells[$0] : "" }) }
 
   /// The table as lines, the header in bold where `style` allows.
-  public func render(_ style: Style) -> String {
-    let widths = header.indices.map { column in ([header] + rows).map { TextWidth.of($0[column]) }.max() ?? 0 }
-    func line(_ cells: [String], _ inks: Style.Ink?) -> String {
-      var text = ""
+  public func render(_ style: Style) -> TerminalText {
+    let widths = header.indices.map { column in ([header] + rows).map { $0[column].width }.max() ?? 0 }
+    func line(_ cells: [TerminalText], _ inks: Style.Ink?) -> TerminalText {
+      var text: TerminalText = ""
       for (column, cell) in cells.enumerated() {
-        let room = String(repeating: " ", count: widths[column] - TextWidth.of(cell))
+        let room = TerminalText(String(repeating: " ", count: widths[column] - cell.width))
         let inked = inks.map { style(cell, $0) } ?? cell
         let isLast = column == cells.count - 1
-        text += alignments[column] == .right ? room + inked : inked + (isLast ? "" : room)
-        if !isLast { text += "  " }
+        text = text + (alignments[column] == .right ? room + inked : inked + (isLast ? "" : room)) + (isLast ? "" : "  ")
       }
       return text + "\n"
     }

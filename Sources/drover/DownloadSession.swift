@@ -35,7 +35,7 @@ struct DownloadSession: Sendable {
       case .skipped(let file):
         display.update(items[file], done: 0, total: 0)
         display.finish(items[file], "not on the server, and not needed")
-      case .note(let text): if !quiet { Console.note("note: " + Format.name(text)) }
+      case .note(let text): if !quiet { Console.note("note: \(text)") }
       }
     }
     let confirm: @Sendable (TransferSurvey) -> Bool = { survey in Self.confirm(survey, count) }
@@ -71,17 +71,17 @@ struct DownloadSession: Sendable {
     var text = "\(Format.bytes(survey.bytes)) to fetch in \(survey.files) of \(files) files, \(Format.bytes(survey.free)) free"
     if let expiry = survey.expiry { text += "; the link ends in \(Format.duration(Double(max(0, expiry - secondsSinceEpoch()))))" }
     // Without a terminal there is nobody to ask, and the download starts.
-    do { return try Console.confirm(text + ". Go on?") ?? true } catch { return false }
+    do { return try Console.confirm("\(text). Go on?") ?? true } catch { return false }
   }
 
   private static func askForLink(_ error: TransferError) throws -> SignedLink? {
-    Console.note(error.description)
+    Console.note("\(error)")
     while let text = try Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
       do throws(LinkError) {
         let (link, notes) = try SignedLink.examine(text)
-        for sentence in notes { Console.note("note: " + sentence) }
+        for sentence in notes { Console.note("note: \(sentence)") }
         return link
-      } catch { Console.note(error.description) }
+      } catch { Console.note("\(error)") }
     }
     return nil
   }

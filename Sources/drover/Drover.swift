@@ -1,5 +1,4 @@
 import ArgumentParser
-import Catalog
 import Glibc
 import Integrity
 import Terminal
@@ -19,9 +18,15 @@ struct Drover: AsyncParsableCommand {
 
   static func main() async {
     ProcessStart.prepare()
+    guard let words = Arguments.words else {
+      Console.error("the system doesn't tell which arguments drover was started with, so nothing was done")
+      Glibc.exit(DroverExit.failure.rawValue)
+    }
+    if GlobalOptions.askForJSON(words) { Console.speakJSON() }
     ProcessSecrets.hide()
+    HelpRequest.makeRoom()
     do {
-      var command = try parse()
+      var command = try parse(words)
       try MD5Kernel.checkEnvironment()
       try SHA256Kernel.checkEnvironment()
       if var command = command as? any AsyncParsableCommand {
@@ -29,32 +34,47 @@ struct Drover: AsyncParsableCommand {
       } else {
         try command.run()
       }
-      if let failure = Console.outputFailure { throw CommandError(.cannotCreate, "standard output can't be written: \(failure)") }
-    } catch let error as any ExitCoded {
-      Console.error(ProcessSecrets.redact(error.description))
-      Glibc.exit(error.exit.rawValue)
+      try checkOutput()
     } catch {
-      let message = fullMessage(for: error)
-      let shown = ProcessSecrets.redact(message)
-      if shown == message { exit(withError: error) }
-      Console.note(shown)
-      Glibc.exit(exitCode(for: error).rawValue)
+      Glibc.exit(tell(error, words))
     }
   }
 
-  private static func parse() throws -> any ParsableCommand {
-    try checkCommand()
-    let command = try parseAsRoot()
+  private static func parse(_ words: [String]) throws -> any ParsableCommand {
+    try CommandNames.check(words)
+    let command = try parseAsRoot(words)
+    try refuseRawArguments(in: command)
     try (command as? any RefusesMisplacedLinks)?.refuseMisplacedLinks()
     return command
   }
 
-  /// Names the command that was probably meant; the parser takes a word that is none for an argument of the program's.
-  private static func checkCommand() throws(CommandError) {
-    let names = configuration.subcommands.flatMap { [$0.configuration.commandName ?? ""] + $0.configuration.aliases } + ["help"]
-    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"), !word.hasPrefix("_"), !names.contains(word) else { return }
-    let near = names.map { (name: $0, distance: editDistance(Array(word.utf8), Array($0.utf8))) }.filter { $0.distance <= max(2, $0.name.utf8.count / 3) }
-    let hint = near.min { $0.distance < $1.distance }.map { "did you mean `drover \($0.name)`?" } ?? "`drover --help` lists them"
-    throw CommandError(.usage, "\(Format.name(String(word.prefix(40)))): no such command; \(hint)")
+  private static func checkOutput() throws(CommandError) {
+    if let failure = Console.outputFailure { throw CommandError(.cannotCreate, "standard output can't be written: \(failure)") }
+  }
+
+  /// Says why the program ends.
+  /// - Returns: the exit code.
+  private static func tell(_ error: any Error, _ words: [String]) -> Int32 {
+    if let error = error as? any ExitCoded {
+      Console.error(ProcessSecrets.redact(error.description))
+      return error.exit.rawValue
+    }
+    let code = exitCode(for: error)
+    let message = ProcessSecrets.redact(fullMessage(for: error))
+    do {
+      if code == .success {
+        // Help, the version, or a completion script.
+        try HelpRequest.checkIsAll(of: words)
+        Console.output(document: message + "\n")
+      } else if !message.isEmpty {
+        Console.usage(ArgumentBytes.shown(message))
+      }
+      try checkOutput()
+    } catch {
+      Console.error(ProcessSecrets.redact(error.description))
+      // A report that got nowhere is no better than what it had to say.
+      return code == .success ? error.exit.rawValue : code.rawValue
+    }
+    return code.rawValue
   }
 }

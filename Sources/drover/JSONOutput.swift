@@ -3,5 +3,5 @@ import Terminal
 
 /// Writes the one JSON document of a command's `--json` to standard output.
 func outputJSON(_ value: some Encodable) throws {
-  Console.output(String(decoding: try JSONText.encode(value), as: UTF8.self))
+  Console.output(document: JSONText.harmless(String(decoding: try JSONText.encode(value), as: UTF8.self)))
 }

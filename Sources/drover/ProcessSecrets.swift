@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import Platform
 import SystemPackage
 
 /// Keeps links out of what other programs can read of this process: `/proc/PID/cmdline`, which is what `ps` shows, and `/proc/PID/environ`.
@@ -13,18 +12,17 @@ enum ProcessSecrets {
   /// Copies what the program needs, and overwrites the originals. The first thing to do.
   static func hide() {
     // Both are read, and so copied, before their originals are overwritten.
-    _ = CommandLine.arguments
+    _ = Arguments.words
     _ = environmentLink
-    guard let (arguments, environment) = memory() else { return }
     var previous = ""
-    for argument in strings(in: arguments) {
+    for argument in Arguments.memory {
       let text = String(decoding: argument, as: UTF8.self)
       let isValue = previous == "--url"
       let start = isValue ? 0 : text.hasPrefix("--url=") ? 6 : resemblesLink(text) ? 0 : nil
       if let start { overwrite(argument, from: start) }
       previous = text
     }
-    for entry in strings(in: environment) where String(decoding: entry, as: UTF8.self).hasPrefix(variable + "=") {
+    for entry in Arguments.environment where String(decoding: entry, as: UTF8.self).hasPrefix(variable + "=") {
       overwrite(entry, from: variable.utf8.count + 1)
     }
     unsetenv(variable)
@@ -36,7 +34,7 @@ enum ProcessSecrets {
   /// `text` without any of the links that were on the command line, whole or cut off: messages quote arguments that can't be placed.
   static func redact(_ text: String) -> String {
     // Messages may quote the value of `--option=value` alone.
-    let words = CommandLine.arguments.dropFirst().flatMap { [$0] + ($0.hasPrefix("-") ? $0.split(separator: "=", maxSplits: 1).dropFirst().map(String.init) : []) }
+    let words = (Arguments.words ?? []).flatMap { [$0] + ($0.hasPrefix("-") ? $0.split(separator: "=", maxSplits: 1).dropFirst().map(String.init) : []) }
     return words.filter(resemblesLink).reduce(text) { text, word in
       // As a path the link's two slashes become one.
       [word, FilePath(word).string, FilePath(word).lexicallyNormalized().string].reduce(text) { remove($1, from: $0) }
@@ -64,29 +62,5 @@ enum ProcessSecrets {
 
   private static func overwrite(_ bytes: UnsafeMutableRawBufferPointer, from start: Int) {
     for index in start..<max(start, bytes.count) { bytes[index] = UInt8(ascii: "x") }
-  }
-
-  /// Where the kernel put the arguments and the environment: fields 48 to 51 of `/proc/self/stat` (proc(5)).
-  private static func memory() -> (arguments: UnsafeMutableRawBufferPointer, environment: UnsafeMutableRawBufferPointer)? {
-    // The program's name, field 2, is in parentheses and may hold anything.
-    guard let line = try? ProcessFile.read("/proc/self/stat"), let end = line.lastIndex(of: UInt8(ascii: ")")) else { return nil }
-    let fields = line[(end + 1)...].split(separator: UInt8(ascii: " ")).map { UInt(String(decoding: $0, as: UTF8.self)) ?? 0 }
-    func range(_ field: Int) -> UnsafeMutableRawBufferPointer? {
-      let first = field - 3
-      guard fields.count > first + 1, fields[first] > 0, fields[first + 1] >= fields[first] else { return nil }
-      return UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(bitPattern: fields[first]), count: Int(fields[first + 1] - fields[first]))
-    }
-    guard let arguments = range(48), let environment = range(50) else { return nil }
-    return (arguments, environment)
-  }
-
-  private static func strings(in memory: UnsafeMutableRawBufferPointer) -> [UnsafeMutableRawBufferPointer] {
-    var strings: [UnsafeMutableRawBufferPointer] = []
-    var start = 0
-    for index in memory.indices where memory[index] == 0 {
-      strings.append(UnsafeMutableRawBufferPointer(rebasing: memory[start..<index]))
-      start = index + 1
-    }
-    return strings
   }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Terminal
 
 /// Prepares the process, before anything else is done.
 enum ProcessStart {
@@ -12,7 +13,10 @@ enum ProcessStart {
     var action = sigaction()
     // Only what a signal handler may do.
     action.__sigaction_handler.sa_handler = { _ in
-      let message: StaticString = "drover: a file became shorter, or its disk failed, while it was read; run verify on it\n"
+      let message: StaticString =
+        Console.isSpeakingJSON
+        ? "{\"event\":\"error\",\"text\":\"a file became shorter, or its disk failed, while it was read; run verify on it\"}\n"
+        : "drover: a file became shorter, or its disk failed, while it was read; run verify on it\n"
       _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
       _exit(DroverExit.failure.rawValue)
     }

@@ -1,6 +1,7 @@
 import Catalog
 import Foundation
 import TestSupport
+import SystemPackage
 import Testing
 
 @Suite struct CatalogTests {
@@ -94,7 +95,7 @@ import Testing
       let path = folder + "/manifest.json"
       try text.write(toFile: path, atomically: true, encoding: .utf8)
       do {
-        _ = try Catalog(manifest: path)
+        _ = try Catalog(manifest: FilePath(path))
         Issue.record("accepted")
       } catch { #expect("\(error)".contains(reason), "\(error)") }
     }
@@ -109,7 +110,7 @@ import Testing
       for _ in 0..<500 {
         let path = folder + "/m.json"
         try Data(mutated([UInt8](original), &random)).write(to: URL(filePath: path))
-        guard let catalog = try? Catalog(manifest: path) else { continue }
+        guard let catalog = try? Catalog(manifest: FilePath(path)) else { continue }
         accepted += 1
         for file in catalog.releases.flatMap(\.files) {
           #expect(!file.path.hasPrefix("/") && !file.path.split(separator: "/").contains("..") && !file.remote.hasPrefix("/"))

@@ -39,7 +39,8 @@ public final class Mount {
     holder.waitUntilExit()
   }
 
-  private static let flags = getuid() == 0 ? ["-m"] : ["-r", "-m"]
+  /// How `unshare` gives a program mounts of its own.
+  public static let flags = getuid() == 0 ? ["-m"] : ["-r", "-m"]
 
   /// Whether this machine lets us; some containers don't.
   public static let isPossible: Bool = {

@@ -19,12 +19,16 @@ struct ListFinder {
   }
 
   private mutating func look(_ path: FilePath) {
+    // A pipe has a list in it: `verify <(md5sum …)`.
+    if InputFile.isStream(path) { return lists.append(path) }
     do throws(Errno) {
       switch try Directory.kind(of: path) {
       case .file: lists.append(path)
       case .folder:
         let (files, unreadable) = Folder.files(under: path)
-        let found = files.filter(Self.isList)
+        var found = files.filter(Self.isList)
+        // Where nothing else is to go by, lists that drover can't use are read all the same: their errors say what can.
+        if found.isEmpty { found = files.filter(Self.isListByAnotherAlgorithm) }
         if found.isEmpty, unreadable.isEmpty { problems.append(.noChecklist(path)) }
         problems += unreadable.map { .unreadable($0.path, $0.error) }
         lists += found
@@ -38,6 +42,7 @@ struct ListFinder {
 
   /// What the checklist or receipt at `list` says.
   private static func claims(of list: FilePath) throws(VerificationError) -> [Verification.Claim] {
+    if InputFile.isStream(list) { return try claims(ofStream: list) }
     let folder = list.removingLastComponent()
     if list.extension == "json" {
       let receipt: Receipt
@@ -54,6 +59,23 @@ struct ListFinder {
       if !isList(list), [.malformedFromTheStart, .unreadable(.fileTooLarge)].contains(error.reason) { throw .noList(list) }
       throw .checklist(error)
     }
+  }
+
+  /// What comes out of a pipe. Names in it are those of the shell's folder, as whoever wrote into it had them.
+  private static func claims(ofStream list: FilePath) throws(VerificationError) -> [Verification.Claim] {
+    let bytes: [UInt8]
+    do { bytes = try InputFile.read(list, atMost: Receipt.mostBytes) } catch { throw .unreadable(list, error) }
+    if bytes.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "{") {
+      do { return try Receipt(parsing: bytes, path: list).files.map { .init(path: $0.path, source: list, content: .receipt($0)) } } catch { throw .receipt(error) }
+    }
+    do { return try Checklist(parsing: bytes, path: list).entries.map { .init(path: $0.path, source: list, content: .digest($0.digest)) } } catch { throw .checklist(error) }
+  }
+
+  /// The names that lists with digests by other hash functions go by.
+  private static func isListByAnotherAlgorithm(_ path: FilePath) -> Bool {
+    let algorithms = ["sha1", "sha224", "sha384", "sha512"]
+    guard let name = path.lastComponent?.string.lowercased() else { return false }
+    return algorithms.contains { name.hasSuffix("." + $0) || [$0 + "sums", $0 + "sums.txt", $0 + "sum.txt"].contains(name) }
   }
 
   /// The names that checklists go by: Meta's `.chk`, what people call the output of `md5sum` and `sha256sum`, and receipts.

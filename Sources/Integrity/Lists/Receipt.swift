@@ -66,7 +66,7 @@ public struct Receipt: Sendable, Equatable {
     public static func checkpoint(at path: FilePath) -> Origin {
       var path = path.lexicallyNormalized()
       // `.` and `..` are no names.
-      if path.lastComponent?.kind != .regular, let real = realpath(path.isEmpty ? "." : path.string, nil) {
+      if path.lastComponent?.kind != .regular, let real = (path.isEmpty ? "." : path).withPlatformString({ realpath($0, nil) }) {
         path = FilePath(platformString: real)
         free(real)
       }

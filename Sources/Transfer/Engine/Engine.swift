@@ -166,11 +166,7 @@ final class Engine {
 
   private func makeFolders() throws(TransferError) {
     for path in [request.folder] + files.map({ $0.part.path.removingLastComponent() }) {
-      var made = FilePath(root: path.root, [])
-      for component in path.components {
-        made.append(component)
-        if made.withPlatformString({ mkdir($0, 0o777) }) != 0, errno != EEXIST, errno != EISDIR { throw .disk(path: path.string, errno: errno) }
-      }
+      do throws(Errno) { try path.makeFolders() } catch { throw .disk(path: path.string, errno: error.rawValue) }
     }
     do {
       let folder = try FileDescriptor.open(request.folder, .readOnly, options: [.directory, .closeOnExec])

@@ -2,6 +2,7 @@ import CCurl  // for the members of `timespec`, which its headers bring too
 import FoundationEssentials
 import Glibc
 import Integrity
+import Platform
 
 /// What is known to be safe of a partial file, kept beside it.
 ///
@@ -66,9 +67,7 @@ package struct Journal: Equatable, Sendable {
       remote: remote, length: length, validators: validators, expected: expected, safe: safe.ranges.map { [$0.lowerBound, $0.upperBound] },
       algorithm: hash.algorithm, hash: Data(hash.state), states: Data(hash.passed.bytes), follower: followerState.map { Data($0) }, identity: identity,
       isClosed: isClosed)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    let body = [UInt8](try encoder.encode(document)) + [0x0A]
+    let body = try JSONText.encode(document, isCompact: true)
     return Array((Self.title + SHA256.hash(body).hex + "\n").utf8) + body
   }
 

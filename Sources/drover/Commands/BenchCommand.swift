@@ -2,7 +2,6 @@ import ArgumentParser
 import Checkpoint
 import Inference
 import Platform
-import SystemPackage
 import Terminal
 
 /// `drover bench`: how fast a model runs here.
@@ -20,18 +19,18 @@ struct BenchCommand: AsyncParsableCommand {
       """)
 
   @Argument(help: "A folder with a checkpoint, or a GGUF file.")
-  var model: String
+  var model: PathArgument
 
-  @Option(help: "Length of the prompt.")
+  @Option(parsing: .unconditional, help: "Length of the prompt.")
   var promptTokens: Int = 512
 
-  @Option(help: "Tokens to make.")
+  @Option(parsing: .unconditional, help: "Tokens to make.")
   var genTokens: Int = 64
 
-  @Option(help: "Measured runs.")
+  @Option(parsing: .unconditional, help: "Measured runs.")
   var repetitions: Int = 3
 
-  @Option(help: "Threads that compute (default: one a processor).")
+  @Option(parsing: .unconditional, help: "Threads that compute (default: one a processor).")
   var threads: Int?
 
   @Flag(help: "Print one JSON document.")
@@ -50,7 +49,7 @@ struct BenchCommand: AsyncParsableCommand {
     exitOnInterruption()
     let started = steadySeconds()
     let transformer = try Transformer(
-      Checkpoint.open(at: FilePath(model)), maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
+      Checkpoint.open(at: model.path), maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
     let load = steadySeconds() - started
     let result = try Benchmark(transformer, promptTokens: promptTokens, genTokens: genTokens, repetitions: repetitions)
     let report = Report(

@@ -19,7 +19,7 @@ struct CatalogCommand: ParsableCommand {
   var model: String?
 
   @Option(help: ArgumentHelp("Read releases from this file in place of the built-in ones.", valueName: "file"))
-  var manifest: String?
+  var manifest: PathArgument?
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -27,28 +27,28 @@ struct CatalogCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    let catalog = try manifest.map { path throws(CatalogError) in try Catalog(manifest: path) } ?? Catalog.builtIn()
+    let catalog = try manifest.map { file throws(CatalogError) in try Catalog(manifest: file.path) } ?? Catalog.builtIn()
     let match = try model.map { name throws(CatalogError) in try catalog.release(named: name) }
     if json { return try outputJSON(match.map { [$0.release] } ?? catalog.releases) }
     Console.output(match.map { details($0) } ?? overview(catalog))
   }
 
-  private func overview(_ catalog: Catalog) -> String {
+  private func overview(_ catalog: Catalog) -> TerminalText {
     var table = Table(["RELEASE", "FAMILY", "PARAMETERS", "SHARDS", "CHAT", "ALSO"], alignments: [.left, .left, .right, .right])
     for release in catalog.releases {
       table.add(
-        release.id, release.family, release.parameters.map(Self.short) ?? "", "\(release.modelParallel)", release.chatFormat ?? "",
-        release.aliases.first ?? "")
+        "\(release.id)", "\(release.family)", "\(release.parameters.map(Self.short) ?? "")", "\(release.modelParallel)", "\(release.chatFormat ?? "")",
+        "\(release.aliases.first ?? "")")
     }
     return table.render(.standardOutput)
   }
 
-  private func details(_ match: Catalog.Match) -> String {
+  private func details(_ match: Catalog.Match) -> TerminalText {
     let release = match.release
     let bold = Style.standardOutput
-    var lines = [bold(release.id, .bold)]
-    func add(_ label: String, _ value: String?) {
-      if let value { lines.append("  " + bold(label.padding(12), .dim) + value) }
+    var lines = [bold("\(release.id)", .bold)]
+    func add(_ label: TerminalText, _ value: String?) {
+      if let value { lines.append("  \(bold(label.padded(to: 12), .dim))\(value)") }
     }
     add("family", release.family)
     add("aliases", release.aliases.isEmpty ? nil : release.aliases.joined(separator: ", "))
@@ -66,7 +66,7 @@ struct CatalogCommand: ParsableCommand {
       add("not", match.alternatives.map { "\($0.id) (\($0.family))" }.joined(separator: ", ") + ", which share the name")
     }
     var files = Table(["  FILE", "REMOTE"])
-    for file in release.files { files.add("  " + file.path, file.remote + (file.isOptional ? "  (optional)" : "")) }
+    for file in release.files { files.add("  \(file.path)", "\(file.remote)\(file.isOptional ? "  (optional)" : "")") }
     return lines.joined(separator: "\n") + "\n\n" + files.render(bold)
   }
 
@@ -75,8 +75,4 @@ struct CatalogCommand: ParsableCommand {
     let billions = Double(parameters) / 1e9
     return Format.fixed(billions, billions < 99.95 ? 2 : 0) + "B"
   }
-}
-
-extension String {
-  fileprivate func padding(_ width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
 }

@@ -1,8 +1,8 @@
 import ArgumentParser
+import Arrival
 import Catalog
 import Checkpoint
 import Inference
-import Integrity
 import Platform
 import SystemPackage
 import Terminal
@@ -24,18 +24,18 @@ struct ChatCommand: AsyncParsableCommand {
       """)
 
   @Argument(help: "A folder with a checkpoint, or a GGUF file.")
-  var model: String
+  var model: PathArgument
 
-  @Option(help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
-  var system: String?
+  @Option(parsing: .unconditional, help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
+  var system: TextArgument?
 
   @Option(help: ArgumentHelp("A JSON file of dialogs: [[{\"role\": \"user\", \"content\": \"…\"}]].", valueName: "file"))
-  var dialogs: String?
+  var dialogs: PathArgument?
 
   @Option(help: "How messages are put to the model: auto, llama2, llama3 or chatml.")
   var format: String = "auto"
 
-  @Option(help: "The most tokens of an answer (default: what --max-seq-len leaves).")
+  @Option(parsing: .unconditional, help: "The most tokens of an answer (default: what --max-seq-len leaves).")
   var maxGenLen: Int?
 
   @Flag(help: "Print one JSON document, with --dialogs.")
@@ -55,7 +55,7 @@ struct ChatCommand: AsyncParsableCommand {
 
   func run() async throws {
     exitOnInterruption()
-    let given = try dialogs.map { try ChatMessage.dialogs(json: readInput($0), file: $0) }
+    let given = try dialogs.map { try ChatMessage.dialogs(json: readInput($0.path), file: $0.description) }
     let started = steadySeconds()
     let model = try options.load(model)
     let load = steadySeconds() - started
@@ -72,12 +72,9 @@ struct ChatCommand: AsyncParsableCommand {
     }
   }
 
-  /// What the catalog says of the folder's name, or of what its receipt says it was made from: Llama 2's files don't show whether the model chats.
+  /// What the catalog says of the release: Llama 2's files don't show whether the model chats.
   private func catalogFormat() throws -> ChatFormat? {
-    let folder = FilePath(model).lexicallyNormalized()
-    var names = [folder.lastComponent?.string]
-    if case .checkpoint(let name)? = try? Receipt(contentsOf: folder.appending(Receipt.fileName)).origin { names.append(name) }
-    return try Catalog.builtIn().releases.first { names.contains($0.folder) }?.chatFormat.flatMap(ChatFormat.init(named:))
+    try Catalog.builtIn().release(ofCheckpointAt: model.path)?.chatFormat.flatMap(ChatFormat.init(named:))
   }
 
   private var generation: GenerationOptions { options.generation(maxGenLen: maxGenLen ?? options.maxSeqLen) }
@@ -88,7 +85,7 @@ struct ChatCommand: AsyncParsableCommand {
     let prompts = try dialogs.enumerated().map { index, dialog in
       do throws(ChatError) { return try format.encode(dialog, with: model.tokenizer) } catch {
         guard error.exit == .badData else { throw error }
-        throw CommandError(.badData, "\(self.dialogs ?? ""): dialog \(index + 1) of \(dialogs.count): \(error)")
+        throw CommandError(.badData, "\(self.dialogs?.description ?? ""): dialog \(index + 1) of \(dialogs.count): \(error)")
       }
     }
     let (completions, timings) = try generator.generate(prompts, generation)
@@ -101,13 +98,18 @@ struct ChatCommand: AsyncParsableCommand {
           }, timings: TimingsReport(timings, load: load)))
     }
     for (dialog, text) in zip(dialogs, texts) {
-      for message in dialog { Console.outputLine("\(Style.standardOutput(message.role.rawValue, .bold)): \(message.content)\n") }
-      Console.outputLine("\(Style.standardOutput("> assistant", .bold, .green)): \(text)\n")
+      for message in dialog { show(Style.standardOutput("\(message.role.rawValue)", .bold), message.content) }
+      show(Style.standardOutput("> assistant", .bold, .green), text)
     }
   }
 
+  private func show(_ role: TerminalText, _ content: String) {
+    Console.output("\(role): ")
+    Console.output(said: content + "\n\n")
+  }
+
   private func converse(_ model: LanguageModel, _ format: ChatFormat, _ generator: Generator) throws {
-    var conversation = Conversation(system: system, format: format, tokenizer: model.tokenizer, maxSequenceLength: options.maxSeqLen)
+    var conversation = Conversation(system: system?.text, format: format, tokenizer: model.tokenizer, maxSequenceLength: options.maxSeqLen)
     let isTerminal = Console.isTerminal(.standardInput)
     var refused = 0
     while true {
@@ -134,7 +136,7 @@ struct ChatCommand: AsyncParsableCommand {
     var answer = ""
     func show(_ text: String) {
       answer += text
-      Console.output(text)
+      Console.output(said: text)
     }
     _ = try generator.generate([prompt], generation) { _, event in
       switch event {

@@ -24,15 +24,15 @@ struct CompleteCommand: AsyncParsableCommand {
       """)
 
   @Argument(help: "A folder with a checkpoint, or a GGUF file.")
-  var model: String
+  var model: PathArgument
 
-  @Option(name: .customLong("prompt"), help: ArgumentHelp("A text to go on from; may be given several times.", valueName: "text"))
-  var prompt: [String] = []
+  @Option(name: .customLong("prompt"), parsing: .unconditionalSingleValue, help: ArgumentHelp("A text to go on from; may be given several times.", valueName: "text"))
+  var prompt: [TextArgument] = []
 
-  @Option(help: ArgumentHelp("A file with a prompt on each line, or with a JSON array of prompts.", valueName: "file"))
-  var prompts: String?
+  @Option(help: ArgumentHelp("A file with a prompt on each line, or with a JSON array of prompts; - is standard input.", valueName: "file"))
+  var prompts: PathArgument?
 
-  @Option(help: "The most tokens to make for each prompt.")
+  @Option(parsing: .unconditional, help: "The most tokens to make for each prompt.")
   var maxGenLen: Int = 64
 
   @Flag(help: "Give each token's log-probability.")
@@ -55,7 +55,7 @@ struct CompleteCommand: AsyncParsableCommand {
 
   func run() async throws {
     exitOnInterruption()
-    let texts = try prompt + (prompts.map(readPrompts) ?? [])
+    let texts = try prompt.map(\.text) + (prompts.map { try readPrompts($0.path) } ?? [])
     let started = steadySeconds()
     let model = try options.load(model)
     let load = steadySeconds() - started
@@ -78,7 +78,7 @@ struct CompleteCommand: AsyncParsableCommand {
     }
   }
 
-  private func readPrompts(_ path: String) throws -> [String] {
+  private func readPrompts(_ path: FilePath) throws -> [String] {
     let bytes = try readInput(path)
     if bytes.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "[") {
       do {
@@ -161,7 +161,7 @@ private final class PromptStream {
       isFinished[index] = true
     }
     while current < prompts.count {
-      if !waiting[current].isEmpty { Console.output(waiting[current]) }
+      if !waiting[current].isEmpty { Console.output(said: waiting[current]) }
       waiting[current] = ""
       guard isFinished[current] else { return }
       Console.outputLine()
@@ -173,7 +173,7 @@ private final class PromptStream {
   private func begin() {
     hasBegun = true
     guard current < prompts.count else { return }
-    if prompts.count > 1, !echo { Console.outputLine(Style.standardOutput("\(current > 0 ? "\n" : "")> \(prompts[current])", .bold)) }
-    if echo { Console.output(prompts[current]) }
+    if prompts.count > 1, !echo { Console.outputLine(Style.standardOutput((current > 0 ? "\n> " : "> ") + TerminalText(speech: prompts[current]), .bold)) }
+    if echo { Console.output(said: prompts[current]) }
   }
 }

@@ -27,13 +27,13 @@ struct DownloadCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
   var url: String?
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The folder to download into.", valueName: "dir"))
-  var output = "."
+  @Option(name: .shortAndLong, help: ArgumentHelp("The folder to download into.", valueName: "dir"), completion: .directory)
+  var output = PathArgument(".")
 
-  @Option(help: ArgumentHelp("Connections at a time. Otherwise as many as help.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Connections at a time. Otherwise as many as help.", valueName: "n"))
   var connections: Int?
 
-  @Option(help: ArgumentHelp("Most bytes a second, such as 50M.", valueName: "rate"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Most bytes a second, such as 50M.", valueName: "rate"))
   var limitRate: ByteCount?
 
   @Flag(name: .shortAndLong, help: "Don't ask before starting. Another link is still asked for when this one ends.")
@@ -65,7 +65,7 @@ struct DownloadCommand: AsyncParsableCommand {
     let download = try ReleaseDownload(
       releases,
       TransferRequest(
-        files: [], folder: FilePath(output), connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert.map { FilePath($0) }, retry: RetryPolicy(limit: server.retries),
+        files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: RetryPolicy(limit: server.retries),
         keepsCorrupt: keepCorrupt))
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json)
     let report = try await session.run(download, link: link)
@@ -81,13 +81,13 @@ struct DownloadCommand: AsyncParsableCommand {
   private var given: [String: String] {
     var given: [String: String] = [:]
     given["models"] = models.isEmpty ? nil : models.joined(separator: ",")
-    given["manifest"] = server.manifest.flatMap { FilePath($0).lastComponent?.string }
+    given["manifest"] = server.manifest?.path.lastComponent?.string
     given["connections"] = connections.map(String.init)
     given["limit-rate"] = limitRate.map { String($0.bytes) }
     return given
   }
 
-  private func note(_ text: String) { if !global.quiet { Console.note("note: " + text) } }
+  private func note(_ text: TerminalText) { if !global.quiet { Console.note("note: \(text)") } }
 }
 
 /// A number of bytes on the command line.

@@ -26,8 +26,8 @@ struct FingerprintCommand: ParsableCommand {
       Exits with 0 when there is nothing to compare or all are the same, 65 when they are not.
       """)
 
-  @Argument(help: "Folders with .pth, safetensors or Hugging Face files, GGUF files, receipts.", completion: .file())
-  var paths: [String]
+  @Argument(help: "Folders with .pth, safetensors or Hugging Face files, GGUF files, receipts.")
+  var paths: [PathArgument]
 
   @Flag(help: "Print the fingerprint of every tensor too.")
   var tensors = false
@@ -38,21 +38,21 @@ struct FingerprintCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    let sources = try paths.map { try Source(FilePath($0)) }
+    let sources = try paths.map { try Source($0.path) }
     let display = ProgressDisplay("fingerprint", mode: global.progressMode)
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
     let fingerprints: [CheckpointFingerprint]
     do {
       defer { display.close() }
-      let items = zip(paths, sources).map { display.add($0, total: $1.bytes) }
+      let items = zip(paths, sources).map { display.add($0.description, total: $1.bytes) }
       fingerprints = try zip(sources, items).map { source, item in
         let fingerprint = try source.fingerprint(display, item, isStopped)
         if global.progressMode == .json { display.finish(item, "read") }
         return fingerprint
       }
     }
-    let comparisons = zip(paths, fingerprints).dropFirst().map { Comparison(path: $0, differences: $1.differences(from: fingerprints[0])) }
+    let comparisons = zip(paths, fingerprints).dropFirst().map { Comparison(path: $0.description, differences: $1.differences(from: fingerprints[0])) }
     if json {
       try outputDocument(fingerprints, comparisons)
     } else {
@@ -107,7 +107,7 @@ struct FingerprintCommand: ParsableCommand {
         for (name, digest) in fingerprint.tensors.sorted(by: { $0.key < $1.key }) { Console.outputLine("\(digest)  \(name)") }
       }
       let name = paths.count > 1 ? "  \(path)" : tensors ? "  (checkpoint)" : ""
-      Console.outputLine(fingerprint.whole.hex + name)
+      Console.outputLine("\(fingerprint.whole.hex)\(name)")
     }
     for (comparison, fingerprint) in zip(comparisons, fingerprints.dropFirst()) {
       let differences = comparison.differences
@@ -120,7 +120,7 @@ struct FingerprintCommand: ParsableCommand {
       let shown = global.verbose ? differences.count : min(differences.count, 10)
       for name in differences.prefix(shown) {
         let isHere = fingerprint.tensors[name] != nil
-        let note = isHere == (fingerprints[0].tensors[name] != nil) ? "" : "  (only in \(isHere ? comparison.path : paths[0]))"
+        let note = isHere == (fingerprints[0].tensors[name] != nil) ? "" : "  (only in \(isHere ? comparison.path : paths[0].description))"
         Console.outputLine("  \(name)\(note)")
       }
       if shown < differences.count { Console.outputLine("  and \(differences.count - shown) more (--verbose names them)") }

@@ -26,7 +26,7 @@ struct InspectCommand: ParsableCommand {
       """)
 
   @Argument(help: ArgumentHelp("A folder with .pth, safetensors or Hugging Face files, a GGUF file, or a link in single quotes.", valueName: "path|link"))
-  var path: String?
+  var path: InspectSource?
 
   @Option(help: ArgumentHelp("The release that a signed link opens, as `drover catalog` lists it.", valueName: "model"))
   var model: String?
@@ -40,16 +40,17 @@ struct InspectCommand: ParsableCommand {
   @OptionGroup var server: ServerOptions
   @OptionGroup var global: GlobalOptions
 
-  private var isRemote: Bool { path.map(SignedLink.resembles) ?? true }
+  private var localPath: FilePath? { if case .path(let path)? = path { path } else { nil } }
+  private var link: String? { if case .link(let link)? = path { link } else { nil } }
 
   func validate() throws {
     if path == nil, model == nil, server.manifest == nil { throw ValidationError("Name a checkpoint's path, or give a link to one.") }
-    if !isRemote, model != nil || server.manifest != nil { throw ValidationError("--model and --manifest go with a link.") }
+    if localPath != nil, model != nil || server.manifest != nil || server.cacert != nil { throw ValidationError("--model, --manifest and --cacert go with a link.") }
   }
 
   func run() throws {
-    let remote = isRemote ? try inspectRemote() : nil
-    let outline = try remote?.outline ?? CheckpointOutline(Checkpoint.open(at: FilePath(path ?? "")))
+    let remote = localPath == nil ? try inspectRemote() : nil
+    let outline = try remote?.outline ?? CheckpointOutline(Checkpoint.open(at: localPath ?? ""))
     for note in outline.notes where !global.quiet { Console.note("note: \(note)") }
     if json { return try outputJSON(Report(outline, remote)) }
     printSummary(outline)
@@ -61,17 +62,17 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func inspectRemote() throws -> RemoteCheckpoint {
-    let file = try path.flatMap { text throws(LinkError) in try SignedLink.examineFile(text) }
+    let file = try link.flatMap { text throws(LinkError) in try SignedLink.examineFile(text) }
     if let file {
       guard model == nil, server.manifest == nil else { throw CommandError(.usage, "a link to one file needs no --model; the link to a release has a * in it") }
       LinkInput.tell(file.notes, global)
       exitOnInterruption()
-      return try RemoteCheckpoint(file, authorities: server.cacert.map { FilePath($0) }, retry: RetryPolicy(limit: server.retries))
+      return try RemoteCheckpoint(file, authorities: server.cacert?.path, retry: RetryPolicy(limit: server.retries))
     }
     let release = try release()
-    let link = try LinkInput.template(path, global)
+    let link = try LinkInput.template(link, global)
     exitOnInterruption()
-    return try RemoteCheckpoint(release, link, authorities: server.cacert.map { FilePath($0) }, retry: RetryPolicy(limit: server.retries))
+    return try RemoteCheckpoint(release, link, authorities: server.cacert?.path, retry: RetryPolicy(limit: server.retries))
   }
 
   private func release() throws -> Release {
@@ -85,7 +86,7 @@ struct InspectCommand: ParsableCommand {
 
   private func printSummary(_ outline: CheckpointOutline) {
     let style = Style.standardOutput
-    func line(_ name: String, _ value: String) { Console.outputLine("\(style(name.padding(to: 16), .dim))\(value)") }
+    func line(_ name: TerminalText, _ value: String) { Console.outputLine("\(style(name.padded(to: 16), .dim))\(value)") }
     line("format", outline.format.rawValue)
     line("model parallel", "\(outline.modelParallel)")
     line("parameters", "\(Format.count(outline.parameterCount)) in \(outline.dominantDType.rawValue)")
@@ -104,10 +105,10 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func printTensors(_ outline: CheckpointOutline) {
-    let width = outline.tensors.map(\.name.text.count).max() ?? 0
+    let width = outline.tensors.map { TerminalText($0.name.text).width }.max() ?? 0
     for tensor in outline.tensors {
       let shape = tensor.shape.map(String.init).joined(separator: " × ")
-      Console.outputLine("\(tensor.name.text.padding(to: width + 2))\(tensor.dtype.rawValue.padding(to: 6))\(shape.padding(to: 18))\(tensor.split.label)")
+      Console.outputLine("\(TerminalText(tensor.name.text).padded(to: width + 2))\(TerminalText(tensor.dtype.rawValue).padded(to: 6))\(TerminalText(shape).padded(to: 18))\(tensor.split.label)")
     }
   }
 
@@ -157,6 +158,19 @@ extension LogicalTensor.Split {
   }
 }
 
-extension String {
-  fileprivate func padding(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
+/// What is inspected.
+enum InspectSource: ExpressibleByArgument {
+  case path(FilePath)
+  case link(String)
+
+  init?(argument: String) {
+    guard !SignedLink.resembles(argument) else {
+      self = .link(argument)
+      return
+    }
+    guard let path = PathArgument(argument: argument) else { return nil }
+    self = .path(path.path)
+  }
+
+  static var defaultCompletionKind: CompletionKind { .file() }
 }

@@ -23,13 +23,13 @@ struct ReshardCommand: ParsableCommand {
       """,
     aliases: ["convert"])
 
-  @Argument(help: "The checkpoint: a folder in any format, or a GGUF file.", completion: .file())
-  var source: String
+  @Argument(help: "The checkpoint: a folder in any format, or a GGUF file.")
+  var source: PathArgument
 
   @Argument(help: "The folder to make.", completion: .directory)
-  var destination: String
+  var destination: PathArgument
 
-  @Option(name: [.customLong("mp"), .customLong("model-parallel")], help: "Shards to write: any number that the model's heads allow.")
+  @Option(name: [.customLong("mp"), .customLong("model-parallel")], parsing: .unconditional, help: "Shards to write: any number that the model's heads allow.")
   var modelParallel: Int
 
   @Option(help: "pth, safetensors, hf or gguf.")
@@ -58,9 +58,13 @@ struct ReshardCommand: ParsableCommand {
 
   @OptionGroup var global: GlobalOptions
 
+  func validate() throws {
+    if maxShardSize != nil, format != .hf { throw ValidationError("--max-shard-size goes with --format hf: other formats write a file for each shard.") }
+  }
+
   func run() throws {
     let start = steadySeconds()
-    let checkpoint = try Checkpoint.open(at: FilePath(source))
+    let checkpoint = try Checkpoint.open(at: source.path)
     let plan = try ReshardPlan(checkpoint, planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
     let options = ReshardPlan.WriteOptions(replacing: force, digests: Set(digest), checklist: checklist, tool: Drover.configuration.version)
@@ -76,7 +80,7 @@ struct ReshardCommand: ParsableCommand {
     let written: [ReshardPlan.WrittenFile]
     do {
       written = try plan.write(
-        to: FilePath(destination), options,
+        to: destination.path, options,
         progress: { file, bytes in
           display.update(items[file], done: bytes)
           if bytes == sizes[file] { display.finish(items[file], "written") }

@@ -10,12 +10,14 @@ struct VerifyCommand: ParsableCommand {
     commandName: "verify",
     abstract: "Hold files against their checksums.",
     discussion: """
-      PATH is a model folder, a folder of several, a checklist (Meta's checklist.chk, or what md5sum and sha256sum write), or a drover-receipt.json. \
+      PATH is a model folder, a folder of several, a checklist (Meta's checklist.chk, or what md5sum and sha256sum write), or a drover-receipt.json; - is a \
+      list on standard input, with names as this folder has them. \
       Files that no list speaks of are named, but are no failure.
 
       EXAMPLES
         drover verify llama-2-7b
         drover verify models llama-2-7b/checklist.chk --json
+        ssh store md5sum '*.pth' | drover verify -
 
       A file that a receipt knows is checked on all cores, and what is damaged in it is named by its bytes, and by its tensor where drover wrote it.
 
@@ -27,11 +29,11 @@ struct VerifyCommand: ParsableCommand {
   @Flag(help: "Report as one JSON document.")
   var json = false
 
-  @Argument(help: "Folders, checklists or receipts.", completion: .file())
-  var paths: [String]
+  @Argument(help: "Folders, checklists or receipts.")
+  var paths: [PathArgument]
 
   func run() throws {
-    let verification = Verification(of: paths.map { FilePath($0) })
+    let verification = Verification(of: paths.map(\.path))
     let progress = ProgressReport(mode: global.progressMode)
     let start = steadySeconds()
     let isStopped = StopFlag()
@@ -52,7 +54,7 @@ struct VerifyCommand: ParsableCommand {
       try report.outputDocument()
     } else {
       report.describe(verbose: global.verbose, quiet: global.quiet)
-      if !global.quiet, !findings.isEmpty { Console.outputLine(report.summary(seconds: seconds)) }
+      if !global.quiet, !findings.isEmpty { Console.outputLine("\(report.summary(seconds: seconds))") }
     }
     if let code = report.exit { throw ExitCode(code) }
   }

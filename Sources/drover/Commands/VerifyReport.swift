@@ -61,8 +61,9 @@ struct VerifyReport {
         actual: finding.actual?.hex, damaged: finding.damaged?.map { .init(offset: $0.offset, bytes: $0.bytes, tensor: $0.tensor) })
     }
     let receipts = wrongReceipts.keys.map(\.string).sorted().map { File(path: $0, status: Verification.Status.mismatch.word) }
-    let known = Set(files.map(\.path) + receipts.map(\.path))
-    let others = problems.map { File(path: $0.path.string, status: $0.status.word) }.filter { !known.contains($0.path) }
+    // By their bytes: two names that aren't text may be shown alike.
+    let known = Set(findings.map(\.path)).union(wrongReceipts.keys)
+    let others = problems.filter { !known.contains($0.path) }.map { File(path: $0.path.string, status: $0.status.word) }
     try outputJSON(Document(files: files + receipts + others + unlisted.map { File(path: $0.string, status: "unlisted") }))
   }
 
@@ -71,7 +72,7 @@ struct VerifyReport {
   func describe(verbose: Bool, quiet: Bool) {
     let style = Style.standardOutput
     for finding in findings {
-      let name = Format.name(finding.path.string)
+      let name = finding.path
       switch finding.status {
       case .ok:
         if !quiet { Console.outputLine("\(style("ok", .green))        \(name)") }
@@ -85,18 +86,18 @@ struct VerifyReport {
       }
     }
     for (receipt, files) in wrongReceipts.sorted(by: { $0.key.string < $1.key.string }) {
-      Console.outputLine("\(style("mismatch", .red))  \(Format.name(receipt.string))")
-      let names = files.map { Format.name($0.string) }.joined(separator: ", ")
+      Console.outputLine("\(style("mismatch", .red))  \(receipt)")
+      let names = files.map(\.string).joined(separator: ", ")
       Console.outputLine("          it is damaged itself: the states that it has of \(names) are wrong, and the digest is right")
     }
     guard !quiet else { return }
     let shown = verbose ? unlisted.count : min(unlisted.count, 10)
-    for path in unlisted.prefix(shown) { Console.outputLine("\(style("unlisted", .yellow))  \(Format.name(path.string))") }
+    for path in unlisted.prefix(shown) { Console.outputLine("\(style("unlisted", .yellow))  \(path)") }
     if shown < unlisted.count { Console.outputLine("          and \(unlisted.count - shown) more that no list speaks of (--verbose names them)") }
   }
 
   private func describe(_ finding: Verification.Finding, verbose: Bool) {
-    for dispute in finding.disputes { Console.outputLine("          \(dispute.digest)  says \(Format.name(dispute.source.string))") }
+    for dispute in finding.disputes { Console.outputLine("          \(dispute.digest)  says \(dispute.source)") }
     if finding.disputes.isEmpty, let expected = finding.expected, finding.actual != nil { Console.outputLine("          expected \(expected)") }
     if let actual = finding.actual { Console.outputLine("          actual   \(actual)  (\(Format.bytes(finding.bytes)))") }
     if let length = finding.claims.lazy.compactMap(\.bytes).first(where: { $0 != finding.bytes }) {
@@ -105,7 +106,7 @@ struct VerifyReport {
     let damaged = finding.damaged ?? []
     let shown = verbose ? damaged.count : min(damaged.count, 10)
     for damage in damaged.prefix(shown) {
-      Console.outputLine("          damaged  within \(damage.bytes) bytes at \(damage.offset)\(damage.tensor.map { ": \(Format.name($0))" } ?? "")")
+      Console.outputLine("          damaged  within \(damage.bytes) bytes at \(damage.offset)\(damage.tensor.map { ": \($0)" } ?? "")")
     }
     if shown < damaged.count { Console.outputLine("          and in \(damaged.count - shown) more places (--verbose names them)") }
   }

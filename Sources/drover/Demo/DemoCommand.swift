@@ -15,13 +15,13 @@ struct DemoCommand: AsyncParsableCommand {
         drover demo --keep demo-files
       """)
 
-  @Option(help: ArgumentHelp("Keep what is made in this new folder.", valueName: "dir"))
-  var keep: String?
+  @Option(help: ArgumentHelp("Keep what is made in this new folder.", valueName: "dir"), completion: .directory)
+  var keep: PathArgument?
 
   @OptionGroup var global: GlobalOptions
 
   func run() async throws {
-    let folder = try DemoFolder(keep: keep)
+    let folder = try DemoFolder(keep: keep?.path)
     Interruption.onSignal {
       folder.remove()
       Glibc.exit(DroverExit.interrupted.rawValue)

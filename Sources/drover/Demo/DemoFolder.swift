@@ -1,5 +1,5 @@
 import FoundationEssentials
-import Synchronization
+import Platform
 import SystemPackage
 
 /// Where the demonstration works: a new folder that is kept if asked for, else removed.
@@ -7,15 +7,11 @@ final class DemoFolder: Sendable {
   let path: FilePath
   private let isKept: Bool
 
-  init(keep: String?) throws {
+  init(keep: FilePath?) throws {
     isKept = keep != nil
-    path = FilePath(keep ?? FileManager.default.temporaryDirectory.appending(path: "drover-demo-\(UUID().uuidString)").path)
-    guard !FileManager.default.fileExists(atPath: path.string) else { throw CommandError(.cannotCreate, "\(path) exists already; name a new folder to keep the files in") }
-    do {
-      try FileManager.default.createDirectory(atPath: path.string, withIntermediateDirectories: true)
-    } catch {
-      throw CommandError(.cannotCreate, "\(path): the folder can't be made")
-    }
+    path = keep ?? FilePath(FileManager.default.temporaryDirectory.appending(path: "drover-demo-\(UUID().uuidString)").path)
+    guard !Directory.exists(path) else { throw CommandError(.cannotCreate, "\(path) exists already; name a new folder to keep the files in") }
+    do throws(Errno) { try path.makeFolders() } catch { throw CommandError(.cannotCreate, "\(path): the folder can't be made: \(error)") }
   }
 
   func remove() {

@@ -23,11 +23,11 @@ struct DemoRoad {
   func walk() async throws {
     tellLine(style("drover demo", .bold) + "  The whole road on loopback, with a model of 1.2 million parameters.")
     var summary = Table(["step", "", "time"], alignments: [.left, .left, .right])
-    func step(_ name: String, _ body: () async throws -> String) async throws {
+    func step(_ name: TerminalText, _ body: () async throws -> String) async throws {
       tellLine("\n" + style(name, .bold, .cyan))
       let start = steadySeconds()
       let result = try await body()
-      summary.add(name, result, Format.duration(steadySeconds() - start))
+      summary.add(name, "\(result)", "\(Format.duration(steadySeconds() - start))")
     }
     try await step("Download") { try await download() }
     try await step("Verify") { try verify() }
@@ -64,7 +64,7 @@ struct DemoRoad {
         switch event {
         case .finished(let file, let status, let isVerified):
           let name = DemoServer.files[file].name
-          tellLine("  \(style("✓", .green)) \(name)  \(style(status.rawValue + (isVerified ? ", MD5 agrees" : ""), .dim))")
+          tellLine("  \(style("✓", .green)) \(name)  \(style("\(status.rawValue)\(isVerified ? ", MD5 agrees" : "")", .dim))")
         default: break
         }
       },
@@ -100,7 +100,7 @@ struct DemoRoad {
       let plan = try ReshardPlan(source, .init(modelParallel: layout.shards, format: layout.format))
       let written = try plan.write(to: path(of: layout), .init(checklist: true))
       let count = "\(layout.shards) \(layout.shards == 1 ? "shard" : "shards")"
-      tellLine("  \(style("✓", .green)) 2 shards of pth → \(count) of \(layout.format.rawValue)  \(style(Format.bytes(written.reduce(0) { $0 + $1.bytes }), .dim))")
+      tellLine("  \(style("✓", .green)) 2 shards of pth → \(count) of \(layout.format.rawValue)  \(style("\(Format.bytes(written.reduce(0) { $0 + $1.bytes }))", .dim))")
     }
     return "2 shards to 1, 2 and 4, in two formats"
   }
@@ -123,13 +123,13 @@ struct DemoRoad {
     let generator = Generator(model.transformer, stopTokens: model.stopTokens)
     var rate = 0.0
     for prompt in Self.prompts {
-      tell("  " + style(prompt, .bold))
+      tell("  \(style("\(prompt)", .bold))")
       var lines = LineWrapper(indent: 2, width: 98, column: 2 + prompt.count)
       var decoder = StreamingDecoder(model.tokenizer, continuing: true)
       let result = try generator.generate([model.encode(prompt: prompt)], GenerationOptions(maxGenLen: 60, temperature: 0)) { _, event in
         switch event {
-        case .token(let id): tell(lines.wrap(decoder.append(id)))
-        case .end: tellLine(lines.wrap(decoder.finish()) + lines.finish() + "…")
+        case .token(let id): tell(TerminalText(speech: lines.wrap(decoder.append(id))))
+        case .end: tellLine(TerminalText(speech: lines.wrap(decoder.finish()) + lines.finish() + "…"))
         }
       }
       rate = max(rate, result.timings.decodeTokensPerSecond)
@@ -149,11 +149,11 @@ struct DemoRoad {
     try LanguageModel(at: path(of: layout), maxBatchSize: 1, maxSequenceLength: 256)
   }
 
-  private func say(_ text: String) { tellLine("  " + text) }
+  private func say(_ text: TerminalText) { tellLine("  " + text) }
 
-  private func tellLine(_ text: String) { tell(text + "\n") }
+  private func tellLine(_ text: TerminalText) { tell(text + "\n") }
 
-  private func tell(_ text: String) {
+  private func tell(_ text: TerminalText) {
     if !isQuiet { Console.output(text) }
   }
 }

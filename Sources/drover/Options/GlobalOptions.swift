@@ -12,6 +12,12 @@ struct GlobalOptions: ParsableArguments {
   @Option(help: "How progress is shown on standard error: auto, bar, plain, json or none.")
   var progress: ProgressMode = .auto
 
+  /// Whether the words ask for progress as JSON. Known before they are parsed, for what is wrong with them is told in JSON too.
+  static func askForJSON(_ words: [String]) -> Bool {
+    let options = words.prefix { $0 != "--" }
+    return options.contains("--progress=json") || zip(options, options.dropFirst()).contains { $0 == ("--progress", "json") }
+  }
+
   /// The mode that `--quiet` leaves.
   var progressMode: ProgressMode { quiet ? .none : progress }
 }

@@ -1,31 +1,30 @@
 import ArgumentParser
 import Glibc
 import Inference
-import SystemPackage
 import Terminal
 import Tokenization
 
 /// The options of commands that run a model.
 struct InferenceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The tokenizer, where it isn't with the weights.", valueName: "file"))
-  var tokenizer: String?
+  var tokenizer: PathArgument?
 
-  @Option(help: "0 for the likeliest token each time; higher is more varied.")
+  @Option(parsing: .unconditional, help: "0 for the likeliest token each time; higher is more varied.")
   var temperature: Float = 0.6
 
-  @Option(help: "Sample from the likeliest tokens that together have this probability.")
+  @Option(parsing: .unconditional, help: "Sample from the likeliest tokens that together have this probability.")
   var topP: Float = 0.9
 
-  @Option(help: "The same seed gives the same text.")
+  @Option(parsing: .unconditional, help: "The same seed gives the same text.")
   var seed: UInt64 = 1
 
-  @Option(help: "The longest sequence, prompt included, in tokens.")
+  @Option(parsing: .unconditional, help: "The longest sequence, prompt included, in tokens.")
   var maxSeqLen: Int = 512
 
-  @Option(help: "The most prompts at once.")
+  @Option(parsing: .unconditional, help: "The most prompts at once.")
   var maxBatchSize: Int = 4
 
-  @Option(help: "Threads that compute (default: one a processor).")
+  @Option(parsing: .unconditional, help: "Threads that compute (default: one a processor).")
   var threads: Int?
 
   func validate() throws {
@@ -36,9 +35,9 @@ struct InferenceOptions: ParsableArguments {
     guard threads.map({ (1...1024).contains($0) }) ?? true else { throw ValidationError("--threads is between 1 and 1024.") }
   }
 
-  func load(_ path: String) throws -> LanguageModel {
+  func load(_ model: PathArgument) throws -> LanguageModel {
     try LanguageModel(
-      at: FilePath(path), tokenizer: tokenizer.map { FilePath($0) }, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
+      at: model.path, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
       threads: threads)
   }
 

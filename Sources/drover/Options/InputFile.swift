@@ -1,11 +1,11 @@
 import FoundationEssentials
+import Platform
 import SystemPackage
 
-/// The whole of a small file that was named on the command line.
-func readInput(_ path: String) throws -> Data {
-  do {
-    return try Data(contentsOf: URL(filePath: path))
-  } catch {
-    throw CommandError(.noInput, "\(path): can't be read; is the name right?")
+/// The whole of a file or pipe that was named on the command line; `-` is standard input.
+func readInput(_ path: FilePath) throws(CommandError) -> Data {
+  do { return Data(try InputFile.read(path, atMost: 1 << 28)) } catch {
+    let isMissing = error == .noSuchFileOrDirectory || error == .notDirectory
+    throw CommandError(isMissing ? .noInput : .failure, "\(path): can't be read: \(error)")
   }
 }

@@ -17,6 +17,6 @@ enum LinkInput {
 
   /// Says what had to be mended.
   static func tell(_ notes: [String], _ global: GlobalOptions) {
-    for note in notes where !global.quiet { Console.note("note: " + note) }
+    for note in notes where !global.quiet { Console.note("note: \(note)") }
   }
 }

@@ -16,37 +16,37 @@ extension RefusesMisplacedLinks {
 }
 
 extension VerifyCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(paths, "a folder, a checklist or a receipt")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(paths.map(\.description), "a folder, a checklist or a receipt")] }
 }
 
 extension FingerprintCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(paths, "a checkpoint's path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(paths.map(\.description), "a checkpoint's path")] }
 }
 
 extension ReshardCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([source, destination], "a checkpoint's path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([source.description, destination.description], "a checkpoint's path")] }
 }
 
 extension CompleteCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model, prompts], "a path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model.description, prompts?.description], "a path")] }
 }
 
 extension ChatCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model, dialogs], "a path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model.description, dialogs?.description], "a path")] }
 }
 
 extension BenchCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model], "a checkpoint's path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model.description], "a checkpoint's path")] }
 }
 
 extension CatalogCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model], "a release's name"), ([manifest], "a file")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model], "a release's name"), ([manifest?.description], "a file")] }
 }
 
 extension DownloadCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(models, "a release's name"), ([server.manifest, server.cacert, output], "a path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(models, "a release's name"), ([server.manifest?.description, server.cacert?.description, output.description], "a path")] }
 }
 
 extension InspectCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model], "a release's name"), ([server.manifest, server.cacert], "a file")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [([model], "a release's name"), ([server.manifest?.description, server.cacert?.description], "a file")] }
 }

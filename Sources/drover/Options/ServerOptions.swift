@@ -5,12 +5,12 @@ import Transfer
 /// The options of commands that ask servers for releases.
 struct ServerOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Releases from this file in place of the catalog.", valueName: "file"))
-  var manifest: String?
+  var manifest: PathArgument?
 
   @Option(help: ArgumentHelp("Certificate authorities to trust (PEM), in place of the system's.", valueName: "file"))
-  var cacert: String?
+  var cacert: PathArgument?
 
-  @Option(help: ArgumentHelp("Retries in a row, without a byte between them, before a file is given up.", valueName: "n"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("Retries in a row, without a byte between them, before a file is given up.", valueName: "n"))
   var retries = 10
 
   func validate() throws {
@@ -18,7 +18,7 @@ struct ServerOptions: ParsableArguments {
   }
 
   func catalog() throws(CatalogError) -> Catalog {
-    if let manifest { return try Catalog(manifest: manifest) }
+    if let manifest { return try Catalog(manifest: manifest.path) }
     return try Catalog.builtIn()
   }
 }

@@ -1,0 +1,33 @@
+import TestSupport
+import Testing
+
+/// Where `/proc` isn't mounted, as in a chroot or a hardened container.
+@Suite(.needsMounts) struct BareRootTests {
+  /// The arguments are known all the same, and bytes in them stay what they are; a link among them is hidden.
+  @Test func argumentsAreKnown() throws {
+    try withTemporaryFolder { folder in
+      let script = #"""
+        mount -t tmpfs none /proc
+        cd "$1"
+        tell() { "$0" "$@" > out 2> err; echo "$? $(cat out err | tr '\n' ' ')"; }
+        tell verify nowhere
+        tell help nonsense
+        tell --version
+        mkdir "$(printf 'v\350rifi\351s')"; printf x > "$(printf 'v\350rifi\351s/x')"
+        (cd "$(printf 'v\350rifi\351s')"; md5sum x > checklist.chk)
+        tell verify --quiet --progress none "$(printf 'v\350rifi\351s')"
+        DROVER_URL='https://a.b/*?Signature=sEcReT' tell inspect --model 7B
+        (exec -a '' "$0" verify nowhere) > out 2> err; echo "$? $(cat err | tr '\n' ' ')"
+        """#
+      let outcome = try run("/usr/bin/unshare", Mount.flags + ["/bin/bash", "-c", script, droverPath, folder])
+      let lines = outcome.output.split(separator: "\n").map(String.init)
+      try #require(lines.count == 6, "\(outcome)")
+      #expect(lines[0].hasPrefix("66 ") && lines[0].contains("nowhere: no such file or folder"), "\(lines[0])")
+      #expect(lines[1].hasPrefix("64 ") && lines[1].contains("nonsense: no such command"), "\(lines[1])")
+      #expect(lines[2].hasPrefix("0 drover 0."), "\(lines[2])")
+      #expect(lines[3] == "0 ", "\(lines[3])")
+      #expect(lines[4].hasPrefix("64 ") && !lines[4].contains("sEcReT"), "\(lines[4])")
+      #expect(lines[5].hasPrefix("66 "), "\(lines[5])")
+    }
+  }
+}
