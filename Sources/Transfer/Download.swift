@@ -147,15 +147,17 @@ public final class Download: Sendable {
     mailbox.post(.wake)
   }
 
-  /// Downloads.
+  /// Downloads, on the caller's thread.
   /// - Throws: the gravest of what went wrong; the observer was told of each.
+  public func run() throws(TransferError) -> TransferReport {
+    defer { hasEnded.store(true, ordering: .releasing) }
+    return try Engine(self).run()
+  }
+
+  /// The same on a thread of its own.
   public func run() async throws(TransferError) -> TransferReport {
     let result = await withCheckedContinuation { (done: CheckedContinuation<Result<TransferReport, TransferError>, Never>) in
-      let isStarted = Workers.detach {
-        let result = Result { () throws(TransferError) in try Engine(self).run() }
-        self.hasEnded.store(true, ordering: .releasing)
-        done.resume(returning: result)
-      }
+      let isStarted = Workers.detach { done.resume(returning: Result { () throws(TransferError) in try self.run() }) }
       if !isStarted { done.resume(returning: .failure(.library("no thread could be started"))) }
     }
     return try result.get()

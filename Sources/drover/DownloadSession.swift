@@ -13,7 +13,7 @@ struct DownloadSession: Sendable {
   /// Whether to ask for another link when this one ends. Nobody is asked without a terminal.
   let asksForLinks: Bool
 
-  func run(_ releases: ReleaseDownload, link: SignedLink) async throws(TransferError) -> TransferReport {
+  func run(_ releases: ReleaseDownload, link: SignedLink) throws(TransferError) -> TransferReport {
     let request = releases.request
     let display = ProgressDisplay("download", mode: global.progressMode)
     defer { display.close() }
@@ -45,7 +45,7 @@ struct DownloadSession: Sendable {
     Interruption.onSignal { download.cancel() }
     // Where the reader of our messages ends early (`drover … 2>&1 | head`), the download goes on without it.
     signal(SIGPIPE, SIG_IGN)
-    return try await download.run()
+    return try download.run()
   }
 
   /// Writes the receipts, and says of each how it ended.

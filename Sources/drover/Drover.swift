@@ -4,7 +4,7 @@ import Integrity
 import Terminal
 
 @main
-struct Drover: AsyncParsableCommand {
+struct Drover: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "drover",
     abstract: "Moves Llama checkpoints: from a signed link to verified weights, between layouts, and to a first completion.",
@@ -16,7 +16,7 @@ struct Drover: AsyncParsableCommand {
       CommandGroup(name: "Running", subcommands: [CompleteCommand.self, ChatCommand.self, BenchCommand.self, DemoCommand.self]),
     ])
 
-  static func main() async {
+  static func main() {
     ProcessStart.prepare()
     guard let words = Arguments.words else {
       Console.error("the system doesn't tell which arguments drover was started with, so nothing was done")
@@ -29,11 +29,7 @@ struct Drover: AsyncParsableCommand {
       var command = try parse(words)
       try MD5Kernel.checkEnvironment()
       try SHA256Kernel.checkEnvironment()
-      if var command = command as? any AsyncParsableCommand {
-        try await command.run()
-      } else {
-        try command.run()
-      }
+      try command.run()
       try checkOutput()
     } catch {
       Glibc.exit(tell(error, words))

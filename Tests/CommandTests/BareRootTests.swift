@@ -17,17 +17,22 @@ import Testing
         (cd "$(printf 'v\350rifi\351s')"; md5sum x > checklist.chk)
         tell verify --quiet --progress none "$(printf 'v\350rifi\351s')"
         DROVER_URL='https://a.b/*?Signature=sEcReT' tell inspect --model 7B
+        # Longer than libdispatch takes to look for its threads.
+        (sleep 2.5; echo a wolf) | tell complete "$2" --prompts - --max-gen-len 1 --quiet
+        tell demo
         (exec -a '' "$0" verify nowhere) > out 2> err; echo "$? $(cat err | tr '\n' ' ')"
         """#
-      let outcome = try run("/usr/bin/unshare", Mount.flags + ["/bin/bash", "-c", script, droverPath, folder])
+      let outcome = try run("/usr/bin/unshare", Mount.flags + ["/bin/bash", "-c", script, droverPath, folder, Peer.packageRoot + "/Sources/CDemoModel/model"])
       let lines = outcome.output.split(separator: "\n").map(String.init)
-      try #require(lines.count == 6, "\(outcome)")
+      try #require(lines.count == 8, "\(outcome)")
       #expect(lines[0].hasPrefix("66 ") && lines[0].contains("nowhere: no such file or folder"), "\(lines[0])")
       #expect(lines[1].hasPrefix("64 ") && lines[1].contains("nonsense: no such command"), "\(lines[1])")
       #expect(lines[2].hasPrefix("0 drover 0."), "\(lines[2])")
       #expect(lines[3] == "0 ", "\(lines[3])")
       #expect(lines[4].hasPrefix("64 ") && !lines[4].contains("sEcReT"), "\(lines[4])")
-      #expect(lines[5].hasPrefix("66 "), "\(lines[5])")
+      #expect(lines[5].hasPrefix("0 "), "\(lines[5])")
+      #expect(lines[6].hasPrefix("1 drover: the demonstration's little server needs /proc"), "\(lines[6])")
+      #expect(lines[7].hasPrefix("66 "), "\(lines[7])")
     }
   }
 }

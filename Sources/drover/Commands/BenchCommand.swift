@@ -5,7 +5,7 @@ import Platform
 import Terminal
 
 /// `drover bench`: how fast a model runs here.
-struct BenchCommand: AsyncParsableCommand {
+struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
     abstract: "Measure how fast a model runs.",
@@ -45,7 +45,7 @@ struct BenchCommand: AsyncParsableCommand {
     guard threads.map({ (1...1024).contains($0) }) ?? true else { throw ValidationError("--threads is between 1 and 1024.") }
   }
 
-  func run() async throws {
+  func run() throws {
     exitOnInterruption()
     let started = steadySeconds()
     let transformer = try Transformer(

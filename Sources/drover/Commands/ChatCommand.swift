@@ -9,7 +9,7 @@ import Terminal
 import Tokenization
 
 /// `drover chat`: a conversation, or a file of dialogs to answer.
-struct ChatCommand: AsyncParsableCommand {
+struct ChatCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "chat",
     abstract: "Talk with a chat model.",
@@ -53,7 +53,7 @@ struct ChatCommand: AsyncParsableCommand {
     }
   }
 
-  func run() async throws {
+  func run() throws {
     exitOnInterruption()
     let given = try dialogs.map { try ChatMessage.dialogs(json: readInput($0.path), file: $0.description) }
     let started = steadySeconds()

@@ -8,7 +8,7 @@ import Terminal
 import Tokenization
 
 /// `drover complete`: text that goes on from prompts.
-struct CompleteCommand: AsyncParsableCommand {
+struct CompleteCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "complete",
     abstract: "Complete prompts with a model.",
@@ -53,7 +53,7 @@ struct CompleteCommand: AsyncParsableCommand {
     guard !logprobs || json else { throw ValidationError("--logprobs goes with --json.") }
   }
 
-  func run() async throws {
+  func run() throws {
     exitOnInterruption()
     let texts = try prompt.map(\.text) + (prompts.map { try readPrompts($0.path) } ?? [])
     let started = steadySeconds()

@@ -6,7 +6,7 @@ import SystemPackage
 import Terminal
 import Transfer
 
-struct DownloadCommand: AsyncParsableCommand {
+struct DownloadCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "download",
     abstract: "Downloads and verifies releases over a signed link; goes on where an earlier run ended.",
@@ -54,7 +54,7 @@ struct DownloadCommand: AsyncParsableCommand {
     if let limitRate, limitRate.bytes < 1 { throw ValidationError("--limit-rate takes at least 1 byte a second.") }
   }
 
-  func run() async throws {
+  func run() throws {
     let catalog = try server.catalog()
     let matches = models.isEmpty ? nil : try catalog.matches(models.joined(separator: ","))
     for match in matches ?? [] where !match.alternatives.isEmpty {
@@ -68,7 +68,7 @@ struct DownloadCommand: AsyncParsableCommand {
         files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: RetryPolicy(limit: server.retries),
         keepsCorrupt: keepCorrupt))
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json)
-    let report = try await session.run(download, link: link)
+    let report = try session.run(download, link: link)
     try session.write(download.receipts(report, tool: Drover.configuration.version, options: given))
     if json { return try outputJSON(DownloadJSON(report)) }
     let fetched = report.files.count { $0.status != .present }

@@ -1,8 +1,10 @@
 import ArgumentParser
 import Glibc
+import Platform
+import SystemPackage
 import Terminal
 
-struct DemoCommand: AsyncParsableCommand {
+struct DemoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "demo",
     abstract: "Take a small model down the whole road, offline: download, verify, reshard, complete.",
@@ -20,14 +22,26 @@ struct DemoCommand: AsyncParsableCommand {
 
   @OptionGroup var global: GlobalOptions
 
-  func run() async throws {
+  func run() throws {
+    // Every other command works without Swift's threads. They belong to libdispatch, which ends the process where it can't look at them in /proc.
+    guard Directory.exists("/proc/self/stat") else { throw CommandError(.failure, "the demonstration's little server needs /proc, which isn't mounted here") }
     let folder = try DemoFolder(keep: keep?.path)
     Interruption.onSignal {
       folder.remove()
       Glibc.exit(DroverExit.interrupted.rawValue)
     }
     defer { folder.remove() }
-    try await DemoRoad(folder: folder.path, isQuiet: global.quiet).walk()
+    let outcome = Monitor<Result<Void, any Error>?>(nil)
+    let road = DemoRoad(folder: folder.path, isQuiet: global.quiet)
+    Task {
+      do {
+        try await road.walk()
+        outcome.update { $0 = .success(()) }
+      } catch {
+        outcome.update { $0 = .failure(error) }
+      }
+    }
+    try outcome.wait { $0 }.get()
     if keep != nil { Console.outputLine("\nWhat was made is in \(folder.path).") }
   }
 }
