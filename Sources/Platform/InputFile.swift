@@ -15,9 +15,9 @@ package enum InputFile {
     }
   }
 
-  /// Whether `path` is something whose bytes come once, such as a pipe.
+  /// Whether `path` is something whose bytes come once, such as a pipe, or what the shell has opened: its name says nothing of where it lies.
   package static func isStream(_ path: FilePath) -> Bool {
-    if path == "-" { return true }
+    if path == "-" || path == "/dev/stdin" || path.starts(with: "/dev/fd") || path.starts(with: "/proc/self/fd") { return true }
     guard let type = try? path.stat().type else { return false }
     return type == .fifo || type == .characterSpecial || type == .socket
   }

@@ -63,8 +63,8 @@ public enum Console {
   /// Writes an error to standard error, above any bars.
   public static func error(_ text: String) { say(isSpeakingJSON ? object("error", text) : Style.standardError("drover: ", .red).code + TerminalText(text).code) }
 
-  /// Writes what is wrong with the command line to standard error.
-  public static func usage(_ lines: String) { say(isSpeakingJSON ? object("error", lines) : TerminalText(lines: lines).code) }
+  /// Writes what is wrong with the command line, and how it is used, to standard error.
+  public static func usage(_ lines: String) { say(TerminalText(lines: lines).code) }
 
   private static func object(_ event: String, _ text: String) -> String { "{\"event\":\"\(event)\",\"text\":\(JSONText.harmless(JSONText.quoted(text)))}" }
 

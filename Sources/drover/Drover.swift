@@ -16,6 +16,8 @@ struct Drover: ParsableCommand {
       CommandGroup(name: "Running", subcommands: [CompleteCommand.self, ChatCommand.self, BenchCommand.self, DemoCommand.self]),
     ])
 
+  static var _errorPrefix: String { "drover: " }
+
   static func main() {
     ProcessStart.prepare()
     guard let words = Arguments.words else {
@@ -63,7 +65,8 @@ struct Drover: ParsableCommand {
         try HelpRequest.checkIsAll(of: words)
         Console.output(document: message + "\n")
       } else if !message.isEmpty {
-        Console.usage(ArgumentBytes.shown(message))
+        let shown = ProcessSecrets.redact(ArgumentBytes.shown(Self.message(for: error)))
+        if Console.isSpeakingJSON { Console.error(shown) } else { Console.usage(ArgumentBytes.shown(message)) }
       }
       try checkOutput()
     } catch {

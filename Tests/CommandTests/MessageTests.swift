@@ -64,6 +64,7 @@ import Testing
     for (arguments, status, events, says) in [
       (["verify", "/nowhere", "--progress", "json"], Int32(66), ["end", "error"], "/nowhere: no such file or folder"),
       (["verify", "--progress=json"], 64, ["error"], "Missing expected argument"),
+      (["verify", "m", "--progress", "plain", "--progress", "json", "--x\ny"], 64, ["error"], #"Unknown option '--x\x0Ay'"#),
       (["frobnicate", "--progress", "json"], 64, ["error"], "frobnicate: no such command"),
       (["download", "7B", "--url", BadInputTests.link, "--output", "/proc/drover", "--progress", "json"], 73, ["note", "error"], "taking llama-2-7b"),
     ] {

@@ -8,6 +8,8 @@ import Testing
     (#""$0" verify <(md5sum params.json)"#, "ok        params.json"),
     (#"md5sum params.json | "$0" verify -"#, "ok        params.json"),
     (#"md5sum params.json | "$0" verify /dev/stdin"#, "ok        params.json"),
+    (#""$0" verify /dev/stdin < checklist.chk"#, "All agree: 4 files"),
+    (#""$0" verify /dev/fd/7 - 7< checklist.chk < checklist.chk"#, "All agree: 4 files"),
     (#"sha256sum params.json | "$0" verify - checklist.chk"#, "All agree: 4 files"),
     (#"echo '[["a"' > /dev/null; "$0" complete . --prompts <(echo '["Once upon"]') --max-gen-len 2 --json"#, #""Once upon""#),
     (#"printf 'Once upon\n' | "$0" complete . --prompts - --max-gen-len 2 --json"#, #""Once upon""#),

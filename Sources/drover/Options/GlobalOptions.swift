@@ -15,7 +15,9 @@ struct GlobalOptions: ParsableArguments {
   /// Whether the words ask for progress as JSON. Known before they are parsed, for what is wrong with them is told in JSON too.
   static func askForJSON(_ words: [String]) -> Bool {
     let options = words.prefix { $0 != "--" }
-    return options.contains("--progress=json") || zip(options, options.dropFirst()).contains { $0 == ("--progress", "json") }
+    // Of several the last one counts.
+    guard let last = options.lastIndex(where: { $0 == "--progress" || $0.hasPrefix("--progress=") }) else { return false }
+    return options[last] == "--progress" ? options.dropFirst(last + 1).first == "json" : options[last] == "--progress=json"
   }
 
   /// The mode that `--quiet` leaves.
