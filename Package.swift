@@ -24,7 +24,7 @@ let package = Package(
   name: "drover",
   products: [
     .executable(name: "drover", targets: ["drover"]),
-    .library(name: "Drover", targets: ["Catalog", "Transfer", "Integrity", "Checkpoint", "Arrival", "Tokenization", "Inference"]),
+    .library(name: "Drover", targets: ["Catalog", "Transfer", "Integrity", "Checkpoint", "Arrival", "Tokenization", "Templates", "Inference"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -47,6 +47,7 @@ let package = Package(
     library("Inference", ["Checkpoint", "Integrity", "Platform", "Tokenization", "CKernels", system]),
     library("Arrival", ["Catalog", "Checkpoint", "Integrity", "Platform", "Transfer", system]),
     library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
+    library("Templates"),
     library("Tokenization", ["Platform", protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
     library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
     library("Integrity", ["CLinux", "COpenSSL", "CKernels", "Platform", system]),
@@ -68,6 +69,7 @@ let package = Package(
     tests("CatalogTests", ["Catalog", system]),
     tests("IntegrityTests", ["Integrity"]),
     tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),
+    tests("TemplateTests", ["Templates"]),
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),

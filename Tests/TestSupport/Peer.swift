@@ -15,6 +15,8 @@ public enum Peer: String, CaseIterable, Sendable {
   case llama3Tokenizer = "llama-models/llama_models/llama3/tokenizer.model"
   /// A SentencePiece model of the Llama 2 kind, from PyPI's `mistral-common`.
   case sentencePieceModel = "mistral-common/mistral_common/data/tokenizer.model.v1"
+  /// Chat templates of some seventy models, from the llama.cpp in the source of PyPI's `llama-cpp-python`.
+  case chatTemplates = "chat-templates"
   case nginx = "/usr/sbin/nginx"
 
   /// Where the peer is, whether or not it is there.
