@@ -53,7 +53,7 @@ let package = Package(
     library("Integrity", ["CLinux", "COpenSSL", "CKernels", "Platform", system]),
     library("Catalog", ["Manifests", "Platform", system]),
     library("Terminal", ["Platform", system]),
-    library("Platform", ["CKernels", system]),
+    library("Platform", ["CKernels", "CLinux", system]),
     .target(name: "Manifests", path: "Manifests", resources: [.embedInCode("releases")], swiftSettings: ours),
 
     // C: system libraries, kernels that need an instruction set picked at run time, what the kernel hands to the process, and bytes built into the binary.

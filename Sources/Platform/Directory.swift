@@ -32,16 +32,21 @@ package enum Directory {
   package static func names(in path: FilePath) throws(Errno) -> [FilePath.Component] {
     guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
     defer { closedir(stream) }
+    return try names(stream).filter { !$0.string.hasPrefix(".") }.sorted { $0.string < $1.string }
+  }
+
+  /// The names that an open folder has, all but `.` and `..`.
+  static func names(_ stream: OpaquePointer) throws(Errno) -> [FilePath.Component] {
     var names: [FilePath.Component] = []
     errno = 0
     while let entry = readdir(stream) {
       let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
         tuple.withMemoryRebound(to: CInterop.PlatformChar.self, capacity: 256) { FilePath.Component(platformString: $0) }
       }
-      if let name, name.kind == .regular, !name.string.hasPrefix(".") { names.append(name) }
+      if let name, name.kind == .regular { names.append(name) }
       errno = 0
     }
     guard errno == 0 else { throw Errno(rawValue: errno) }
-    return names.sorted { $0.string < $1.string }
+    return names
   }
 }

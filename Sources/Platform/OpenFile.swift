@@ -9,26 +9,26 @@ package final class OpenFile: Sendable {
   package let descriptor: FileDescriptor
   /// Bytes, when it was opened.
   package let size: Int
-  private let opened: Stat
+  private let opened: FileVersion
 
   /// - Throws: what `open` and `fstat` say; `.isDirectory` or `.invalidArgument` for what isn't a regular file.
   package init(_ path: FilePath) throws(Errno) {
     // Without `nonBlocking`, opening a FIFO would wait for somebody to write to it.
     descriptor = try systemCall { try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking]) }
     do throws(Errno) {
-      opened = try descriptor.stat()
-      guard opened.type == .regular else { throw opened.type == .directory ? .isDirectory : .invalidArgument }
+      let status = try descriptor.stat()
+      guard status.type == .regular else { throw status.type == .directory ? .isDirectory : .invalidArgument }
+      (opened, size) = (FileVersion(status), Int(status.size))
     } catch {
       try? descriptor.close()
       throw error
     }
-    size = Int(opened.size)
   }
 
   /// Whether somebody wrote to it since it was opened: then what was read may belong to no one version of it.
   package var hasChanged: Bool {
     guard let now = try? descriptor.stat() else { return true }
-    return now.size != opened.size || now.st_mtim.tv_sec != opened.st_mtim.tv_sec || now.st_mtim.tv_nsec != opened.st_mtim.tv_nsec
+    return FileVersion(now) != opened
   }
 
   deinit { try? descriptor.close() }

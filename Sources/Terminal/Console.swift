@@ -82,6 +82,9 @@ public enum Console {
 
   // MARK: The terminal
 
+  /// Lets the program go on where whoever reads its messages ends early (`drover … 2>&1 | head`): for work that has something to finish.
+  public static func outliveReaders() { signal(SIGPIPE, SIG_IGN) }
+
   public static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
 
   /// Of the terminal on standard error; 80 by 24 when there is none.

@@ -1,5 +1,4 @@
 import Arrival
-import Glibc
 import Platform
 import Synchronization
 import Terminal
@@ -43,8 +42,7 @@ struct DownloadSession: Sendable {
     let download = Download(
       request, link: link, followers: releases.followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
-    // Where the reader of our messages ends early (`drover … 2>&1 | head`), the download goes on without it.
-    signal(SIGPIPE, SIG_IGN)
+    Console.outliveReaders()
     return try download.run()
   }
 

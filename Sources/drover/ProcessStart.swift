@@ -5,6 +5,8 @@ import Terminal
 enum ProcessStart {
   static func prepare() {
     explainLostPages()
+    // Beyond `ulimit -f` a write then fails, which is said and cleaned up after; the signal would end the program.
+    signal(SIGXFSZ, SIG_IGN)
     standInForClosedDescriptors()
   }
 

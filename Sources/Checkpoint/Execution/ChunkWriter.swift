@@ -1,4 +1,6 @@
+import CLinux
 import Integrity
+import Platform
 import SystemPackage
 
 #if canImport(Glibc)
@@ -72,7 +74,7 @@ final class OpenOutput: Sendable {
   let checksums: FileChecksums
   let chain: FileChain?
   private let folder: OutputFolder
-  private let descriptor: Int32
+  private let descriptor: FileDescriptor
   private let progress: FileProgress
 
   init(_ file: OutputFile, _ folder: OutputFolder, digests: Set<HashAlgorithm>, progress: FileProgress) throws(CheckpointError) {
@@ -86,23 +88,31 @@ final class OpenOutput: Sendable {
     chain = digests.isEmpty ? nil : FileChain(digests) { offset in pieces[offset].flatMap { checksums.bytes(ofPiece: $0) } }
   }
 
+  deinit { try? descriptor.close() }
+
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, piece: Int) throws(CheckpointError) {
     checksums.add(bytes, at: offset, piece: piece)
-    try folder.write(bytes, to: descriptor, at: offset, name: file.name)
+    try write(bytes, at: offset)
     chain?.add(bytes, at: offset)
-    if let stretch = progress.add(bytes.count, at: offset) { folder.startSync(descriptor, stretch) }
+    guard let stretch = progress.add(bytes.count, at: offset) else { return }
+    // Starts writing to the disk, and doesn't wait: so the disk works while the processor does, and `sync` has little left to do.
+    _ = sync_file_range(descriptor.rawValue, off_t(stretch.lowerBound), off_t(stretch.count), CLINUX_SYNC_FILE_RANGE_WRITE)
+  }
+
+  private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
+    do { try descriptor.write(all: bytes, at: offset) } catch { throw folder.failure(file.name, error, file.byteCount) }
   }
 
   /// Writes what isn't a tensor's, when all tensors are written.
   func writeRest() throws(CheckpointError) {
     for (index, piece) in file.pieces.enumerated() {
       guard let bytes = checksums.bytes(ofPiece: index) else { continue }
-      let block = Block(count: bytes.count)
-      block.memory.copyBytes(from: bytes)
-      try folder.write(UnsafeRawBufferPointer(rebasing: block.memory[..<bytes.count]), to: descriptor, at: piece.offset, name: file.name)
+      do { try descriptor.write(all: bytes, at: piece.offset) } catch { throw folder.failure(file.name, error, file.byteCount) }
       _ = progress.add(bytes.count, at: piece.offset)
     }
   }
 
-  func sync() throws(CheckpointError) { try folder.sync(descriptor, name: file.name) }
+  func sync() throws(CheckpointError) {
+    do { try descriptor.sync() } catch { throw folder.failure(file.name, error, file.byteCount) }
+  }
 }

@@ -57,6 +57,7 @@ final class PlanExecution: Sendable {
   func run(threads: Int) throws(CheckpointError) -> Proof {
     Workers.run(threads) { self.work() }
     try check()
+    for source in sources { try source.checkUnchanged() }
     // Every file is synced before the folder gets its name.
     let next = Atomic(0)
     Workers.run(min(threads, outputs.count)) {

@@ -59,16 +59,29 @@ extension ReshardPlan {
   ///
   /// - Parameters:
   ///   - progress: called on any thread with the index of a file and how many of its bytes are done.
+  ///   - note: told, in sentences, what a person should know besides: what was kept of a folder that was replaced.
   ///   - isCancelled: asked now and then; when it says so, nothing is left behind.
   /// - Returns: the files; `checklist.chk` and the receipt last.
   public func write(
     to destination: FilePath, _ options: WriteOptions = WriteOptions(),
-    progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
+    progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, note: (String) -> Void = { _ in },
+    isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(CheckpointError) -> [WrittenFile] {
     if options.followsSource, !options.digests.isEmpty {
       throw CheckpointError(.refused, "digests over whole files follow the order of the output, and can't be had in that of the source")
     }
-    let folder = try OutputFolder(destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount)
+    let folder = try OutputFolder(destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount, note: note)
+    let written: [WrittenFile]
+    do { written = try fill(folder, options, progress, isCancelled) } catch { throw folder.discard(because: error) }
+    try folder.publish(note: note)
+    return written
+  }
+
+  /// Writes and syncs all files; `checklist.chk` and the receipt last.
+  private func fill(
+    _ folder: OutputFolder, _ options: WriteOptions, _ progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void,
+    _ isCancelled: @escaping @Sendable () -> Bool
+  ) throws(CheckpointError) -> [WrittenFile] {
     var outputs: [OpenOutput] = []
     for (index, file) in files.enumerated() {
       outputs.append(try OpenOutput(file, folder, digests: options.digests, progress: FileProgress { progress(index, $0) }))
@@ -85,10 +98,9 @@ extension ReshardPlan {
     if options.checklist { try add("checklist.chk", Array(written.map { "\($0.digests[.md5]?.digest.hex ?? "")  \($0.name)\n" }.joined().utf8)) }
     if let receipt {
       let bytes: [UInt8]
-      do throws(ReceiptError) { bytes = try receipt.encoded() } catch { throw CheckpointError(.output, in: destination, error.description) }
+      do throws(ReceiptError) { bytes = try receipt.encoded() } catch { throw CheckpointError(.output, error.description) }
       try add(Receipt.fileName, bytes)
     }
-    try folder.publish()
     return written
   }
 

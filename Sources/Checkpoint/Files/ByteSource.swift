@@ -17,12 +17,19 @@ public protocol ByteSource: Sendable {
   /// - Throws: `.corrupt` beyond the end of the file; `.io`, with the cause, where bytes can't be had.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError)
 
+  /// Sees to it that all reads so far were of one version of the file.
+  /// - Throws: `.corrupt` where somebody wrote to it since it was opened.
+  func checkUnchanged() throws(CheckpointError)
+
   /// The file in memory, for the engine.
   /// - Throws: `.refused` for a file that isn't on this machine.
   func mapped() throws(CheckpointError) -> MappedFile
 }
 
 extension ByteSource {
+  /// What comes from elsewhere is held against its validator or its digest as it comes.
+  public func checkUnchanged() throws(CheckpointError) {}
+
   public func mapped() throws(CheckpointError) -> MappedFile {
     throw CheckpointError(.refused, in: path, "isn't on this machine, so it can't be run; download it first")
   }

@@ -18,7 +18,12 @@ final class LocalFile: ByteSource {
   }
 
   /// The whole of a small file, such as a licence.
-  static func contents(of path: FilePath) throws(CheckpointError) -> [UInt8] { try LocalFile(path).contents() }
+  static func contents(of path: FilePath) throws(CheckpointError) -> [UInt8] {
+    let file = try LocalFile(path)
+    let bytes = try file.contents()
+    try file.checkUnchanged()
+    return bytes
+  }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) {
     var done = 0
@@ -29,6 +34,12 @@ final class LocalFile: ByteSource {
       }
       guard count > 0 else { throw CheckpointError(.corrupt, in: path, byte: offset + done, "has become shorter while it was read") }
       done += count
+    }
+  }
+
+  func checkUnchanged() throws(CheckpointError) {
+    if file.hasChanged {
+      throw CheckpointError(.corrupt, in: path, "was written to while it was read, so two versions of it may be mixed; run this again when nobody writes to it")
     }
   }
 

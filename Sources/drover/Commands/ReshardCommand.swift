@@ -77,6 +77,7 @@ struct ReshardCommand: ParsableCommand {
     let sizes = plan.files.map(\.byteCount)
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
+    Console.outliveReaders()
     let written: [ReshardPlan.WrittenFile]
     do {
       written = try plan.write(
@@ -84,7 +85,7 @@ struct ReshardCommand: ParsableCommand {
         progress: { file, bytes in
           display.update(items[file], done: bytes)
           if bytes == sizes[file] { display.finish(items[file], "written") }
-        }, isCancelled: { isStopped.isRaised })
+        }, note: { Console.note("note: \($0)") }, isCancelled: { isStopped.isRaised })
     } catch {
       display.close()
       throw error

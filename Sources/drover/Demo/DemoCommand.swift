@@ -26,6 +26,7 @@ struct DemoCommand: ParsableCommand {
     // Every other command works without Swift's threads. They belong to libdispatch, which ends the process where it can't look at them in /proc.
     guard Directory.exists("/proc/self/stat") else { throw CommandError(.failure, "the demonstration's little server needs /proc, which isn't mounted here") }
     let folder = try DemoFolder(keep: keep?.path)
+    Console.outliveReaders()
     Interruption.onSignal {
       folder.remove()
       Glibc.exit(DroverExit.interrupted.rawValue)

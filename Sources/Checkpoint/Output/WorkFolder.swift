@@ -1,0 +1,180 @@
+import Platform
+import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The hidden folder that a run works in until its output is whole, on the disk that the output goes to:
+///
+///     .NAME.partial-drover/
+///         lock    locked as long as the run is alive; says which folder `new` is
+///         new/    is being filled
+///
+/// A destination has only one: so two runs to one place meet at its lock before they work, and the next run finds what a killed one left.
+final class WorkFolder: Sendable {
+  static let new: FilePath.Component = "new"
+  private static let lockName: FilePath.Component = "lock"
+
+  /// What it is called for an output that is called `name`.
+  static func name(for name: FilePath.Component) -> FilePath.Component { name.between(".", ".partial-drover") }
+
+  let folder: OpenFolder
+  /// `new`.
+  let output: OpenFolder
+  private let parent: OpenFolder
+  private let name: FilePath.Component
+  private let lock: FileDescriptor
+
+  /// Makes it, and removes what a killed run left of it.
+  /// - Parameter note: told where something is that a killed run had replaced and not yet removed.
+  /// - Throws: `.output` where another run works on the same destination, or what is there is no leftover.
+  init(at place: OutputPlace, note: (String) -> Void) throws(CheckpointError) {
+    parent = place.workplace
+    name = Self.name(for: place.name)
+    (folder, lock) = try Self.take(name, at: place)
+    do throws(CheckpointError) {
+      let leftover: Leftover
+      do throws(Errno) {
+        leftover = try Self.sweep(folder, lock, place)
+      } catch { throw place.failure(error) }
+      switch leftover {
+      case .none: break
+      case .unknown(let other):
+        throw place.refusal(
+          "can't be written: \(folder.path ?? "its work folder") holds \(other), which no killed reshard leaves; look at it and remove it yourself, or name another folder")
+      case .replaced(let kept): note("a run that was killed had just replaced what lay in \(place.destination); that is kept in \(kept)")
+      }
+      do throws(Errno) {
+        try folder.makeFolder(Self.new)
+        output = try OpenFolder(Self.new, in: folder)
+        try Self.record(try output.status(), in: lock)
+      } catch { throw place.failure(error) }
+    } catch {
+      try? lock.close()
+      throw error
+    }
+  }
+
+  deinit { try? lock.close() }
+
+  /// Removes it with all that was written, and lets other runs have the place.
+  /// - Returns: whether nothing is left.
+  func remove() -> Bool {
+    do throws(Errno) {
+      for name in try output.names() { try output.remove(name) }
+      try folder.removeFolder(Self.new)
+    } catch { if error != .noSuchFileOrDirectory { return false } }
+    return close()
+  }
+
+  /// Removes it when `new` has gone to its place.
+  func close() -> Bool {
+    do throws(Errno) {
+      try folder.remove(Self.lockName)
+      try parent.removeFolder(name)
+    } catch {
+      // Where another run has just made a lock of its own, the folder is that run's.
+      return error == .directoryNotEmpty || error == .noSuchFileOrDirectory
+    }
+    return true
+  }
+
+  // MARK: The lock
+
+  private enum Attempt {
+    case taken(OpenFolder, FileDescriptor)
+    case inUse
+    /// Somebody removed it between two calls.
+    case gone
+  }
+
+  private static func take(_ name: FilePath.Component, at place: OutputPlace) throws(CheckpointError) -> (OpenFolder, FileDescriptor) {
+    while true {
+      let attempt: Attempt
+      do throws(Errno) { attempt = try self.attempt(name, in: place.workplace) } catch { throw place.failure(error) }
+      switch attempt {
+      case .taken(let folder, let lock): return (folder, lock)
+      case .inUse: throw place.refusal("is being written by another drover now; wait for that one, or name another folder")
+      case .gone: continue
+      }
+    }
+  }
+
+  private static func attempt(_ name: FilePath.Component, in parent: OpenFolder) throws(Errno) -> Attempt {
+    var isOurs = true
+    do { try parent.makeFolder(name) } catch {
+      guard error == .fileExists else { throw error }
+      isOurs = false
+    }
+    var descriptor: FileDescriptor?
+    do throws(Errno) {
+      let folder = try OpenFolder(name, in: parent)
+      let lock = try folder.open(lockName, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o666)
+      descriptor = lock
+      guard try isLocked(lock, isOurs: isOurs) else {
+        try? lock.close()
+        return .inUse
+      }
+      // Whoever had the lock before may have removed it, and the folder: then another run has, or will have, a lock of its own.
+      if try folder.status(of: lockName).inode == lock.stat().inode, try parent.status(of: name).inode == folder.status().inode { return .taken(folder, lock) }
+      try? lock.close()
+      return .gone
+    } catch {
+      try? descriptor?.close()
+      if error == .noSuchFileOrDirectory { return .gone }
+      throw error
+    }
+  }
+
+  /// - Parameter isOurs: whether the folder was made just now, which only one run can do.
+  private static func isLocked(_ lock: FileDescriptor, isOurs: Bool) throws(Errno) -> Bool {
+    if flock(lock.rawValue, LOCK_EX | LOCK_NB) == 0 { return true }
+    switch Errno(rawValue: errno) {
+    case .wouldBlock: return false
+    // A file system without locks: nobody knows whether the run that made the folder is alive.
+    case .noLocks, .notSupported, .noFunction, .invalidArgument: return isOurs
+    case let error: throw error
+    }
+  }
+
+  // MARK: Leftovers
+
+  private enum Leftover {
+    case none
+    /// Something that a killed run of reshard doesn't leave.
+    case unknown(FilePath.Component)
+    /// What the run had replaced: it was killed when its own folder had taken the place. It is kept, and lies here.
+    case replaced(FilePath)
+  }
+
+  /// Removes what a killed run of reshard leaves, which is a folder of files, and nothing else: whoever keeps a journal can go on.
+  private static func sweep(_ folder: OpenFolder, _ lock: FileDescriptor, _ place: OutputPlace) throws(Errno) -> Leftover {
+    let names = try folder.names().filter { $0 != lockName }
+    if let other = names.first(where: { $0 != new }) { return .unknown(other) }
+    guard !names.isEmpty else { return .none }
+    let left = try OpenFolder(new, in: folder)
+    if let inode = recordedInode(in: lock), try left.status().inode.rawValue == inode {
+      let files = try left.names()
+      for name in files { if try left.status(of: name).type != .regular || name.string.contains("journal") { return .unknown(name) } }
+      for name in files { try left.remove(name) }
+    }
+    do { try folder.removeFolder(new) } catch {
+      guard error == .directoryNotEmpty else { throw error }
+      return .replaced(try place.keep(new, in: folder))
+    }
+    return .none
+  }
+
+  /// An exchange of names leaves another folder under the name `new`: the lock tells which is which.
+  private static func record(_ output: Stat, in lock: FileDescriptor) throws(Errno) {
+    try lock.write(all: UInt64(output.inode.rawValue).littleEndianBytes, at: 0)
+    try lock.sync()
+  }
+
+  private static func recordedInode(in lock: FileDescriptor) -> UInt64? {
+    var inode: UInt64 = 0
+    let count = withUnsafeMutableBytes(of: &inode) { try? lock.read(fromAbsoluteOffset: 0, into: $0) }
+    return count == MemoryLayout<UInt64>.size ? UInt64(littleEndian: inode) : nil
+  }
+}
