@@ -8,11 +8,7 @@ import SystemPackage
 extension FilePath {
   /// The path with something before and after its last name.
   package func adding(before start: String = "", _ ending: String) -> FilePath {
-    guard let name = lastComponent else { return self }
-    func characters(_ text: String) -> [CInterop.PlatformChar] { text.utf8.map { CInterop.PlatformChar(bitPattern: $0) } }
-    let bytes = characters(start) + name.withPlatformString { Array(UnsafeBufferPointer(start: $0, count: strlen($0))) } + characters(ending) + [0]
-    let new = bytes.withUnsafeBufferPointer { bytes in bytes.baseAddress.flatMap { Component(platformString: $0) } }
-    return new.map { removingLastComponent().appending($0) } ?? self
+    lastComponent.map { removingLastComponent().appending($0.adding(before: start, ending)) } ?? self
   }
 
   /// Gives what is at this path another name; what has that name already gives way (rename(2)).
@@ -35,4 +31,13 @@ extension FilePath {
 
   /// Whether this process may do with what is at the path what `mode` says (access(2)).
   package func allows(_ mode: Int32) -> Bool { withPlatformString { access($0, mode) } == 0 }
+}
+
+extension FilePath.Component {
+  /// The name with something before and after it.
+  package func adding(before start: String = "", _ ending: String) -> FilePath.Component {
+    func characters(_ text: String) -> [CInterop.PlatformChar] { text.utf8.map { CInterop.PlatformChar(bitPattern: $0) } }
+    let bytes = characters(start) + withPlatformString { Array(UnsafeBufferPointer(start: $0, count: strlen($0))) } + characters(ending) + [0]
+    return bytes.withUnsafeBufferPointer { $0.baseAddress.flatMap { FilePath.Component(platformString: $0) } } ?? self
+  }
 }

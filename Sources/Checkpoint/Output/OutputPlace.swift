@@ -90,7 +90,7 @@ struct OutputPlace: Sendable {
   func keep(_ old: FilePath.Component, in folder: OpenFolder) throws(Errno) -> FilePath {
     var number = 0
     while true {
-      let kept = name.between("", number == 0 ? ".orig" : ".orig.\(number)")
+      let kept = name.adding(number == 0 ? ".orig" : ".orig.\(number)")
       do {
         try folder.renameNew(old, to: kept, in: parent)
         return (parent.path ?? destination.removingLastComponent()).appending(kept)

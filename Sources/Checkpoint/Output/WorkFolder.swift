@@ -17,7 +17,7 @@ final class WorkFolder: Sendable {
   private static let lockName: FilePath.Component = "lock"
 
   /// What it is called for an output that is called `name`.
-  static func name(for name: FilePath.Component) -> FilePath.Component { name.between(".", ".partial-drover") }
+  static func name(for name: FilePath.Component) -> FilePath.Component { name.adding(before: ".", ".partial-drover") }
 
   let folder: OpenFolder
   /// `new`.
