@@ -6,9 +6,16 @@ import Testing
   /// The arguments are known all the same, and bytes in them stay what they are; a link among them is hidden.
   @Test func argumentsAreKnown() throws {
     try withTemporaryFolder { folder in
-      let script = #"""
-        mount -t tmpfs none /proc
+      // The program, what it is linked with and a shell; no /proc, /dev, /tmp, home or environment.
+      let root = #"""
         cd "$1"
+        for place in /usr /bin /lib /lib64 "$2" "${0%/*}" $(ldd "$0" | sed -n 's|.* => \(/.*\)/[^/]* (.*|\1|p' | sort -u); do
+          if [ -L "$place" ]; then cp -P "$place" "root$place"; else mkdir -p "root$place" && mount --bind "$place" "root$place"; fi
+        done
+        exec /usr/bin/env -i PATH=/usr/bin:/bin /usr/sbin/chroot root /bin/bash -c "$3" "$0" "$2"
+        """#
+      let script = #"""
+        mkdir /work; cd /work
         tell() { "$0" "$@" > out 2> err; echo "$? $(cat out err | tr '\n' ' ')"; }
         tell verify nowhere
         tell help nonsense
@@ -18,11 +25,12 @@ import Testing
         tell verify --quiet --progress none "$(printf 'v\350rifi\351s')"
         DROVER_URL='https://a.b/*?Signature=sEcReT' tell inspect --model 7B
         # Longer than libdispatch takes to look for its threads.
-        (sleep 2.5; echo a wolf) | tell complete "$2" --prompts - --max-gen-len 1 --quiet
+        (sleep 2.5; echo a wolf) | tell complete "$1" --prompts - --max-gen-len 1 --quiet
         tell demo
         (exec -a '' "$0" verify nowhere) > out 2> err; echo "$? $(cat err | tr '\n' ' ')"
         """#
-      let outcome = try run("/usr/bin/unshare", Mount.flags + ["/bin/bash", "-c", script, droverPath, folder, Peer.packageRoot + "/Sources/CDemoModel/model"])
+      let model = Peer.packageRoot + "/Sources/CDemoModel/model"
+      let outcome = try run("/usr/bin/unshare", Mount.flags + ["/bin/bash", "-c", root, droverPath, folder, model, script])
       let lines = outcome.output.split(separator: "\n").map(String.init)
       try #require(lines.count == 8, "\(outcome)")
       #expect(lines[0].hasPrefix("66 ") && lines[0].contains("nowhere: no such file or folder"), "\(lines[0])")
