@@ -30,6 +30,9 @@ import Testing
       #expect(receipt.status == 0 && receipt.output.contains("ok        consolidated.00.pth"), "\(receipt)")
       for (script, status, says) in [
         (#"echo d41d8cd98f00b204e9800998ecf8427e  params.json | "$0" verify - --json"#, Int32(65), #""status" : "mismatch""#),
+        (#""$0" fingerprint - ../m < drover-receipt.json"#, 0, "../m: the same weights as -"),
+        (#""$0" fingerprint . <(cat drover-receipt.json)"#, 0, ": the same weights as ."),
+        (#""$0" fingerprint <(cat consolidated.00.pth)"#, 65, "not a receipt"),
         (#"echo nonsense | "$0" verify -"#, 65, "-, line 1"),
         (#""$0" verify - < /dev/null"#, 65, "names no files"),
         (#""$0" catalog --manifest - <<< '[]'"#, 65, "- is not a manifest: it has no releases"),

@@ -6,10 +6,10 @@ extension Receipt {
   /// Larger files than this are not receipts. A resharded 405B has some 100,000 digests, 10 MB.
   static let mostBytes = 64 << 20
 
-  /// Reads the receipt at `path`.
+  /// Reads the receipt at `path`, which may be a pipe; `-` is standard input.
   public init(contentsOf path: FilePath) throws(ReceiptError) {
     let bytes: [UInt8]
-    do { bytes = try SmallFile.read(path, atMost: Self.mostBytes) } catch { throw ReceiptError(path: path, reason: .unreadable(error)) }
+    do { bytes = try InputFile.isStream(path) ? InputFile.read(path, atMost: Self.mostBytes) : SmallFile.read(path, atMost: Self.mostBytes) } catch { throw ReceiptError(path: path, reason: .unreadable(error)) }
     try self.init(parsing: bytes, path: path)
   }
 

@@ -67,7 +67,7 @@ struct FingerprintCommand: ParsableCommand {
     case receipt(CheckpointFingerprint)
 
     init(_ path: FilePath) throws {
-      guard path.extension == "json" else {
+      guard path.extension == "json" || InputFile.isStream(path) else {
         self = .checkpoint(try Checkpoint.open(at: path))
         return
       }
