@@ -17,6 +17,8 @@ import Testing
     #"echo '[[{"role": "user", "content": "a"}]]' > "$n"; "$0" chat "$m" --format llama2 --dialogs "$n" --max-gen-len 1"#,
     #"echo '{"id": "m", "files": [{"path": "m/a.pth"}]}' > "$n"; "$0" catalog --manifest "$n""#,
     #""$0" demo --quiet --keep "$n/deep" && md5sum -c --quiet "$n/deep/drover-demo-mp4-pth/checklist.chk" || (cd "$n/deep/drover-demo" && md5sum -c --quiet checklist.chk)"#,
+    #""$0" reshard "$m" "$n" --mp 1 --checklist && cd "$n" && md5sum -c --quiet checklist.chk"#,
+    #""$0" reshard "$m" "$n" --mp 1 && "$0" reshard "$m" "$n" --mp 4 --force && "$0" verify "$n""#,
   ])
   func everyCommandTakesThem(script: String) throws {
     try withTemporaryFolder { folder in
