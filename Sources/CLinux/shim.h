@@ -16,6 +16,9 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
 #define CLINUX_RENAME_NOREPLACE 1u
 #define CLINUX_RENAME_EXCHANGE 2u
 
+// O_PATH (asm-generic/fcntl.h): a folder that names can be reached by, though its own can't be read.
+#define CLINUX_O_PATH 010000000
+
 // Whether an open folder is the root of a mount: 1 or 0; -1 where the kernel doesn't say (before Linux 5.8).
 static inline int clinux_is_mount_root(int descriptor) {
     struct statx status;

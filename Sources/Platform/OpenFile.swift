@@ -9,7 +9,8 @@ package final class OpenFile: Sendable {
   package let descriptor: FileDescriptor
   /// Bytes, when it was opened.
   package let size: Int
-  private let opened: FileVersion
+  /// What it was when it was opened.
+  package let version: FileVersion
 
   /// - Throws: what `open` and `fstat` say; `.isDirectory` or `.invalidArgument` for what isn't a regular file.
   package init(_ path: FilePath) throws(Errno) {
@@ -18,7 +19,7 @@ package final class OpenFile: Sendable {
     do throws(Errno) {
       let status = try descriptor.stat()
       guard status.type == .regular else { throw status.type == .directory ? .isDirectory : .invalidArgument }
-      (opened, size) = (FileVersion(status), Int(status.size))
+      (version, size) = (FileVersion(status), Int(status.size))
     } catch {
       try? descriptor.close()
       throw error
@@ -28,7 +29,7 @@ package final class OpenFile: Sendable {
   /// Whether somebody wrote to it since it was opened: then what was read may belong to no one version of it.
   package var hasChanged: Bool {
     guard let now = try? descriptor.stat() else { return true }
-    return FileVersion(now) != opened
+    return FileVersion(now) != version
   }
 
   deinit { try? descriptor.close() }

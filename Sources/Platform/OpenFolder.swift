@@ -14,12 +14,24 @@ package final class OpenFolder: Sendable {
 
   /// Opens the folder that `path` leads to; links are followed. An empty path is the folder one is in.
   package init(_ path: FilePath) throws(Errno) {
-    descriptor = try systemCall { try FileDescriptor.open(path.isEmpty ? "." : path, .readOnly, options: [.directory, .closeOnExec]) }
+    descriptor = try Self.open { flags throws(Errno) in
+      let raw = (path.isEmpty ? "." : path).withPlatformString { Glibc.open($0, flags) }
+      guard raw >= 0 else { throw Errno(rawValue: errno) }
+      return FileDescriptor(rawValue: raw)
+    }
   }
 
   /// Opens a folder in another.
   package init(_ name: FilePath.Component, in folder: OpenFolder) throws(Errno) {
-    descriptor = try folder.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    descriptor = try Self.open { flags throws(Errno) in try folder.open(name, flags | O_NOFOLLOW) }
+  }
+
+  /// Opens a folder that can't be read too, as long as names in it can be reached: such are those that hold the homes of several people.
+  private static func open(_ call: (_ flags: Int32) throws(Errno) -> FileDescriptor) throws(Errno) -> FileDescriptor {
+    do { return try call(O_RDONLY | O_DIRECTORY | O_CLOEXEC) } catch {
+      guard error == .permissionDenied else { throw error }
+      return try call(CLINUX_O_PATH | O_DIRECTORY | O_CLOEXEC)
+    }
   }
 
   deinit { try? descriptor.close() }
@@ -130,9 +142,9 @@ package final class OpenFolder: Sendable {
     _ = try number { fchmod(self.descriptor.rawValue, permissions.rawValue) }
   }
 
-  /// Makes the names in it survive a loss of power, where the file system can; some can't sync a folder.
+  /// Makes the names in it survive a loss of power, where that can be done: some file systems can't sync a folder, and one that can't be read can't be.
   package func sync() throws(Errno) {
-    do { try descriptor.sync() } catch { guard [.invalidArgument, .notSupported].contains(error) else { throw error } }
+    do { try descriptor.sync() } catch { guard [.invalidArgument, .notSupported, .badFileDescriptor].contains(error) else { throw error } }
   }
 
   private func number(_ call: () -> Int32) throws(Errno) -> Int32 {

@@ -179,6 +179,7 @@ import Testing
     Leftover(name: "a lock alone", paths: [".out.partial-drover/lock"], left: ["out", "source"]),
     Leftover(name: "an interrupted pull", paths: [".out.partial-drover/lock", ".out.partial-drover/journal"], refusal: "journal", left: [".out.partial-drover", "source"]),
     Leftover(name: "something else", paths: [".out.partial-drover/mine/"], refusal: "mine", left: [".out.partial-drover", "source"]),
+    Leftover(name: "in the folder that was being filled", paths: ["out/.out.partial-drover/lock"], left: ["out", "source"]),
     // The lock doesn't say that it is the run's own.
     Leftover(name: "a folder that was replaced", paths: [".out.partial-drover/lock", ".out.partial-drover/new/consolidated.00.pth"], left: ["out", "out.orig", "source"]),
     Leftover(name: "a file of that name", paths: [".out.partial-drover"], refusal: "can't be written", left: [".out.partial-drover", "source"]),
@@ -194,6 +195,7 @@ import Testing
         for path in leftover.paths { #expect(FileManager.default.fileExists(atPath: folder + "/" + path), "\(path)") }
       } else {
         try Self.reshard(folder + "/source", folder + "/out") {}
+        #expect(try listing(folder + "/out") == Self.ours)
       }
       #expect(try listing(folder) == leftover.left)
     }

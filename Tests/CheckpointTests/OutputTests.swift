@@ -68,6 +68,7 @@ struct OutputTests {
       truncate(folder + "/source/consolidated.00.pth", 20_000)
       let error = #expect(throws: CheckpointError.self) { try plan.write(to: FilePath(folder + "/out")) }
       #expect(error?.reason == .corrupt && error?.description.contains("consolidated.00.pth") == true, "\(error?.description ?? "")")
+      #expect(throws: CheckpointError.self) { try plan.source.fingerprint() }
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])
     }
   }

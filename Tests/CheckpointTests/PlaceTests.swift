@@ -148,11 +148,19 @@ import Testing
       let refused = try droverWithoutPrivileges("reshard", folder + "/source", folder + "/fixed/full", "--mp", "1", "--force", "--quiet")
       #expect(refused.status == 73 && refused.errors.contains("no permission"), "\(refused.errors)")
       #expect(try listing(folder + "/fixed/full") == ["consolidated.00.pth"])
+      // Not even the names in the folder around it can be seen.
+      try FileManager.default.removeItem(atPath: folder + "/fixed/mine/params.json")
+      for name in ["consolidated.00.pth", "drover-receipt.json"] { try FileManager.default.removeItem(atPath: folder + "/fixed/mine/" + name) }
+      chmod(folder + "/fixed", 0o111)
+      let unseen = try droverWithoutPrivileges("reshard", folder + "/source", folder + "/fixed/mine", "--mp", "1", "--quiet")
+      #expect(unseen.status == 0, "\(unseen.errors)")
       // The folder is the same one afterwards.
       let before = try FilePath(folder + "/here").stat().inode
       let here = try drover("reshard", folder + "/source", ".", "--mp", "1", "--quiet", in: folder + "/here")
       #expect(try here.status == 0 && FilePath(folder + "/here").stat().inode == before, "\(here.errors)")
       #expect(try listing(folder + "/here") == ["consolidated.00.pth", "drover-receipt.json", "params.json"])
+      let again = try drover("reshard", folder + "/source", ".", "--mp", "1", "--force", "--quiet", in: folder + "/here")
+      #expect(again.status == 73 && again.errors.contains("from outside"), "\(again.errors)")
     }
   }
 

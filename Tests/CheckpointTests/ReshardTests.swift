@@ -80,6 +80,30 @@ struct ReshardTests {
     }
   }
 
+  /// A mount whose server is far away takes as long for each request as for a megabyte. What is read whole is read in few: those of a fingerprint are
+  /// pieces of a megabyte, or all that a shard has of a tensor; and the system is asked ahead for what comes next in each file, once for megabytes.
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/usr/bin/strace") || Peer.isCI, "needs strace"), arguments: ["fingerprint", "reshard"])
+  func readsInLargeRequests(_ command: String) throws {
+    try withTemporaryFolder { folder in
+      let shape = PythonModels.Shape(dim: 1024, heads: 16, kvHeads: 8, hidden: 4096, layers: 2, vocabulary: 4096)
+      try PythonModels.write(shape, to: folder + "/source", modelParallel: 8)
+      func calls(_ arguments: [String]) throws -> (count: Int, ahead: [(from: Int, bytes: Int)]) {
+        let outcome = try run("/usr/bin/strace", ["-f", "-qq", "-e", "trace=pread64,fadvise64", "-o", folder + "/trace", droverPath] + arguments)
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        let trace = try String(contentsOfFile: folder + "/trace", encoding: .utf8).split(separator: "\n")
+        let advice = trace.compactMap { line in line.wholeMatch(of: /.*fadvise64\(\d+, (\d+), (\d+), POSIX_FADV_WILLNEED.*/) }
+        return (trace.count { $0.contains("pread64(") }, advice.compactMap { match in Int(match.1).flatMap { from in Int(match.2).map { (from, $0) } } })
+      }
+      let (count, ahead) = try calls(command == "reshard" ? [command, folder + "/source", folder + "/out", "--mp", "1", "-q"] : [command, folder + "/source", "-q"])
+      let tensors = 3 + 9 * shape.layers
+      let bytes = try (0..<8).reduce(0) { $0 + (try FileManager.default.attributesOfItem(atPath: "\(folder)/source/consolidated.0\($1).pth")[.size] as? Int ?? 0) }
+      // Headers take a few reads a file.
+      if command == "fingerprint" { #expect(count <= bytes >> 20 + 8 * (tensors + 30), "\(count) requests for \(bytes) bytes of \(tensors) tensors in 8 files") }
+      // What is asked for ahead is most of each file, and little of it twice.
+      #expect((bytes * 9 / 10...bytes * 3 / 2).contains(ahead.reduce(0) { $0 + $1.bytes }), "\(ahead)")
+    }
+  }
+
   /// A plan says nothing of its order: carried out as the source lies it writes the same bytes, and the same receipt.
   @Test(arguments: [(8, 1), (1, 8), (2, 4), (8, 8), (4, 2), (1, 16), (16, 1)], [0, 1]) func theOrderOfTheSourceWillDo(_ sizes: (Int, Int), axis: Int) throws {
     try withTemporaryFolder { folder in

@@ -1,10 +1,22 @@
 import Platform
+import Synchronization
 import SystemPackage
+
+#if canImport(Glibc)
+  import Glibc
+#endif
 
 /// A file of this machine, read with `pread`: a file that is cut short meanwhile gives an error, where a map would end the program.
 final class LocalFile: ByteSource {
   let path: FilePath
   private let file: OpenFile
+  /// Where that ends which the system was asked to read ahead.
+  private let aheadEnd = Atomic(0)
+
+  /// Reads of less are of headers, which tell where to go on.
+  private static let leastWeights = 64 << 10
+  /// What is asked for at once: on a mount whose server is far away each request costs a round trip.
+  private static let aheadBytes = 8 << 20
 
   var count: Int { file.size }
   var isHere: Bool { true }
@@ -26,6 +38,7 @@ final class LocalFile: ByteSource {
   }
 
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) {
+    if buffer.count >= Self.leastWeights { readAhead(offset..<offset + buffer.count) }
     var done = 0
     while done < buffer.count {
       let count: Int
@@ -35,6 +48,19 @@ final class LocalFile: ByteSource {
       guard count > 0 else { throw CheckpointError(.corrupt, in: path, byte: offset + done, "has become shorter while it was read") }
       done += count
     }
+  }
+
+  /// Has the system bring what comes next into the page cache, in requests of megabytes and in the order of the file, however small and out of turn the
+  /// reads of several threads are.
+  private func readAhead(_ range: Range<Int>) {
+    let end = aheadEnd.load(ordering: .relaxed)
+    // Near what was asked for last: within it, or just behind it.
+    let isNear = range.lowerBound + 2 * Self.aheadBytes > end && range.lowerBound <= end + Self.aheadBytes
+    guard !isNear || range.upperBound + Self.aheadBytes / 2 > end else { return }
+    let start = isNear ? max(end, range.lowerBound) : range.lowerBound
+    let next = min(range.upperBound + Self.aheadBytes, count)
+    guard start < next, aheadEnd.compareExchange(expected: end, desired: next, ordering: .relaxed).exchanged else { return }
+    posix_fadvise(file.descriptor.rawValue, off_t(start), off_t(next - start), POSIX_FADV_WILLNEED)
   }
 
   func checkUnchanged() throws(CheckpointError) {

@@ -48,20 +48,22 @@ struct OutputPlace: Sendable {
       parent = try folder.parent()
       let isOwnDevice = try parent.status().deviceID != status.deviceID
       isFixed = isOwnDevice || folder.isMountPoint
-      // The root of a disk has `lost+found` without anybody's doing. What an earlier run left is looked at when its lock is ours.
-      names = try folder.names().filter { !(isFixed && $0 == "lost+found") && $0 != WorkFolder.name(for: name) }
+      // The root of a disk has `lost+found` without anybody's doing.
+      names = try folder.names().filter { !(isFixed && $0 == "lost+found") }
     } catch { throw refusal("can't be opened: \(error)") }
     func place(_ way: Way) -> OutputPlace { OutputPlace(destination: destination, parent: parent, name: name, way: way, model: status) }
-    if names.isEmpty {
-      // `.` is where somebody is: they would find themselves in a folder that is gone.
-      return place(isFixed || !parent.canBeChanged || destination.lastComponent?.kind != .regular ? .fill(folder) : .rename)
-    }
+    // Whoever is in a folder that goes would find themselves nowhere.
+    let isInside = destination.lastComponent?.kind != .regular
+    // What a killed run left in it that was filling it is swept by filling it again.
+    let workFolder = WorkFolder.name(for: name)
+    if names.allSatisfy({ $0 == workFolder }) { return place(isFixed || isInside || !names.isEmpty || !parent.canBeChanged ? .fill(folder) : .rename) }
     guard replacing else { throw refusal("exists already; name another folder, or replace it with --force") }
     let replaced: ReplacedFolder
     do throws(Errno) { replaced = try ReplacedFolder(folder, names) } catch { throw refusal("can't be read: \(error)") }
     // A replaced folder is deleted: it must be one that can be made again, and not what is being read.
     if let objection = replaced.objection { throw refusal("\(objection), so it isn't replaced; remove it yourself") }
     if source.contains(where: { self.real($0)?.starts(with: real) ?? false }) { throw refusal("is where the source lies; name another folder") }
+    if isInside { throw refusal("is the folder that you are in, or one around it, which can't be replaced; name it from outside") }
     if isFixed { throw refusal("is the root of a file system, so no other folder can take its place; empty it yourself, or name a folder in it") }
     guard parent.canBeChanged, folder.canBeChanged else {
       throw refusal("can't be replaced: there is no permission to change it, or the folder that it lies in; empty it yourself, or name another folder")

@@ -22,7 +22,7 @@ extension Checkpoint {
   ) throws(CheckpointError) -> CheckpointFingerprint {
     var plans: [TensorPlan] = []
     for tensor in work { plans.append(try TensorPlan(tensor, as: tensor.dtype, to: [])) }
-    let execution = PlanExecution(plans, from: files, proves: true, didRead: progress, isCancelled: isCancelled)
+    let execution = PlanExecution(plans, from: files, order: .source, proves: true, didRead: progress, isCancelled: isCancelled)
     return CheckpointFingerprint(stored: try execution.run(threads: threads).fingerprints)
   }
 

@@ -19,8 +19,8 @@ final class ReadOnceFile: Sendable {
 
   private let path: FilePath
   private let file: OpenFile
-  /// A descriptor that goes past the page cache; -1 where the file system has no such thing.
-  private let direct: Int32
+  /// Goes past the page cache; nil where the file system has no such thing.
+  private let direct: FileDescriptor?
 
   var size: Int { file.size }
 
@@ -32,21 +32,17 @@ final class ReadOnceFile: Sendable {
     // Its own reading ahead would bring into the page cache what nobody asked for.
     posix_fadvise(file.descriptor.rawValue, 0, 0, POSIX_FADV_RANDOM)
     // Through /proc it is the very file that is open; by its name it might be another.
-    direct = file.size == 0 ? -1 : open("/proc/self/fd/\(file.descriptor.rawValue)", O_RDONLY | O_CLOEXEC | Self.directFlag)
+    let name = FilePath("/proc/self/fd/\(file.descriptor.rawValue)")
+    direct = file.size == 0 ? nil : try? FileDescriptor.open(name, .readOnly, options: [.closeOnExec, Self.pastCache])
     guard file.size == 0 else { return }
     var byte: UInt8 = 0
     guard try withUnsafeMutableBytes(of: &byte, { (buffer) throws(Errno) in try file.read(into: buffer, at: 0) }) == 0 else { throw .notSupported }
   }
 
-  deinit { if direct >= 0 { close(direct) } }
+  deinit { try? direct?.close() }
 
   /// Whether somebody wrote to it since it was opened, removed it, or put another file under its name: what was read is not what is there now.
-  var hasChanged: Bool {
-    if file.hasChanged { return true }
-    var (opened, named) = (stat(), stat())
-    guard fstat(file.descriptor.rawValue, &opened) == 0, path.withPlatformString({ stat($0, &named) }) == 0 else { return true }
-    return opened.st_dev != named.st_dev || opened.st_ino != named.st_ino
-  }
+  var hasChanged: Bool { file.hasChanged || (try? path.stat()).map(FileVersion.init) != file.version }
 
   /// Whether most of the window at `offset` is in the page cache.
   func isCached(windowAt offset: Int) -> Bool {
@@ -94,14 +90,9 @@ final class ReadOnceFile: Sendable {
   func readPastCache(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) -> Int {
     var count = 0
     // A rest that isn't aligned is the end of the file, or what another way of reading must get.
-    while direct >= 0, count < buffer.count, count % Self.alignment == 0 {
-      let read = pread(direct, buffer.baseAddress.map { $0 + count }, buffer.count - count, off_t(offset + count))
-      if read > 0 {
-        count += read
-      } else if read == 0 || errno != EINTR {
-        break
-      }
-    }
+    while let direct, count < buffer.count, count % Self.alignment == 0,
+      let read = try? direct.read(fromAbsoluteOffset: Int64(offset + count), into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...])), read > 0
+    { count += read }
     guard count < min(buffer.count, size - offset) else { return count }
     let rest = try read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]), at: offset + count)
     posix_fadvise(file.descriptor.rawValue, off_t(offset), off_t(buffer.count), POSIX_FADV_DONTNEED)
@@ -109,11 +100,11 @@ final class ReadOnceFile: Sendable {
   }
 
   /// O_DIRECT (asm/fcntl.h), which glibc shows only under _GNU_SOURCE.
-  private static var directFlag: Int32 {
+  private static var pastCache: FileDescriptor.OpenOptions {
     #if arch(arm64)
-      0o200000
+      FileDescriptor.OpenOptions(rawValue: 0o200000)
     #else
-      0o40000
+      FileDescriptor.OpenOptions(rawValue: 0o40000)
     #endif
   }
 }
