@@ -41,8 +41,8 @@ struct Drover: ParsableCommand {
   private static func parse(_ words: [String]) throws -> any ParsableCommand {
     try CommandNames.check(words)
     let command = try parseAsRoot(words)
-    try refuseRawArguments(in: command)
     try (command as? any RefusesMisplacedLinks)?.refuseMisplacedLinks()
+    try refuseRawArguments(in: command)
     return command
   }
 
@@ -65,7 +65,7 @@ struct Drover: ParsableCommand {
         try HelpRequest.checkIsAll(of: words)
         Console.output(document: message + "\n")
       } else if !message.isEmpty {
-        let shown = ProcessSecrets.redact(ArgumentBytes.shown(Self.message(for: error)))
+        let shown = ArgumentBytes.shown(ProcessSecrets.redact(Self.message(for: error)))
         if Console.isSpeakingJSON { Console.error(shown) } else { Console.usage(ArgumentBytes.shown(message)) }
       }
       try checkOutput()

@@ -36,8 +36,9 @@ enum ProcessSecrets {
     // Messages may quote the value of `--option=value` alone.
     let words = (Arguments.words ?? []).flatMap { [$0] + ($0.hasPrefix("-") ? $0.split(separator: "=", maxSplits: 1).dropFirst().map(String.init) : []) }
     return words.filter(resemblesLink).reduce(text) { text, word in
-      // As a path the link's two slashes become one.
-      [word, FilePath(word).string, FilePath(word).lexicallyNormalized().string].reduce(text) { remove($1, from: $0) }
+      // As it was given, as messages show it, and as a path, where the link's two slashes become one.
+      let given = String(decoding: ArgumentBytes.bytes(of: word), as: UTF8.self)
+      return [word, given, ArgumentBytes.shown(word), FilePath(given).string, FilePath(given).lexicallyNormalized().string].reduce(text) { remove($1, from: $0) }
     }
   }
 

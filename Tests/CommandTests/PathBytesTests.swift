@@ -60,6 +60,25 @@ import Testing
     #expect(outcome.status == 64 && outcome.errors.contains(says), "\(outcome)")
   }
 
+  private static let linkPlaces: [(words: [String], status: Int32)] = [
+    (["download", "7B", "--url", "LINK", "--output", "out", "--retries", "0"], 69),
+    (["inspect", "LINK", "--model", "7B", "--retries", "0"], 69),
+    (["verify", "LINK"], 64), (["download", "LINK"], 64), (["catalog", "LINK"], 64), (["LINK"], 64), (["help", "LINK"], 64), (["verify", "a", "--LINK"], 64),
+    (["verify", "-h", "LINK"], 64), (["complete", "m", "--format", "LINK", "--prompt", "a"], 64), (["chat", "m", "--format", "LINK"], 64), (["demo", "--progress", "LINK"], 64),
+  ]
+
+  /// A link may come with the line breaks of its mail; wherever it is put by mistake, no message has any of it.
+  @Test(arguments: linkPlaces)
+  func aLinkMayBeBroken(words: [String], status: Int32) throws {
+    let link = BadInputTests.link.replacing("&Signature=abc", with: "&Signature=abcSEC\nRETdefSEC\nRETghi")
+    try withTemporaryFolder { folder in
+      for mode in ["plain", "json"] {
+        let outcome = try run(droverPath, words.map { $0.replacing("LINK", with: link) } + (words.contains("--progress") ? [] : ["--progress", mode]), in: folder)
+        #expect(outcome.status == status && !(outcome.output + outcome.errors).contains("SEC") && !outcome.errors.contains("RET"), "\(outcome)")
+      }
+    }
+  }
+
   @Test func aPromptMayHaveLines() throws {
     let outcome = try drover("complete", Peer.packageRoot + "/Sources/CDemoModel/model", "--prompt", "a\nwolf", "--max-gen-len", "1", "--json")
     #expect(outcome.status == 0 && outcome.output.contains(#""a\nwolf""#), "\(outcome)")

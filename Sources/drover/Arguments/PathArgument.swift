@@ -20,7 +20,7 @@ struct PathArgument: ExpressibleByArgument, CustomStringConvertible {
   static var defaultCompletionKind: CompletionKind { .file() }
 }
 
-/// Text on the command line, such as a prompt, which may have line breaks.
+/// Text on the command line that may have line breaks: a prompt, or a link as a mail broke it.
 struct TextArgument: ExpressibleByArgument, CustomStringConvertible {
   let text: String
 

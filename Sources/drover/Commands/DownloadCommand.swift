@@ -25,7 +25,7 @@ struct DownloadCommand: ParsableCommand {
   var models: [String] = []
 
   @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
-  var url: String?
+  var url: TextArgument?
 
   @Option(name: .shortAndLong, help: ArgumentHelp("The folder to download into.", valueName: "dir"), completion: .directory)
   var output = PathArgument(".")
@@ -61,7 +61,7 @@ struct DownloadCommand: ParsableCommand {
       note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
     }
     let releases = matches?.map(\.release) ?? catalog.releases
-    let link = try LinkInput.template(url, global)
+    let link = try LinkInput.template(url?.text, global)
     let download = try ReleaseDownload(
       releases,
       TransferRequest(

@@ -164,8 +164,8 @@ enum InspectSource: ExpressibleByArgument {
   case link(String)
 
   init?(argument: String) {
-    guard !SignedLink.resembles(argument) else {
-      self = .link(argument)
+    if let text = TextArgument(argument: argument)?.text, SignedLink.resembles(text) {
+      self = .link(text)
       return
     }
     guard let path = PathArgument(argument: argument) else { return nil }
