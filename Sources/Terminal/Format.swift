@@ -24,6 +24,18 @@ public enum Format {
     return "\(whole / 3600) h \(padded(whole % 3600 / 60, 2)) min"
   }
 
+  /// Reads `90`, `90s`, `30m`, `1.5h` or `2 days`; seconds where there is no unit.
+  /// - Returns: nil for anything else, and for what is negative or longer than a year.
+  public static func parseDuration(_ text: String) -> Double? {
+    let text = text.lowercased()
+    let number = text.prefix { $0.isASCII && $0.isNumber || $0 == "." }
+    let units = ["": 1.0, "s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400]
+    var unit = text[number.endIndex...].drop { $0 == " " }
+    if unit.count > 1, unit.last == "s" { unit = unit.dropLast() }
+    guard let value = Double(number), let size = units[String(unit)], value * size <= 366 * 86400 else { return nil }
+    return value * size
+  }
+
   /// `1,234,567`.
   public static func count(_ value: Int) -> String {
     let digits = String(value.magnitude)

@@ -33,7 +33,7 @@ public struct TransferRequest: Sendable {
   /// A PEM file of certificate authorities to trust in place of the system's.
   public var authorities: FilePath?
   public var retry: RetryPolicy
-  /// Seconds without a byte after which a connection is given up.
+  /// Seconds without a byte after which a connection is given up; the first byte of an answer is waited for longer each time.
   public var stallSeconds: Double
   /// Whether a file whose checksum differs is kept under another name.
   public var keepsCorrupt: Bool
@@ -85,6 +85,8 @@ public enum TransferEvent: Sendable {
   case failed(file: Int, TransferError)
   /// An optional file that the server doesn't have.
   case skipped(file: Int)
+  /// A file that wasn't asked for, since the list that should vouch for it couldn't be had or lacks weights. That was told as a failure.
+  case withheld(file: Int, list: String)
   /// Something that a person may want to know.
   case note(String)
 }

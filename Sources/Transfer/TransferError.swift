@@ -7,12 +7,16 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   case link(LinkError)
   /// 401 or 403.
   case refused(path: String, status: Int, why: String)
+  /// 401 or 403 to one file, behind a link that opens others.
+  case denied(path: String, status: Int, why: String)
   case missing(path: String, status: Int)
   /// The network or the server would not, after all retries.
   case unavailable(path: String, origin: String, why: String)
   /// A part of a file on the server can't be had, after all retries or ever. Nothing was being downloaded.
   case unreadable(path: String, origin: String, why: String)
   case html(path: String, origin: String)
+  /// What came can't be the file. `what` stands after "answered with".
+  case notTheFile(path: String, origin: String, what: String)
   case mismatch(path: String, expected: Digest, actual: Digest, kept: String?)
   /// A checklist that can't be one, or that doesn't name what it should.
   case checklist(path: String, why: String)
@@ -21,8 +25,8 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   case busyFolder(String)
   /// A file name that must not be written to.
   case unsafePath(String)
-  /// A file of certificates that can't be used.
-  case authorities(FilePath)
+  /// A file or folder of certificates that can't be used, and the variable that names it.
+  case authorities(FilePath, variable: String?)
   case declined
   case interrupted
   case library(String)
@@ -31,11 +35,14 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     switch self {
     case .link(let error): error.description
     case .refused(let path, let status, let why): "\(path): the server refused the link (HTTP status \(status)); \(why)"
+    case .denied(let path, let status, let why): "\(path): the server refuses this file (HTTP status \(status)): \(why)"
     case .missing(let path, let status): "\(path): the server has no such file (HTTP status \(status)); the link may be for other models than the one asked for"
     case .unavailable(let path, let origin, let why): "\(path): \(origin): \(why); what is here stays, run the same command again to go on"
     case .unreadable(let path, let origin, let why): "\(path): \(origin): \(why)"
     case .html(let path, let origin):
       "\(path): \(origin) answered with a page of HTML in place of the file; the link is not the signed one: copy its text from the mail"
+    case .notTheFile(let path, let origin, let what):
+      "\(path): \(origin) answered with \(what) in place of the file; if that doesn't pass, the link is for other files, or the server lacks this one"
     case .mismatch(let path, let expected, let actual, let kept):
       "\(path): what arrived has \(actual.algorithm == .md5 ? "MD5" : "SHA-256") \(actual), the checklist says \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
     case .checklist(let path, let why): "\(path): \(why); nothing it should vouch for was fetched"
@@ -43,7 +50,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .noRoom(let needed, let free, let folder): "\(folder): \(needed) bytes are needed, and \(free) are free; make room or choose another folder with --output"
     case .busyFolder(let folder): "\(folder): another drover is downloading into it; let it finish, or choose another folder"
     case .unsafePath(let path): "\"\(path.prefix(100))\" can't be the name of a downloaded file: it must be relative and stay below the folder"
-    case .authorities(let path): "\(path): these certificates can't be read"
+    case .authorities(let path, let variable): "\(path)\(variable.map { ", which \($0) names" } ?? ""): these certificates can't be read"
     case .declined: "not started; what was fetched for the question stays, run the same command again to go on"
     case .interrupted: "interrupted; what is here stays, run the same command again to go on"
     case .library(let why): "libcurl: \(why)"

@@ -31,6 +31,7 @@ struct DownloadSession: Sendable {
         display.finish(items[file], "failed", failed: true)
         // The first failure is the message that the program ends with; the others are told here.
         if !failures.isFirst() { Console.error(error.description) }
+      case .withheld(let file, let list): display.finish(items[file], "not fetched: \(list) should vouch for it", failed: true)
       case .skipped(let file):
         display.update(items[file], done: 0, total: 0)
         display.finish(items[file], "not on the server, and not needed")

@@ -81,8 +81,8 @@ extension TransferError: ExitCoded {
     switch self {
     case .link(let error): error.exit
     case .refused: .linkRefused
-    case .missing, .unavailable, .unreadable: .unavailable
-    case .html, .mismatch, .checklist, .unsafePath: .badData
+    case .denied, .missing, .unavailable, .unreadable: .unavailable
+    case .html, .notTheFile, .mismatch, .checklist, .unsafePath: .badData
     case .disk, .noRoom, .busyFolder: .cannotCreate
     case .authorities: .noInput
     case .declined, .interrupted: .interrupted

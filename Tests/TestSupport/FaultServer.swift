@@ -15,9 +15,11 @@ public final class FaultServer: Sendable {
     public var turn: Int
     /// How many requests came before in all.
     public var count: Int
+    /// How many others are being answered.
+    public var underWay: Int
 
-    public init(path: String, query: String = "", range: Range<Int>?, turn: Int, count: Int) {
-      (self.path, self.query, self.range, self.turn, self.count) = (path, query, range, turn, count)
+    public init(path: String, query: String = "", range: Range<Int>?, turn: Int, count: Int, underWay: Int = 0) {
+      (self.path, self.query, self.range, self.turn, self.count, self.underWay) = (path, query, range, turn, count, underWay)
     }
   }
 
@@ -66,21 +68,21 @@ public final class FaultServer: Sendable {
       let lines = head.split(separator: "\r\n")
       let target = lines.first?.split(separator: " ").dropFirst().first ?? "/"
       let path = String(target.dropFirst().prefix { $0 != "?" })
-      let (turn, count) = turns.withLock { turns in
+      let (turn, count, underWay) = turns.withLock { turns in
         defer {
           turns.paths[path, default: 0] += 1
           turns.count += 1
           turns.open += 1
           turns.mostOpen = max(turns.mostOpen, turns.open)
         }
-        return (turns.paths[path] ?? 0, turns.count)
+        return (turns.paths[path] ?? 0, turns.count, turns.open)
       }
       let range = lines.first { $0.lowercased().hasPrefix("range: bytes=") }.flatMap { line -> Range<Int>? in
         let ends = line.dropFirst("range: bytes=".count).split(separator: "-").compactMap { Int($0) }
         return ends.count == 2 ? ends[0]..<ends[1] + 1 : nil
       }
       defer { turns.withLock { $0.open -= 1 } }
-      for step in respond(Request(path: path, query: String(target.drop { $0 != "?" }.dropFirst()), range: range, turn: turn, count: count)) {
+      for step in respond(Request(path: path, query: String(target.drop { $0 != "?" }.dropFirst()), range: range, turn: turn, count: count, underWay: underWay)) {
         switch step {
         case .send(let bytes):
           guard Self.send(connection, bytes) else { return }

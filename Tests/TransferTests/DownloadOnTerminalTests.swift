@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 import TestSupport
 import Testing
 import Transfer
@@ -91,8 +92,12 @@ import Transfer
   @Test(arguments: Reply.allCases, [false, true]) func aLinkThatEndsIsReplaced(reply: Reply, saysYes: Bool) throws {
     try withTemporaryFolder { folder in
       let contents = Wares.shared.contents
+      let hasEnded = Mutex(false)
       let server = try FaultServer { request in
+        // From then on it opens nothing.
+        if !request.query.contains("second"), hasEnded.withLock({ $0 }) { return FaultServer.status(403) }
         guard request.path == "f/a.pth", request.turn > 0, !request.query.contains("second") else { return FaultServer.good(request, contents[request.path]) }
+        hasEnded.withLock { $0 = true }
         guard request.turn == 1, let content = contents[request.path], let range = request.range?.clamped(to: 0..<content.count) else { return FaultServer.status(403) }
         return [.send(FaultServer.partHead(range.lowerBound, range.count, of: content.count, tag: "ETag: \"one\"\r\n") + content[range].prefix(range.count / 2)), .wait(0.5), .close]
       }

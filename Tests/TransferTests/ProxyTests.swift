@@ -49,6 +49,12 @@ import Testing
       testDescription: "forbidden", variables: ["https_proxy": "http://{}"], manner: .refuses(status: 403), isHTTPS: true, status: 69,
       words: ["proxy http://{} ", "403", "NO_PROXY"], requests: ["CONNECT localhost"]),
     Case(
+      testDescription: "401 of a proxy", variables: ["http_proxy": "http://{}"], manner: .refuses(status: 401), status: 69,
+      words: ["proxy http://{} ", "401", "http_proxy=http://USER"], requests: ["GET http://127.0.0.1"]),
+    Case(
+      testDescription: "401 of a proxy, https", variables: ["https_proxy": "http://{}"], manner: .refuses(status: 401), isHTTPS: true, status: 69,
+      words: ["proxy http://{} ", "401", "https_proxy=http://USER"], requests: ["CONNECT localhost"]),
+    Case(
       testDescription: "broken", variables: ["https_proxy": "http://{}"], manner: .refuses(status: 502), isHTTPS: true, status: 69,
       words: ["after one retry"], requests: ["CONNECT localhost"]),
     Case(testDescription: "down", variables: ["http_proxy": "http://me:\(password)@{}"], isDown: true, status: 69, words: ["connect to the proxy http://{}"]),
@@ -80,6 +86,31 @@ import Testing
       for request in row.requests { #expect(proxy.requests.allSatisfy { $0.hasPrefix(request) }, "\(proxy.requests)") }
       let arrived = FileManager.default.contents(atPath: folder + "/out/f/b.pth")
       #expect(row.status == 0 ? arrived == Data(content) : arrived == nil)
+    }
+  }
+
+  /// A proxy that speaks TLS itself, with an authority of its own: nginx, which passes a request on to the host that it names.
+  @Test(.needs(.nginx), arguments: [(true, false, Int32(0)), (true, true, 0), (false, false, 69)]) func aProxyBehindTLS(isTrusted: Bool, isNamedByVariable: Bool, status: Int32) throws {
+    try withTemporaryFolder { folder in
+      let content = Wares.shared.contents["f/b.pth"] ?? []
+      try FileManager.default.createDirectory(atPath: folder + "/www/f", withIntermediateDirectories: true)
+      try Data(content).write(to: URL(filePath: folder + "/www/f/b.pth"))
+      try #"{"id":"m","files":[{"path":"f/b.pth"}]}"#.write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
+      let nginx = try Nginx(root: folder + "/www")
+      defer { nginx.stop() }
+      let proxy = try Nginx(root: folder + "/www", tls: try TLSTests.make(.good, in: folder), directives: "location / { proxy_pass http://$http_host; }")
+      defer { proxy.stop() }
+      var environment = ["HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"].reduce(into: TLSTests.noVariables) { $0[$1] = "" }
+      environment["http_proxy"] = "https://localhost:\(proxy.port)"
+      environment["DROVER_URL"] = FaultTests.linkText(nginx.port)
+      if isNamedByVariable { environment["SSL_CERT_FILE"] = folder + "/ca.pem" }
+      let outcome = try run(
+        droverPath, ["download", "--manifest", folder + "/m.json", "--output", folder + "/out", "--yes", "--retries", "1"]
+          + (isTrusted && !isNamedByVariable ? ["--cacert", folder + "/ca.pem"] : []), environment: environment)
+      #expect(outcome.status == status, "\(outcome.errors)")
+      #expect(proxy.accessLog.isEmpty == (status != 0))
+      if status != 0 { #expect(outcome.errors.contains("the certificate of the proxy https://localhost:\(proxy.port) can't be trusted"), "\(outcome.errors)") }
+      #expect(FileManager.default.contents(atPath: folder + "/out/f/b.pth") == (status == 0 ? Data(content) : nil))
     }
   }
 }

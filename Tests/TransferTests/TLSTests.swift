@@ -31,14 +31,17 @@ import Transfer
     return ("\(folder)/\(kind).pem", "\(folder)/\(kind).key")
   }
 
-  private func download(_ folder: String, _ port: UInt16, authorities: String?) throws -> Outcome {
+  /// Whoever runs the tests may have set them.
+  static let noVariables = ["CURL_CA_BUNDLE": "", "SSL_CERT_FILE": "", "SSL_CERT_DIR": ""]
+
+  private func download(_ folder: String, _ port: UInt16, authorities: String?, variables: [String: String] = [:]) throws -> Outcome {
     try """
       {"id":"m","files":[{"path":"f/a.pth"}]}
       """.write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
     let more = authorities.map { ["--cacert", $0] } ?? []
     return try run(
       droverPath, ["download", "--manifest", folder + "/m.json", "--output", folder + "/out", "--yes", "--retries", "1"] + more,
-      environment: ["DROVER_URL": "https://localhost:\(port)/*"])
+      environment: ["DROVER_URL": "https://localhost:\(port)/*"].merging(Self.noVariables) { $1 }.merging(variables) { $1 })
   }
 
   @Test(.needs(.nginx), arguments: [
@@ -58,6 +61,31 @@ import Transfer
       let arrived = FileManager.default.contents(atPath: folder + "/out/f/a.pth")
       #expect(status == 0 ? arrived == Data(content) : arrived == nil)
       if status == 0 { #expect(nginx.accessLog.allSatisfy { $0.contains(" HTTP/2.0\"") }, "\(nginx.accessLog)") }
+    }
+  }
+
+  /// As curl(1) takes them: `{}` is the folder with the authority's file.
+  @Test(.needs(.nginx), arguments: [
+    (["CURL_CA_BUNDLE": "{}/ca.pem"], nil, 0, ""), (["SSL_CERT_FILE": "{}/ca.pem"], nil, 0, ""), (["SSL_CERT_DIR": "{}/hashed"], nil, 0, ""),
+    (["CURL_CA_BUNDLE": "{}/ca.pem", "SSL_CERT_FILE": "{}/other.pem"], nil, 0, ""), (["CURL_CA_BUNDLE": "", "SSL_CERT_FILE": "{}/ca.pem"], nil, 0, ""),
+    (["CURL_CA_BUNDLE": "{}/other.pem"], nil, 69, "authority is unknown"), (["CURL_CA_BUNDLE": "{}/other.pem"], "ca.pem", 0, ""),
+    (["CURL_CA_BUNDLE": "{}/nothing.pem"], nil, 66, "which CURL_CA_BUNDLE names"), (["SSL_CERT_FILE": "{}/nothing.pem"], nil, 66, "which SSL_CERT_FILE names"),
+    (["SSL_CERT_FILE": "{}/ca.pem"], "other.pem", 69, "authority is unknown"),
+  ] as [([String: String], String?, Int32, String)])
+  func authoritiesOfTheEnvironmentAreTaken(variables: [String: String], given: String?, status: Int32, words: String) throws {
+    try withTemporaryFolder { folder in
+      let www = folder + "/www"
+      try FileManager.default.createDirectory(atPath: www + "/f", withIntermediateDirectories: true)
+      try Data(Wares.shared.contents["f/a.pth"] ?? []).write(to: URL(filePath: www + "/f/a.pth"))
+      let nginx = try Nginx(root: www, tls: try Self.make(.good, in: folder))
+      defer { nginx.stop() }
+      let script = """
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -days 2 -subj /CN=other -addext basicConstraints=critical,CA:TRUE
+        mkdir hashed && cp ca.pem hashed/$(openssl x509 -in ca.pem -noout -hash).0
+        """
+      #expect(try run("/bin/sh", ["-c", script], in: folder).status == 0)
+      let outcome = try download(folder, nginx.port, authorities: given.map { folder + "/" + $0 }, variables: variables.mapValues { $0.replacing("{}", with: folder) })
+      #expect(outcome.status == status && (words.isEmpty || outcome.errors.contains(words)), "\(outcome.status) \(outcome.errors)")
     }
   }
 

@@ -5,7 +5,7 @@ import Platform
 /// One request on its way: libcurl's easy handle, and where its bytes go.
 ///
 /// Lives on the network's thread. libcurl's own words (its error buffer, the effective address) may hold the link, so they are never asked for.
-final class Connection {
+final class Connection: AnswerSink {
   /// How a request ended, when we ended it and not the network.
   enum Ending: Equatable {
     case reachedLimit
@@ -29,7 +29,6 @@ final class Connection {
   var isDoubled = false
   private unowned let engine: Engine
 
-  private(set) var head = ResponseHead()
   private var isJudged = false
   /// Where the next byte belongs.
   private(set) var position: Int
@@ -43,10 +42,15 @@ final class Connection {
   private var block: Block?
   /// Whether libcurl keeps bytes for us, until there is memory for them.
   private(set) var isPaused = false
-  private var page: WebPage?
+  /// Until it is known whether what comes can be the file; nil where that isn't asked.
+  private var beginning: FirstBytes?
   private var drained = 0
   var ending: Ending?
-  private let startedAt: Double
+  let startedAt: Double
+  /// Seconds without a byte after which it is given up: before the first one, and after it.
+  private let patience: (first: Double, next: Double)
+  /// Whether compression is undone on the way.
+  let isDecoding: Bool
   var lastByte: Double
   /// Bytes of body so far.
   private(set) var received = 0
@@ -74,24 +78,19 @@ final class Connection {
     lastByte = startedAt
     watched = (startedAt, 0)
     measured = (startedAt, 0)
+    patience = (file.patience ?? engine.request.stallSeconds, engine.request.stallSeconds)
+    isDecoding = file.decodes
   }
 
   /// Sets what differs from request to request.
   func configure(address: String) {
-    let context = Unmanaged.passUnretained(self).toOpaque()
     ccurl_easy_setopt_string(handle, CURLOPT_URL, address)
     if let asked { ccurl_easy_setopt_string(handle, CURLOPT_RANGE, "\(asked.lowerBound)-\(asked.upperBound - 1)") } else { ccurl_easy_setopt_string(handle, CURLOPT_RANGE, nil) }
-    ccurl_easy_setopt_callback(handle, CURLOPT_HEADERFUNCTION, takeHeader)
-    ccurl_easy_setopt_pointer(handle, CURLOPT_HEADERDATA, context)
-    ccurl_easy_setopt_callback(handle, CURLOPT_WRITEFUNCTION, takeBody)
-    ccurl_easy_setopt_pointer(handle, CURLOPT_WRITEDATA, context)
-    ccurl_easy_setopt_pointer(handle, CURLOPT_PRIVATE, context)
+    EasyHandle.decode(handle, isDecoding)
+    attach(to: handle)
   }
 
-  fileprivate func takeHead(_ line: String) {
-    lastByte = steadySeconds()
-    head.take(line)
-  }
+  override func headCame() { lastByte = steadySeconds() }
 
   /// Judges the answer once its head is complete.
   func judge() {
@@ -110,17 +109,18 @@ final class Connection {
       skipUntil = file.prefixEnd
     default: ending = .judged(judgement)
     }
-    if position == 0, ending == nil { page = WebPage(isText: file.request.isOptional || file.request.path.hasSuffix(".md")) }
+    if position == 0, ending == nil { beginning = FirstBytes(of: file.request.path, isOptional: file.request.isOptional) }
   }
 
   // MARK: Bytes
 
   /// - Returns: `bytes.count`, or something else to end the request or to have it wait.
-  fileprivate func take(_ bytes: UnsafeRawBufferPointer) -> Int {
+  override func take(_ bytes: UnsafeRawBufferPointer) -> Int {
     judge()
     lastByte = steadySeconds()
     if ending != nil {
       count(bytes.count)
+      keepExcerpt(bytes)
       // A small body is read to its end, so that the connection can be used again.
       guard case .judged = ending, (head.contentLength ?? .max) <= 65536 else { return -1 }
       drained += bytes.count
@@ -138,12 +138,10 @@ final class Connection {
       (block, next) = memory
     }
     count(bytes.count)
-    if page?.isFound == nil {
-      page?.take(bytes)
-      if page?.isFound == true {
-        ending = .judged(.html)
-        return -1
-      }
+    beginning?.take(bytes)
+    if let impostor {
+      ending = .judged(impostor)
+      return -1
     }
     position += skipped
     published = max(published, skipped > 0 ? position : 0)
@@ -197,8 +195,8 @@ final class Connection {
     let taken = block.append(bytes)
     position += taken
     guard block.room == 0 else { return }
-    // A page that begins with so much space is none.
-    page?.end()
+    // What begins with so much space is none of what is looked for.
+    beginning?.end(isEntire: false)
     publish(isClosed: true)
     guard let next, taken < bytes.count else { return }
     position += next.append(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
@@ -207,8 +205,8 @@ final class Connection {
 
   /// Says that what came is the file's.
   func publish(isClosed: Bool = false) {
-    // Until it is known not to be a page, it isn't.
-    guard let block, page == nil || page?.isFound == false else { return }
+    // Until it is known not to be something else, it isn't.
+    guard let block, beginning == nil || beginning?.verdict == .file else { return }
     if position > published || isClosed {
       engine.landing.publish(block, of: file.index, count: block.count, isClosed: isClosed, isKept: !isDirectory || engine.keepsDirectory(of: file))
       file.arrive(published..<position)
@@ -226,8 +224,11 @@ final class Connection {
     curl_easy_pause(handle, CURLPAUSE_CONT)
   }
 
+  /// Whether another connection may fetch what it has been asked for too.
+  var isDoublable: Bool { ending == nil && limit != .max && slow == nil && !isDoubled }
+
   /// Whether someone else may fetch a part of what it has been asked for.
-  var isCuttable: Bool { ending == nil && limit != .max && !isProbe && !isDirectory && slow == nil && !isDoubled }
+  var isCuttable: Bool { isDoublable && !isProbe && !isDirectory }
 
   /// The other connection that fetched this one's piece has ended.
   func goOnAlone() {
@@ -242,31 +243,55 @@ final class Connection {
     file.giveBack(limit..<end)
   }
 
-  /// Says that no more will come, and that what came wasn't a page.
-  func end() {
+  /// What came in the file's place, if anything did.
+  private var impostor: Judgement? {
+    switch beginning?.verdict {
+    case .page: .html
+    case .other(let words): .notTheFile(words)
+    case .file, nil: nil
+    }
+  }
+
+  /// Takes account of what came, now that no more will.
+  /// - Parameter isComplete: whether the answer ended as it should.
+  func end(isComplete: Bool) {
     switch ending {
     case nil, .reachedLimit, .stalled, .overtaken: break
     case .judged, .superseded:
       block = nil
       return
     }
-    page?.end()
-    if page?.isFound == true { block = nil } else { publish(isClosed: true) }
+    // A few bytes of a broken answer don't tell what they are of; they come again.
+    if isComplete { beginning?.end(isEntire: limit == .max || position == file.length) }
+    if let impostor {
+      ending = .judged(impostor)
+      block = nil
+    } else if beginning == nil || beginning?.verdict == .file {
+      publish(isClosed: true)
+    } else {
+      block = nil
+    }
   }
 
   // MARK: Pace
 
-  /// Bytes a second below which another request is worth a try.
+  /// Bytes a second below which another request is worth a try in any run.
   private static let leastRate = 1000.0
 
-  /// Whether it brings nothing any more, or a trickle of something that can be asked for again.
-  /// - Parameter isLimited: whether it isn't let bring more.
-  func isStalled(_ now: Double, after seconds: Double, isLimited: Bool) -> Bool {
-    if now - lastByte > seconds { return true }
-    guard now - watched.start > seconds else { return false }
+  /// Whether it brings nothing any more, or next to nothing of something that can be asked for again.
+  /// - Parameters:
+  ///   - usualRate: of this run's connections, where it is known.
+  ///   - isLimited: whether it isn't let bring more.
+  func isStalled(_ now: Double, usualRate: Double?, isLimited: Bool) -> Bool {
+    if now - lastByte > (received == 0 ? patience.first : patience.next) { return true }
+    guard received > 0, now - watched.start > patience.next else { return false }
     defer { watched = (now, received) }
-    return !isLimited && file.takesRanges && Double(received - watched.received) < Self.leastRate * (now - watched.start)
+    let least = max(Self.leastRate, (usualRate ?? 0) / 16)
+    return !isLimited && file.takesRanges && Double(received - watched.received) < least * (now - watched.start)
   }
+
+  /// Seconds that are worth waiting for the first byte, when so many have brought none.
+  func longerPatience(atMost most: Double) -> Double { max(patience.first, min(patience.first * 2, most)) }
 
   /// Looks every second how much came.
   func measure(_ now: Double) {
@@ -276,17 +301,5 @@ final class Connection {
   }
 
   /// Bytes a second over its whole life; nil when it was too short to tell.
-  func meanRate(_ now: Double) -> Double? { received >= 1 << 20 ? Double(received) / max(1e-6, now - startedAt) : nil }
-}
-
-private func takeHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
-  guard let bytes, let context else { return 0 }
-  let line = UnsafeRawBufferPointer(start: bytes, count: size * count)
-  Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue().takeHead(String(decoding: line, as: UTF8.self))
-  return size * count
-}
-
-private func takeBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
-  guard let bytes, let context else { return 0 }
-  return Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue().take(UnsafeRawBufferPointer(start: bytes, count: size * count))
+  func meanRate(_ now: Double) -> Double? { received >= 1 << 18 ? Double(received) / max(1e-6, now - startedAt) : nil }
 }

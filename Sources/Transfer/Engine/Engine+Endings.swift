@@ -11,17 +11,16 @@ extension Engine {
     while let message = curl_multi_info_read(multi, &left) {
       guard message.pointee.msg == CURLMSG_DONE, let handle = message.pointee.easy_handle else { continue }
       let code = ccurl_message_result(message)
-      if let connection = connections.first(where: { $0.handle == handle }) { ended(connection, code) }
+      if let connection = connections.first(where: { $0.handle == handle }) { ended(connection, code) } else if check?.handle == handle { checkEnded() }
     }
   }
 
   func ended(_ connection: Connection, _ code: CURLcode) {
     if code == CURLE_OK { connection.judge() }
-    connection.end()
+    connection.end(isComplete: code == CURLE_OK || connection.ending == .reachedLimit)
     let file = connection.file
-    let certificate = code == CURLE_PEER_FAILED_VERIFICATION ? EasyHandle.verification(connection.handle) : ""
-    var proxyStatus = 0
-    ccurl_easy_getinfo_long(connection.handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus)
+    let failure = code == CURLE_OK ? nil : RequestFailure(code, connection.handle, connection.head, origin: link.origin)
+    let wasReused = RequestFailure.usedAnOldConnection(connection.handle)
     curl_multi_remove_handle(multi, connection.handle)
     idleHandles.append(connection.handle)
     connections.removeAll { $0 === connection }
@@ -29,18 +28,25 @@ extension Engine {
     tuner.ended(connection.meanRate(steadySeconds()))
     giveBack(connection)
     guard !file.stage.isOver, file.stage != .clearing else { return }
-    if connection.gained > 0 { file.failures = 0 }
+    notice(file)
 
     switch connection.ending {
-    case .stalled: retry(file, "next to nothing came for \(Int(request.stallSeconds)) seconds", progressed: connection.gained > 0)
+    case .stalled:
+      if connection.received == 0 { file.patience = max(file.patience ?? 0, connection.longerPatience(atMost: request.retry.mostPatience)) }
+      retry(file, "next to nothing came for \(Int(request.stallSeconds)) seconds", .network)
     case .superseded, .overtaken, .reachedLimit: settle(file)
     case .judged(let judgement): act(on: judgement, connection)
-    case nil where code == CURLE_OK:
+    case nil:
+      if let failure { return failed(connection, failure, wasReused: wasReused) }
       if connection.limit == .max { learn(file, length: connection.position) }
-      if connection.position >= connection.limit || connection.limit == .max { settle(file) } else { retry(file, "the answer ended early", progressed: connection.gained > 0) }
-    case nil where 300...499 ~= proxyStatus: proxyRefused(file, status: proxyStatus)
-    case nil: failed(connection, code, certificate)
+      if connection.position >= connection.limit || connection.limit == .max { settle(file) } else { retry(file, "the answer ended early", .network) }
     }
+  }
+
+  /// Takes account of new bytes, which show that the network is alive.
+  func notice(_ file: FileTask) {
+    let now = steadySeconds()
+    if file.notice(now) { lastNewByte = now }
   }
 
   /// Sees to it that others bring what a request didn't.
@@ -56,88 +62,129 @@ extension Engine {
     file.giveBack(connection.published..<connection.limit)
   }
 
+  /// Who answered, or should have: the link's host, or the one that it redirects to.
+  private func origin(of connection: Connection) -> String { connection.head.asked ?? link.origin }
+
   private func act(on judgement: Judgement, _ connection: Connection) {
     let file = connection.file
+    let path = file.request.path
     let status = connection.head.status
     switch judgement {
     case .part, .whole: break
-    case .complete(let total):
-      learn(file, connection.head, total)
-      guard let beginning = file.beginning else { return settle(file) }
-      guard file.expected == nil else {
-        tell("\(file.request.path): the file that is here doesn't agree with its checklist; it is fetched afresh")
-        return forgetBeginning(of: file)
-      }
-      (file.beginning, file.result) = (nil, .init(beginning))
-      _ = file.part.discard(keeping: false)
-      finish(file, .present)
+    case .dropped: settle(file)
+    case .complete(let total): complete(connection, total)
     case .changed: startAfresh(file, "the file changed on the server")
-    case .refused:
-      if file.request.isOptional, linkIsProven { return skip(file) }
-      linkRefused(.refused(path: file.request.path, status: status, why: refusalReason()))
-    case .proxyRefused: proxyRefused(file, status: status)
+    case .otherLength(let length): otherLength(file, length)
+    case .refused where status == 401 && link.origin.hasPrefix("http:") && Proxy.named(for: link.origin) != nil: proxyRefused(file, Proxy.refusal(401, origin: link.origin))
+    case .refused: refused(connection, from: origin(of: connection))
+    case .proxyRefused: proxyRefused(file, Proxy.refusal(status, origin: link.origin))
     case .missing:
       if file.request.isOptional { return skip(file) }
-      fail(file, .missing(path: file.request.path, status: status))
+      fail(file, .missing(path: path, status: status))
     case .busy:
       tuner.halve()
       let wait = connection.head.retryAfter
       if let wait, wait > request.retry.longestRetryAfter {
-        return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: "the server asks to come back in \(Moment.ago(Int(min(wait, 1e9))))"))
+        return fail(file, .unavailable(path: path, origin: origin(of: connection), why: "the server asks to come back in \(Moment.ago(Int(min(wait, 1e9))))"))
       }
-      retry(file, "HTTP status \(status)", progressed: false, after: wait)
-    case .failed(let why):
-      if why.isEmpty { return }
-      retry(file, why, progressed: false)
+      retry(file, "HTTP status \(status)", .network, after: wait)
+    case .failed(let why): retry(file, why, .network)
+    case .wrong(let why): retry(file, why, .answer)
     case .rangesBroken(let why):
-      if file.failures < min(2, request.retry.limit) { return retry(file, why, progressed: false) }
-      (file.takesRanges, file.failures) = (false, 0)
-      tell("\(file.request.path): the server can't give parts of it (\(why)); it is fetched in one piece")
+      if file.counted < min(2, request.retry.tries) { return retry(file, why, .answer) }
+      (file.takesRanges, file.counted, file.failures) = (false, 0, 0)
+      tell("\(path): the server can't give parts of it (\(why)); it is fetched in one piece")
       settle(file)
-    case .html where file.request.isOptional && linkIsProven:
-      tell("\(file.request.path): \(link.origin) answered with a page of HTML in place of it; it isn't needed")
+    case .encoded:
+      (file.takesRanges, file.decodes) = (false, true)
+      settle(file)
+    case .html where file.request.isOptional && !opened.isEmpty:
+      tell("\(path): \(link.origin) answered with a page of HTML in place of it; it isn't needed")
       skip(file)
-    case .html: fail(file, .html(path: file.request.path, origin: link.origin), isFatal: true)
+    case .html: hold(file, .html(path: path, origin: origin(of: connection)))
+    case .notTheFile(let what): hold(file, .notTheFile(path: path, origin: origin(of: connection), what: what))
     }
   }
 
-  private func refusalReason() -> String { link.refusalReason(next: "ask for a new link and run the same command: what is here stays") }
-
-  private func proxyRefused(_ file: FileTask, status: Int) {
-    fail(file, .unavailable(path: file.request.path, origin: link.origin, why: Proxy.refusal(status, origin: link.origin)), isFatal: true)
-  }
-
-  private func failed(_ connection: Connection, _ code: CURLcode, _ certificate: String) {
+  /// The file ends where the question began.
+  private func complete(_ connection: Connection, _ total: Int) {
     let file = connection.file
-    func end(_ why: String) { fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why), isFatal: true) }
-    switch code {
-    case CURLE_PEER_FAILED_VERIFICATION: end("its certificate can't be trusted (\(certificate)); --cacert names other authorities")
-    case CURLE_SSL_CACERT_BADFILE: fail(file, .authorities(request.authorities ?? "the system's certificates"), isFatal: true)
-    case CURLE_TOO_MANY_REDIRECTS: end("it redirects in a circle")
-    // Without a status line: bytes that nobody asked for, behind an earlier answer on the same connection.
-    case CURLE_UNSUPPORTED_PROTOCOL where connection.head.status == 0: retry(file, "the answer isn't HTTP", progressed: false)
-    case CURLE_UNSUPPORTED_PROTOCOL: end("it redirects to an address that is neither http nor https, or from https down to http, which is refused")
-    case CURLE_URL_MALFORMAT: end("the link is malformed")
-    case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING: retry(file, "the connection ended before the file did", progressed: connection.gained > 0)
-    case CURLE_BAD_CONTENT_ENCODING:
+    learn(file, connection.head, total)
+    guard let beginning = file.beginning else { return settle(file) }
+    guard file.expected == nil else {
+      tell("\(file.request.path): the file that is here doesn't agree with its checklist; it is fetched afresh")
+      return forgetBeginning(of: file)
+    }
+    (file.beginning, file.result) = (nil, .init(beginning))
+    _ = file.part.discard(keeping: false)
+    finish(file, .present)
+  }
+
+  /// The server says that a file has another length than it said before. Where a checksum will tell, what is here isn't thrown away for that: one
+  /// mirror of many may have it wrong.
+  private func otherLength(_ file: FileTask, _ length: Int) {
+    guard file.expected != nil else { return startAfresh(file, "the file changed on the server") }
+    let count = file.otherLength.map { $0.length == length ? $0.count + 1 : 1 } ?? 1
+    file.otherLength = (length, count)
+    if count >= 3, length >= file.arrived.ranges.last?.upperBound ?? 0 {
+      tell("\(file.request.path): the server says again and again that it has \(length) bytes, and not \(file.length ?? 0); what is here stays, its checksum will tell")
+      (file.otherLength, file.isAboveDoubt, file.isMet) = (nil, false, true)
+      learn(file, length: length)
+      return settle(file)
+    }
+    retry(file, "it says that the file has \(length) bytes, where it said \(file.length ?? 0) before", .answer)
+  }
+
+  private func proxyRefused(_ file: FileTask, _ why: String) { fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why), isFatal: true) }
+
+  private func failed(_ connection: Connection, _ failure: RequestFailure, wasReused: Bool) {
+    let file = connection.file
+    switch failure {
+    case .authorities: fail(file, .authorities(authorities.file ?? "the system's certificates", variable: nil), isFatal: true)
+    case .proxy(let why): proxyRefused(file, why)
+    case .final(let why):
+      // What a redirect leads to may hold for one file only.
+      let error = TransferError.unavailable(path: file.request.path, origin: origin(of: connection), why: why)
+      if 300...399 ~= connection.head.status { hold(file, error) } else { fail(file, error, isFatal: true) }
+    // Left over from an earlier answer on the same connection, which is closed now: it says nothing about this file.
+    case .junk where wasReused && connection.head.status == 0: settle(file)
+    case .junk: retry(file, RequestFailure.notHTTP, .answer)
+    case .encoding:
       file.takesRanges = false
-      retry(file, "the answer was compressed, and damaged", progressed: false)
-    case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_PROXY:
-      let proxy = Proxy.named(for: link.origin).map { "the proxy \($0)" }
-      retry(file, "couldn't connect to \(proxy ?? "the server")", progressed: false)
-    default: retry(file, EasyHandle.words(for: code), progressed: connection.gained > 0)
+      retry(file, RequestFailure.badEncoding, .answer)
+    case .network(let why):
+      // A server that cuts a connection while it serves another has enough of them.
+      if connection.head.status == 0, connections.contains(where: { $0.head.status != 0 && $0.ending == nil }) {
+        tuner.lower(to: connections.count, now: steadySeconds())
+        file.notBefore = max(file.notBefore, steadySeconds() + request.retry.delay(after: 1, random: jitter()))
+        return settle(file)
+      }
+      let host = origin(of: connection)
+      retry(file, host == link.origin ? why : "redirected to \(host): \(why)", .network)
     }
   }
 
-  private func retry(_ file: FileTask, _ why: String, progressed: Bool, after: Double? = nil) {
+  /// What a failure speaks of.
+  enum Blame {
+    /// The way to the server, or the server's state: it may pass.
+    case network
+    /// What the server answers for this file.
+    case answer
+  }
+
+  func retry(_ file: FileTask, _ why: String, _ blame: Blame, after: Double? = nil) {
     let now = steadySeconds()
-    if progressed { file.failures = 0 }
     // Several requests that fail together count once.
-    if !progressed, file.notBefore > now, after == nil { return settle(file) }
+    if file.notBefore > now, after == nil { return settle(file) }
+    // As long as nothing comes for anyone, that is no failure of a file that hasn't begun.
+    let isOutage = blame == .network && file.lastNewByte == nil && file.counted > 0 && (lastNewByte.map { $0 <= file.failedAt } ?? false)
+    let silence = blame == .answer ? nil : (file.lastNewByte ?? (isOutage ? lastNewByte : nil)).map { now - $0 }
     file.failures += 1
-    guard file.failures <= request.retry.limit else {
+    file.failedAt = now
+    if !isOutage || request.retry.limit != nil { file.counted += 1 }
+    if let end = request.retry.end(failures: file.counted, silence: silence) {
       if file.request.isOptional { return skip(file) }
-      return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why + request.retry.told))
+      return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: why + end))
     }
     let delay = request.retry.delay(after: file.failures, asked: after, random: jitter())
     file.notBefore = now + delay

@@ -98,9 +98,13 @@ extension Engine {
   }
 
   /// Throws away what is here of a file, and begins again.
-  func startAfresh(_ file: FileTask, _ why: String) {
+  /// - Parameter isChange: whether that is because the server has something else now. Then it may not happen often, and every byte is a new one.
+  func startAfresh(_ file: FileTask, _ why: String, isChange: Bool = true) {
     for connection in file.connections { connection.ending = .superseded }
-    file.freshStarts += 1
+    if isChange {
+      file.freshStarts += 1
+      file.forgetMost()
+    }
     guard file.freshStarts <= 3 else {
       return fail(file, .unavailable(path: file.request.path, origin: link.origin, why: "the file changes on the server again and again"))
     }
@@ -118,7 +122,7 @@ extension Engine {
 
   func cleared(_ file: FileTask, _ error: TransferError?) {
     guard file.stage == .clearing else { return }
-    (file.isMet, file.isAllocated, file.isAboveDoubt, file.beginning, file.result) = (false, false, true, nil, nil)
+    (file.isMet, file.isAllocated, file.isAboveDoubt, file.beginning, file.result, file.otherLength) = (false, false, true, nil, nil, nil)
     file.begin(with: RangeSet(), length: nil)
     file.stage = .fetching
     if let error { return fail(file, error, isFatal: true) }
@@ -139,8 +143,15 @@ extension Engine {
     for connection in file.connections { connection.ending = .superseded }
     file.stage = .failed
     failures.append(error)
-    if isFatal || file.isChecklist { fatal = fatal ?? error }
+    if isFatal { fatal = fatal ?? error }
     download.observe(.failed(file: file.index, error))
+  }
+
+  /// Gives up what a checklist should vouch for that couldn't be had.
+  func withhold(_ file: FileTask, for list: String) {
+    guard !file.stage.isOver else { return }
+    file.stage = .failed
+    download.observe(.withheld(file: file.index, list: list))
   }
 
   func skip(_ file: FileTask) {
@@ -154,15 +165,5 @@ extension Engine {
     file.stage = .finished(status)
     download.observe(.progress(file: file.index, done: total, total: total, before: status == .present ? total : file.before))
     download.observe(.finished(file: file.index, status, isVerified: file.expected != nil))
-  }
-
-  /// The link opens nothing any more: what is under way may end, and a new one is asked for.
-  func linkRefused(_ error: TransferError) {
-    guard refusal == nil else { return }
-    refusal = error
-    guard let ask = download.newLink else { return }
-    isAsking = Workers.detach { [download] in
-      do { download.mailbox.post(.newLink(try ask(error))) } catch { download.cancel() }
-    }
   }
 }

@@ -10,11 +10,13 @@ extension Engine {
     case .checklists:
       let lists = files.filter(\.isChecklist)
       guard fatal == nil, refusal == nil, lists.allSatisfy(\.stage.isOver) else { return }
-      do throws(TransferError) { checklistsAreHere(try readChecklists(lists)) } catch { fatal = error }
+      checklistsAreHere(readChecklists(lists))
     case .survey:
       guard fatal == nil, refusal == nil else { return }
-      let open = files.filter { !$0.stage.isOver }
-      guard open.allSatisfy({ $0.stage != .preparing && $0.stage != .clearing && $0.length != nil && ($0.isMet || !$0.mustBeMet) || $0.isMet && !$0.takesRanges }) else { return }
+      let open = files.filter { !$0.stage.isOver && !$0.isDenied }
+      // A file that the server fails to give holds up the others for a moment only.
+      let isHeldUp = open.contains(where: \.isMet)
+      guard open.allSatisfy({ isHeldUp && $0.length == nil && $0.failures + $0.refusals >= 2 || $0.stage != .preparing && $0.stage != .clearing && $0.length != nil && ($0.isMet || !$0.mustBeMet) || $0.isMet && !$0.takesRanges }) else { return }
       do throws(TransferError) { try survey(open) } catch {
         // A length out of a journal may be of a file that has changed since; only the server's counts.
         let unmet = open.filter { !$0.isMet && $0.stage == .fetching }
@@ -29,20 +31,36 @@ extension Engine {
     }
   }
 
-  private func readChecklists(_ lists: [FileTask]) throws(TransferError) -> [String: Digest] {
+  /// What the checklists vouch for. A list that couldn't be had, or that lacks weights of its folder, takes what it should vouch for with it, and nothing else.
+  private func readChecklists(_ lists: [FileTask]) -> [String: Digest] {
     var digests: [String: Digest] = [:]
+    /// The lists of folders that can't be fetched.
+    var bad: [String: String] = [:]
     for list in lists {
-      if list.stage == .failed || list.stage == .skipped { continue }
-      let entries = try Self.entries(of: list, at: list.part.path)
-      let folder = list.request.path.lastIndex(of: "/").map { list.request.path[...$0] } ?? ""
-      for entry in entries where entry.digest.algorithm == .md5 { digests[folder + entry.path.string] = entry.digest }
-    }
-    // A folder's checklist has to vouch for all of its weights.
-    let listed = Set(lists.map { Self.folder(of: $0.request.path) })
-    for file in files where !file.isChecklist && file.request.path.hasSuffix(".pth") && listed.contains(Self.folder(of: file.request.path)) {
-      if digests[file.request.path] == nil {
-        throw .checklist(path: Self.folder(of: file.request.path) + "/checklist.chk", why: "it has no line for \(file.request.path)")
+      let folder = Self.folder(of: list.request.path)
+      guard list.stage != .skipped else { continue }
+      guard list.stage != .failed else {
+        bad[folder] = list.request.path
+        continue
       }
+      do throws(TransferError) {
+        let parent = list.request.path.lastIndex(of: "/").map { list.request.path[...$0] } ?? ""
+        for entry in try Self.entries(of: list, at: list.part.path) where entry.digest.algorithm == .md5 { digests[parent + entry.path.string] = entry.digest }
+      } catch {
+        failures.append(error)
+        download.observe(.failed(file: list.index, error))
+        bad[folder] = list.request.path
+      }
+    }
+    let listed = Dictionary(lists.map { (Self.folder(of: $0.request.path), $0.request.path) }) { first, _ in first }
+    for file in files where file.stage == .waiting && file.request.path.hasSuffix(".pth") && digests[file.request.path] == nil {
+      let folder = Self.folder(of: file.request.path)
+      guard bad[folder] == nil, let list = listed[folder] else { continue }
+      fail(file, .checklist(path: list, why: "it has no line for \(file.request.path)"))
+      bad[folder] = list
+    }
+    for file in files where file.stage == .waiting && !file.request.isOptional {
+      if let list = bad[Self.folder(of: file.request.path)] { withhold(file, for: list) }
     }
     return digests
   }

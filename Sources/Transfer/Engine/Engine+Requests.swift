@@ -1,5 +1,6 @@
 import CCurl
 import Glibc
+import Integrity
 import Platform
 import Synchronization
 
@@ -8,11 +9,11 @@ extension Engine {
   // MARK: Starting
 
   func schedule() {
-    guard fatal == nil, refusal == nil else { return }
+    guard fatal == nil, refusal == nil, check == nil else { return }
     let now = steadySeconds()
     guard now >= quietUntil else { return }
     while connections.count < tuner.connections {
-      let schedule = Schedule(connections: tuner.connections, rate: tuner.rate, medianRate: tuner.medianRate(connections.compactMap(\.rate)))
+      let schedule = Schedule(connections: tuner.connections, rate: tuner.rate, usualRate: tuner.usualRate(connections.compactMap { $0.meanRate(now) }))
       guard let work = schedule.next(files, phase: phase, now: now), start(work) else { return }
     }
   }
@@ -48,7 +49,7 @@ extension Engine {
   }
 
   private func makeHandle() -> UnsafeMutableRawPointer? {
-    guard let handle = EasyHandle.make(origin: link.origin, authorities: request.authorities, stallSeconds: request.stallSeconds) else { return nil }
+    guard let handle = EasyHandle.make(origin: link.origin, authorities: authorities, stallSeconds: request.stallSeconds) else { return nil }
     ccurl_easy_setopt_long(handle, CURLOPT_BUFFERSIZE, Self.bufferBytes(limit: request.bytesPerSecond))
     return handle
   }
@@ -62,13 +63,14 @@ extension Engine {
   func judge(_ connection: Connection) -> Judgement {
     let file = connection.file
     let head = connection.head
-    let isAnswer = head.status == 200 || head.status == 206
     // Of a file that a checklist vouches for, every mirror has the same: its checksum tells in the end.
     let isVouchedFor = file.expected != nil
-    if isAnswer, !file.isMet, !isVouchedFor, file.validators.contradictAcrossRuns(head.validators) { return .changed }
     let known = file.isMet ? file.validators : Validators()
-    let judgement = Judgement(
-      head, asked: connection.asked, length: file.length, validators: known, isVouchedFor: isVouchedFor, allowsHTML: file.request.isOptional)
+    var judgement = Judgement(
+      head, asked: connection.asked, length: file.length, validators: known, isVouchedFor: isVouchedFor, isDecoding: connection.isDecoding,
+      allowsHTML: file.request.isOptional)
+    if judgement == .whole(total: 0) || judgement == .complete(total: 0), !mayBeEmpty(file) { judgement = .notTheFile("nothing") }
+    if !isVouchedFor { judgement = withoutAnyonesWord(judgement, connection) }
     switch judgement {
     case .part(let total, _):
       guard let total else { return .rangesBroken("a part of a file without saying how long it is") }
@@ -77,16 +79,21 @@ extension Engine {
       if let total { learn(file, head, total) } else { file.isAboveDoubt = false }
       file.takesRanges = false
       file.isMet = true
-      linkIsProven = true
+      linkOpens(file)
       for other in file.connections where other !== connection { other.ending = .superseded }
     default: break
     }
     return takeOver(file, judgement)
   }
 
+  /// An empty answer is a checklist or a licence at most, or what a checklist says to be empty.
+  private func mayBeEmpty(_ file: FileTask) -> Bool {
+    file.request.isOptional || file.isChecklist || file.expected == file.newChain.hash.digest.digest
+  }
+
   func learn(_ file: FileTask, _ head: ResponseHead, _ total: Int) {
-    linkIsProven = true
-    file.isMet = true
+    linkOpens(file)
+    (file.isMet, file.otherLength) = (true, nil)
     learn(file, length: total)
     file.part.state.update { $0.validators = head.validators }
   }
@@ -105,11 +112,11 @@ extension Engine {
       // Nothing would tell whether it is one.
       guard file.expected != nil else {
         forgetBeginning(of: file)
-        return .failed("")
+        return .dropped
       }
       do throws(TransferError) { try file.part.adopt(beginning.position) } catch {
         fail(file, error, isFatal: true)
-        return .failed("")
+        return .dropped
       }
       file.beginning = nil
       file.begin(with: RangeSet(0..<beginning.position), length: total)
@@ -118,11 +125,11 @@ extension Engine {
       keeper.landed(beginning.position, of: file.index)
       tell("\(file.request.path): \(beginning.position) bytes of another program's download are here, and are gone on from")
       // The descriptor is another one now, and the place to go on from too.
-      return .failed("")
+      return .dropped
     case .changed:
       // Longer than the file: not its beginning.
       forgetBeginning(of: file)
-      return .failed("")
+      return .dropped
     case .whole:
       forgetBeginning(of: file)
       return judgement

@@ -23,8 +23,9 @@ extension Engine {
     let now = steadySeconds()
     guard now - lastLook >= Self.lookInterval else { return }
     lastLook = now
+    let usualRate = tuner.usualRate(connections.compactMap { $0.meanRate(now) })
     for connection in connections where connection.ending == nil {
-      if !connection.isPaused, connection.isStalled(now, after: request.stallSeconds, isLimited: limiter != nil) { connection.ending = .stalled }
+      if !connection.isPaused, connection.isStalled(now, usualRate: usualRate, isLimited: limiter != nil) { connection.ending = .stalled }
       connection.measure(now)
       // Bytes of a slow connection become safe before a block is full.
       connection.publish()
@@ -38,6 +39,7 @@ extension Engine {
     for file in files where file.stage == .fetching || file.stage == .verifying {
       if let failure = file.part.state.peek({ $0.failure }) { fail(file, file.part.failure(failure), isFatal: true) }
       let arrived = file.arrived.total
+      notice(file)
       guard file.reported != arrived else { continue }
       file.reported = arrived
       download.observe(.progress(file: file.index, done: arrived, total: file.length, before: file.before))

@@ -8,7 +8,8 @@ import SystemPackage
 /// The download's state machine: everything in it happens on the network's thread.
 ///
 /// This file takes a download from its start to its end. `Engine+Phases`: what is fetched first and what then. `Engine+Files`: what becomes of a file.
-/// `Engine+Requests` and `Engine+Endings`: requests, from their answer to their end. `Engine+Time`: what is due every few moments. `Schedule` says who
+/// `Engine+Requests` and `Engine+Endings`: requests, from their answer to their end. `Engine+Unvouched`: answers for a file that no checksum is
+/// known of. `Engine+Link`: whether the link is dead, or one file refused. `Engine+Time`: what is due every few moments. `Schedule` says who
 /// fetches what. Nothing here blocks on a disk or a hash: the workers of `Landing` write and hash, the thread of `JournalKeeper` syncs and names.
 final class Engine {
   let download: Download
@@ -33,8 +34,15 @@ final class Engine {
   /// The link was refused; nothing new is asked for with it.
   var refusal: TransferError?
   var isAsking = false
-  /// Whether the link has opened anything in this run.
-  var linkIsProven = false
+  /// What the link has opened in this run; the latest last.
+  var opened: [FileTask] = []
+  /// When it last did.
+  var lastOpened = -Double.infinity
+  /// Finds out whether the link still opens anything. Nothing else is asked for meanwhile.
+  var check: LinkCheck?
+  /// When bytes came last that are new; nil as long as none did.
+  var lastNewByte: Double?
+  let authorities: Authorities
   /// No request before this time: the server asked for patience.
   var quietUntil = 0.0
   var random = SystemRandomNumberGenerator()
@@ -59,7 +67,7 @@ final class Engine {
     for file in request.files {
       for path in [file.path, file.remote] where !Self.isSafe(path) { throw .unsafePath(path) }
     }
-    if let authorities = request.authorities, !authorities.allows(R_OK) { throw .authorities(authorities) }
+    authorities = try Authorities(request.authorities)
     files = zip(request.files, download.parts).enumerated().map {
       FileTask(index: $0, request: $1.0, part: $1.1, follower: download.followers[$1.0.path])
     }
@@ -96,6 +104,7 @@ final class Engine {
       if download.isCancelled.load(ordering: .acquiring) { throw .interrupted }
       advance()
       schedule()
+      considerLink()
       throttle()
       var running: Int32 = 0
       curl_multi_perform(multi, &running)
@@ -152,13 +161,7 @@ final class Engine {
     case .committed(let index, let wasThere, let error):
       let file = files[index]
       if let error { fail(file, error, isFatal: true) } else { finish(file, wasThere ? .present : file.before > 0 ? .resumed : .downloaded) }
-    case .newLink(let new):
-      isAsking = false
-      guard let new else { return }
-      link = new
-      refusal = nil
-      linkIsProven = false
-      for file in files { (file.notBefore, file.failures) = (0, 0) }
+    case .newLink(let new): answered(new)
     }
   }
 
@@ -189,8 +192,9 @@ final class Engine {
 
   private func close() {
     mailbox.attach(nil)
+    endCheck()
     for connection in connections {
-      connection.end()
+      connection.end(isComplete: false)
       curl_multi_remove_handle(multi, connection.handle)
       curl_easy_cleanup(connection.handle)
     }

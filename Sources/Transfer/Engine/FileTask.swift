@@ -59,10 +59,30 @@ final class FileTask {
   /// What neither is here nor asked for; empty before the length is known.
   private(set) var unasked = RangeSet<Int>()
 
-  /// Failures in a row.
+  /// Failures in a row, without a new byte between them.
   var failures = 0
+  /// How many of them say something about this file, rather than of the network.
+  var counted = 0
+  var failedAt = 0.0
   /// Not before this time on the steady clock.
   var notBefore = 0.0
+  /// The most of it that was ever here in this run, and since when; nil as long as nothing came.
+  private(set) var lastNewByte: Double?
+  private var most = 0
+  /// Seconds that the first byte of an answer is waited for; more after each time that it was too few. nil for what is usual.
+  var patience: Double?
+  /// Why nothing is asked for now: it was refused, or something else came in its place, and it isn't known whether that is the link's fault.
+  var held: TransferError?
+  /// What to say of the last refusal, if the link opens others.
+  var refusalWords = ""
+  /// Nothing is asked for again, unless with another link.
+  var isDenied = false
+  /// Refusals and pages in a row.
+  var refusals = 0
+  /// Another length than the one known, and how often in a row the server has said it.
+  var otherLength: (length: Int, count: Int)?
+  /// Whether compression is undone on the way.
+  var decodes = false
   /// Times that what was here had to be thrown away.
   var freshStarts = 0
   /// Bytes that were here before this run.
@@ -94,6 +114,24 @@ final class FileTask {
     self.length = length
     unasked = length.map { RangeSet(0..<$0).subtracting(arrived) } ?? RangeSet()
     before = arrived.total
+    most = max(most, before)
+  }
+
+  /// Looks whether something new is here.
+  func notice(_ now: Double) -> Bool {
+    guard arrived.total > most else { return false }
+    (most, lastNewByte) = (arrived.total, now)
+    (failures, counted, refusals) = (0, 0, 0)
+    return true
+  }
+
+  /// Has every byte count as new, in place of what is thrown away.
+  func forgetMost() { most = 0 }
+
+  /// Begins to be patient again: there is another link.
+  func forgive() {
+    (notBefore, failures, counted, refusals) = (0, 0, 0, 0)
+    (held, isDenied) = (nil, false)
   }
 
   func learn(length: Int) {

@@ -20,7 +20,7 @@ enum Proxy {
 
   /// That the proxy doesn't let a request to `origin` through, and what to do.
   static func refusal(_ status: Int, origin: String) -> String {
-    let next = status == 407 ? "it wants a user and a password, as in https_proxy=http://USER:PASSWORD@HOST:PORT" : "NO_PROXY names hosts to go to without it"
+    let next = status == 407 || status == 401 ? "it wants a user and a password, as in \(origin.hasPrefix("http:") ? "http" : "https")_proxy=http://USER:PASSWORD@HOST:PORT" : "NO_PROXY names hosts to go to without it"
     return "the proxy \(named(for: origin) ?? "on the way") refused to pass the request on (HTTP status \(status)); \(next)"
   }
 

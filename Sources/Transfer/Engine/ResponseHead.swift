@@ -3,28 +3,44 @@ import CCurl
 import Glibc
 
 /// The status and the header fields of one answer that a download looks at.
-package struct ResponseHead: Equatable {
+package struct ResponseHead {
   package init() {}
 
   package var status = 0
   var contentLength: Int?
+  /// The body comes in chunks, whose end says where it ends.
+  var isChunked = false
+  /// The head says two different things about the body's length.
+  var isContradictory = false
+  /// Whether the end of the body can be told from the end of the connection: HTTP/2 ends each body by a frame of its own.
+  var isDelimited: Bool { contentLength != nil || isChunked || isFramed }
+  private var isFramed = false
   /// First and last byte of a 206's body.
   package var contentRange: ClosedRange<Int>?
   /// The file's whole length, as `Content-Range` tells it.
   package var totalLength: Int?
   package var validators = Validators()
   var contentType = ""
-  /// The body is compressed, asked for or not.
-  var isEncoded = false
+  var isMultipart: Bool { contentType.hasPrefix("multipart/") }
+  /// How the body is compressed, asked for or not; nil when it isn't.
+  var encoding: String?
   /// Seconds that the server asks to wait.
   package var retryAfter: Double?
-  private var date: Int?
+  /// The server's time, in seconds since 1970.
+  var date: Int?
+  /// Scheme and host of who answers, where a redirect led to another host than the link's.
+  private(set) var origin: String?
+  /// Where the answer redirects to: its scheme, and scheme and host where these are http's. Never more: such addresses are signed too.
+  private var redirect: (scheme: String, origin: String?)?
   private var retryDate: Int?
 
   /// Takes one line of the head. A new status line starts over: redirects and interim answers have heads of their own.
   package mutating func take(_ line: String) {
     if line.hasPrefix("HTTP/") {
+      let origin = asked
       self = ResponseHead()
+      self.origin = origin
+      isFramed = ["HTTP/2", "HTTP/3"].contains { line.hasPrefix($0) }
       let fields = line.split(separator: " ", maxSplits: 2)
       status = fields.count > 1 ? Int(fields[1].prefix(3)) ?? 0 : 0
       return
@@ -32,10 +48,17 @@ package struct ResponseHead: Equatable {
     guard let colon = line.firstIndex(of: ":") else { return }
     let value = Self.trimmed(line[line.index(after: colon)...])
     switch line[..<colon].lowercased() {
-    case "content-length": contentLength = Int(value).flatMap { $0 >= 0 ? $0 : nil }
+    case "content-length":
+      let length = Int(value).flatMap { $0 >= 0 ? $0 : nil }
+      isContradictory = isContradictory || isChunked || contentLength != nil && contentLength != length
+      contentLength = length
+    case "transfer-encoding":
+      isChunked = true
+      isContradictory = isContradictory || contentLength != nil
     case "content-range": takeRange(value)
     case "content-type": contentType = value.lowercased()
-    case "content-encoding": isEncoded = !["", "identity"].contains(value.lowercased())
+    case "content-encoding": encoding = Self.compression(value)
+    case "location": redirect = Self.target(value)
     case "etag": validators.etag = value.utf8.count <= 256 ? value : nil
     case "last-modified": validators.lastModified = value.utf8.count <= 64 ? value : nil
     case "date": date = Self.seconds(value)
@@ -45,6 +68,32 @@ package struct ResponseHead: Equatable {
     }
     // The server's own clock is the one its date is meant by.
     if let retryDate { retryAfter = Double(max(0, retryDate - (date ?? secondsSinceEpoch()))) }
+  }
+
+  /// Scheme and host of who was asked last, where that isn't the link's host.
+  var asked: String? { 300...399 ~= status ? redirect?.origin ?? origin : origin }
+
+  /// Whether it redirects to where no request of ours goes.
+  /// - Parameter origin: the link's; from https never down to http.
+  func leads(awayFrom origin: String) -> Bool {
+    guard 300...399 ~= status, let scheme = redirect?.scheme else { return false }
+    return scheme != "https" && (scheme != "http" || origin.hasPrefix("https:"))
+  }
+
+  private static func target(_ value: String) -> (String, String?)? {
+    let scheme = value.prefix { $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }.lowercased()
+    guard value.dropFirst(scheme.count).hasPrefix(":") else { return nil }
+    return (scheme, LinkText(value)?.origin)
+  }
+
+  /// What can be undone, as libcurl knows it.
+  static let known = ["gzip", "x-gzip", "deflate", "br", "zstd"]
+  /// What stores and servers write there of files as they are: S3 keeps how an object was uploaded, chunk by chunk.
+  private static let plain = ["", "identity", "none", "binary", "8bit", "7bit", "utf-8", "aws-chunked"]
+
+  private static func compression(_ value: String) -> String? {
+    let compressions = value.lowercased().split(separator: ",").map { trimmed($0) }.filter { !plain.contains($0) }
+    return compressions.isEmpty ? nil : compressions.joined(separator: ",")
   }
 
   /// `bytes 0-99/1000`, `bytes 0-99/*`, `bytes */1000`.
@@ -82,6 +131,12 @@ package struct Validators: Equatable, Sendable, Codable {
     self.etag = etag
     self.lastModified = lastModified
   }
+
+  /// Whether parts that come with this may be joined with others: a weak tag, and a date, may stay when bytes change (RFC 9110, section 8.8.1).
+  package var isStrong: Bool { etag.map { $0.hasPrefix("\"") } ?? false }
+
+  /// Whether both say, beyond doubt, that their contents are the same.
+  func vouch(for other: Validators) -> Bool { isStrong && etag == other.etag }
 
   /// Whether `later`, from the same server in the same run, is another content.
   func contradict(_ later: Validators) -> Bool {

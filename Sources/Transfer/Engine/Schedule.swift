@@ -28,13 +28,13 @@ struct Schedule {
   let connections: Int
   /// Bytes a second over all of them; 0 when it isn't known.
   let rate: Double
-  /// Bytes a second of the connections of this run, in the middle; nil when too few are known.
-  let medianRate: Double?
+  /// Bytes a second of a connection of this run; nil when too few are known.
+  let usualRate: Double?
 
   /// The next request to make; nil when there is none to make now.
   func next(_ files: [FileTask], phase: Engine.Phase, now: Double) -> Work? {
-    let open = files.filter { $0.stage == .fetching && now >= $0.notBefore }
-    for file in open where !file.takesRanges {
+    let open = files.filter { $0.stage == .fetching && $0.held == nil && now >= $0.notBefore }
+    for file in open where !file.takesRanges && (phase != .survey || file.length == nil) {
       if file.connections.isEmpty, !file.isFullyArrived { return Work(file: file, range: nil) }
     }
     for file in open where file.takesRanges && (file.length == nil || file.mustBeMet && !file.isMet) && file.connections.isEmpty {
@@ -94,12 +94,13 @@ struct Schedule {
     return piece([file])
   }
 
-  /// The piece that a file waits for, where it comes too slowly.
+  /// The piece that a file waits for, where it comes too slowly for this run: by the time that the rest of it takes, another connection would long have brought it.
   private func secondRequest(_ files: [FileTask], _ now: Double) -> Work? {
-    guard let medianRate else { return nil }
+    guard let usualRate, usualRate > 0 else { return nil }
     for file in files {
-      guard let head = file.connections.first(where: { $0.isCuttable && $0.published == file.prefixEnd }) else { continue }
-      if let rate = head.rate, rate < medianRate / 4, head.limit - head.position > 64 << 10 { return Work(file: file, range: head.position..<head.limit, slow: head) }
+      guard let head = file.connections.first(where: { $0.isDoublable && $0.published == file.prefixEnd }), let rate = head.rate else { continue }
+      let rest = Double(head.limit - head.position)
+      if rest > 0, rest > rate * (2 + 4 * rest / usualRate) { return Work(file: file, range: head.position..<head.limit, slow: head) }
     }
     return nil
   }

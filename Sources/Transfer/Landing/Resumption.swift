@@ -92,6 +92,9 @@ struct Resumption {
     guard let journal = Journal(decoding: bytes) else { return try afresh("the partial file's journal was damaged") }
     guard journal.remote == part.remote else { return try afresh("the partial file's journal is another file's") }
     if let expected, let before = journal.expected, expected != before { return try afresh("the checklist has changed since the partial file was begun") }
+    if expected == nil, !journal.validators.isStrong {
+      return try afresh("no checklist vouches for it, and the server gave no strong ETag that would tell whether the rest still belongs to what is here")
+    }
     let isInDoubt = doubts(journal, identity)
     func goOn(_ safe: RangeSet<Int>) {
       part.state.update { state in

@@ -5,6 +5,8 @@ public final class RemoteFile: Sendable {
   private struct State {
     var count: Int?
     var validators = Validators()
+    /// Whether the server compresses what it was asked not to compress, and it is undone.
+    var isDecoding = false
     /// The file from its start, as far as it is kept: the first answer, or all that a server without ranges sent.
     var beginning: [UInt8] = []
   }
@@ -55,19 +57,19 @@ public final class RemoteFile: Sendable {
   private func fetch(_ range: Range<Int>, _ state: inout State) throws(TransferError) -> [UInt8] {
     var bytes: [UInt8] = []
     var failures = 0
+    var patience = session.stallSeconds
     while true {
       let end = min(range.upperBound, state.count ?? .max)
       guard range.lowerBound + bytes.count < end else { return bytes }
       let before = bytes.count
       let asked = range.lowerBound + before..<end
-      let answer = session.ask(link.address(of: remote), asked, length: state.count, validators: state.validators)
+      let answer = session.ask(link.address(of: remote), asked, length: state.count, validators: state.validators, isDecoding: state.isDecoding, patience: patience)
       if let whole = try accept(answer, asked, &state, &bytes) { return Array(whole[range.clamped(to: 0..<whole.count)]) }
       guard let obstacle = answer.obstacle else { continue }
-      // Patience is for servers that bring something on.
+      if answer.gained == 0, answer.hasTimedOut { patience = max(patience, min(patience * 2, session.retry.mostPatience)) }
+      // Retries are for servers that bring something on.
       failures = bytes.count - before >= 4096 ? 1 : failures + 1
-      guard failures <= session.retry.limit else {
-        throw unreadable(obstacle + (session.retry.limit > 0 ? ", after \(session.retry.limit) retries" : "") + "; try again later")
-      }
+      if let end = session.retry.end(failures: failures, silence: nil) { throw unreadable(obstacle + end + "; try again later") }
       session.wait(session.retry.delay(after: failures, asked: answer.head.retryAfter, random: .random(in: 0..<1)))
     }
   }
@@ -93,9 +95,11 @@ public final class RemoteFile: Sendable {
       state.beginning = answer.body
       return answer.body
     case .complete(let total): state.count = total
-    case .changed: throw unreadable("the file changed on the server while it was read; run the same command again")
+    case .encoded: state.isDecoding = true
+    case .changed, .otherLength: throw unreadable("the file changed on the server while it was read; run the same command again")
     case .refused:
-      throw .refused(path: path, status: answer.head.status, why: link.refusalReason(next: "ask for a new link"))
+      let refusal = Refusal(answer.head, excerpt: answer.excerpt)
+      throw .refused(path: path, status: answer.head.status, why: refusal.words(link, host: answer.head.asked ?? link.origin, next: "ask for a new link"))
     case .missing: throw .missing(path: path, status: answer.head.status)
     case .html: throw .html(path: path, origin: link.origin)
     case .busy:

@@ -14,19 +14,20 @@ public final class RemoteSession: Sendable {
   }
 
   let retry: RetryPolicy
+  /// Without a byte for so long a request has failed.
+  let stallSeconds: Double
   private let origin: String
   private let state: Mutex<State>
 
   /// - Parameters:
   ///   - origin: scheme and host of the links, as `SignedLink` says them. An https origin is never left for http.
   ///   - authorities: a PEM file of certificate authorities to trust in place of the system's.
-  ///   - stallSeconds: without a byte for so long a request has failed.
+  ///   - stallSeconds: without a byte for so long a request has failed; the first byte is waited for longer each time.
   public init(origin: String, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy(), stallSeconds: Double = 30) throws(TransferError) {
-    if let authorities, !authorities.allows(R_OK) { throw .authorities(authorities) }
-    guard let handle = EasyHandle.make(origin: origin, authorities: authorities, stallSeconds: stallSeconds) else { throw .library("it could not be started") }
+    guard let handle = EasyHandle.make(origin: origin, authorities: try Authorities(authorities), stallSeconds: stallSeconds) else { throw .library("it could not be started") }
     ccurl_easy_setopt_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
-    ccurl_easy_setopt_long(handle, CURLOPT_LOW_SPEED_TIME, max(1, Int(stallSeconds)))
     self.retry = retry
+    self.stallSeconds = stallSeconds
     self.origin = origin
     state = Mutex(State(handle: UInt(bitPattern: handle)))
   }
@@ -41,17 +42,16 @@ public final class RemoteSession: Sendable {
   func wait(_ seconds: Double) { pause(seconds: seconds) }
 
   /// Makes one request for a part of the file at `address`.
-  func ask(_ address: String, _ asked: Range<Int>, length: Int?, validators: Validators) -> Answer {
-    let answer = Answer(asked: asked, length: length, validators: validators)
+  /// - Parameter patience: seconds without a byte after which it has failed.
+  func ask(_ address: String, _ asked: Range<Int>, length: Int?, validators: Validators, isDecoding: Bool, patience: Double) -> Answer {
+    let answer = Answer(asked: asked, length: length, validators: validators, isDecoding: isDecoding)
     state.withLock { state in
       guard let handle = UnsafeMutableRawPointer(bitPattern: state.handle) else { return }
-      let context = Unmanaged.passUnretained(answer).toOpaque()
       ccurl_easy_setopt_string(handle, CURLOPT_URL, address)
       ccurl_easy_setopt_string(handle, CURLOPT_RANGE, "\(asked.lowerBound)-\(asked.upperBound - 1)")
-      ccurl_easy_setopt_callback(handle, CURLOPT_HEADERFUNCTION, takeHeader)
-      ccurl_easy_setopt_pointer(handle, CURLOPT_HEADERDATA, context)
-      ccurl_easy_setopt_callback(handle, CURLOPT_WRITEFUNCTION, takeBody)
-      ccurl_easy_setopt_pointer(handle, CURLOPT_WRITEDATA, context)
+      ccurl_easy_setopt_long(handle, CURLOPT_LOW_SPEED_TIME, max(1, Int(patience)))
+      EasyHandle.decode(handle, isDecoding)
+      answer.attach(to: handle)
       let code = curl_easy_perform(handle)
       answer.end(code, handle, origin: origin)
       state.requests += 1
@@ -61,7 +61,7 @@ public final class RemoteSession: Sendable {
   }
 
   /// What came of one request.
-  final class Answer {
+  final class Answer: AnswerSink {
     enum Failure {
       case transient(String)
       /// Asking again would change nothing.
@@ -71,19 +71,22 @@ public final class RemoteSession: Sendable {
     private let asked: Range<Int>
     private let length: Int?
     private let validators: Validators
-    fileprivate(set) var head = ResponseHead()
+    private let isDecoding: Bool
     /// nil before the head is complete.
     private(set) var judgement: Judgement?
     private(set) var body: [UInt8] = []
     /// Bytes of body that came.
     private(set) var gained = 0
     private(set) var failure: Failure?
+    /// Whether it was given up because nothing came for too long.
+    private(set) var hasTimedOut = false
     private var page = WebPage()
 
-    init(asked: Range<Int>, length: Int?, validators: Validators) {
+    init(asked: Range<Int>, length: Int?, validators: Validators, isDecoding: Bool) {
       self.asked = asked
       self.length = length
       self.validators = validators
+      self.isDecoding = isDecoding
     }
 
     var isHTML: Bool { page.isFound == true }
@@ -93,7 +96,7 @@ public final class RemoteSession: Sendable {
       if case .transient(let why)? = failure { return why }
       switch judgement {
       case .busy: return "HTTP status \(head.status)"
-      case .failed(let why): return why
+      case .failed(let why), .wrong(let why): return why
       case .rangesBroken(let why): return "it gives \(why)"
       case .part(let total, let end) where body.count < 4096 && end < min(asked.upperBound, total ?? 0) || body.isEmpty: return "it gives a few bytes at a time"
       default: return nil
@@ -101,11 +104,11 @@ public final class RemoteSession: Sendable {
     }
 
     private func judge() {
-      if judgement == nil { judgement = Judgement(head, asked: asked, length: length, validators: validators, allowsHTML: false) }
+      if judgement == nil { judgement = Judgement(head, asked: asked, length: length, validators: validators, isDecoding: isDecoding, allowsHTML: false) }
     }
 
     /// - Returns: `bytes.count`, or something else to end the request.
-    fileprivate func take(_ bytes: UnsafeRawBufferPointer) -> Int {
+    override func take(_ bytes: UnsafeRawBufferPointer) -> Int {
       judge()
       gained += bytes.count
       let most: Int
@@ -113,7 +116,9 @@ public final class RemoteSession: Sendable {
       case .part(_, let end): most = end - asked.lowerBound
       case .whole(let total): most = total ?? 0 > RemoteFile.smallBytes ? 0 : RemoteFile.smallBytes
       // A small body is read to its end, so that the connection can be used again.
-      default: return gained <= 65536 ? bytes.count : -1
+      default:
+        keepExcerpt(bytes)
+        return gained <= 65536 ? bytes.count : -1
       }
       if asked.lowerBound == 0 || judgement.map(Self.isWhole) == true { page.take(bytes) }
       body.append(contentsOf: bytes.prefix(max(0, most - body.count)))
@@ -124,41 +129,24 @@ public final class RemoteSession: Sendable {
 
     fileprivate func end(_ code: CURLcode, _ handle: UnsafeMutableRawPointer, origin: String) {
       if code == CURLE_OK { judge() }
-      var proxyStatus = head.status == 407 ? 407 : 0
-      if code != CURLE_OK { ccurl_easy_getinfo_long(handle, CURLINFO_HTTP_CONNECTCODE, &proxyStatus) }
-      if 300...499 ~= proxyStatus {
-        failure = .final(Proxy.refusal(proxyStatus, origin: origin))
+      if head.status == 407 {
+        failure = .final(Proxy.refusal(407, origin: origin))
         return
       }
       if code == CURLE_OK { return }
       // We ended it ourselves, with all that we wanted.
       if code == CURLE_WRITE_ERROR, judgement != nil { return }
-      failure = switch code {
-      case CURLE_PEER_FAILED_VERIFICATION:
-        .final("its certificate can't be trusted (\(EasyHandle.verification(handle))); --cacert names other authorities")
-      case CURLE_SSL_CACERT_BADFILE: .final("the certificate authorities can't be read")
-      case CURLE_TOO_MANY_REDIRECTS: .final("it redirects in a circle")
-      case CURLE_UNSUPPORTED_PROTOCOL: .final("it redirects to an address that is neither http nor https, or from https down to http, which is refused")
-      case CURLE_URL_MALFORMAT: .final("the link is malformed")
-      case CURLE_PARTIAL_FILE, CURLE_GOT_NOTHING: .transient("the connection ended before the answer did")
-      case CURLE_OPERATION_TIMEDOUT: .transient("no byte came for too long")
-      case CURLE_COULDNT_CONNECT, CURLE_COULDNT_RESOLVE_PROXY:
-        .transient("couldn't connect to \(Proxy.named(for: origin).map { "the proxy \($0)" } ?? "the server")")
-      // These words are libcurl's constants; they hold nothing of the request.
-      default: .transient(EasyHandle.words(for: code))
+      hasTimedOut = code == CURLE_OPERATION_TIMEDOUT
+      let host = head.asked.flatMap { $0 == origin ? nil : "redirected to \($0): " } ?? ""
+      failure = switch RequestFailure(code, handle, head, origin: origin) {
+      case .final(let why): .final(host + why)
+      case .proxy(let why): .final(why)
+      case .authorities: .final("the certificate authorities can't be read")
+      case .junk: .transient(host + RequestFailure.notHTTP)
+      case .encoding: .transient(RequestFailure.badEncoding)
+      case .network where hasTimedOut: .transient(host + "no byte came for too long")
+      case .network(let why): .transient(host + why)
       }
     }
   }
-}
-
-private func takeHeader(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
-  guard let bytes, let context else { return 0 }
-  let line = UnsafeRawBufferPointer(start: bytes, count: size * count)
-  Unmanaged<RemoteSession.Answer>.fromOpaque(context).takeUnretainedValue().head.take(String(decoding: line, as: UTF8.self))
-  return size * count
-}
-
-private func takeBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?) -> Int {
-  guard let bytes, let context else { return 0 }
-  return Unmanaged<RemoteSession.Answer>.fromOpaque(context).takeUnretainedValue().take(UnsafeRawBufferPointer(start: bytes, count: size * count))
 }

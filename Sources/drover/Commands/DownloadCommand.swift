@@ -65,7 +65,7 @@ struct DownloadCommand: ParsableCommand {
     let download = try ReleaseDownload(
       releases,
       TransferRequest(
-        files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: RetryPolicy(limit: server.retries),
+        files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry,
         keepsCorrupt: keepCorrupt))
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json)
     let report = try session.run(download, link: link)

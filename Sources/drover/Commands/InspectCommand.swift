@@ -67,12 +67,12 @@ struct InspectCommand: ParsableCommand {
       guard model == nil, server.manifest == nil else { throw CommandError(.usage, "a link to one file needs no --model; the link to a release has a * in it") }
       LinkInput.tell(file.notes, global)
       exitOnInterruption()
-      return try RemoteCheckpoint(file, authorities: server.cacert?.path, retry: RetryPolicy(limit: server.retries))
+      return try RemoteCheckpoint(file, authorities: server.cacert?.path, retry: server.retry)
     }
     let release = try release()
     let link = try LinkInput.template(link, global)
     exitOnInterruption()
-    return try RemoteCheckpoint(release, link, authorities: server.cacert?.path, retry: RetryPolicy(limit: server.retries))
+    return try RemoteCheckpoint(release, link, authorities: server.cacert?.path, retry: server.retry)
   }
 
   private func release() throws -> Release {
