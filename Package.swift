@@ -38,13 +38,13 @@ let package = Package(
     .executableTarget(
       name: "drover",
       dependencies: [
-        "Catalog", "Transfer", "Integrity", "Checkpoint", "Arrival", "Tokenization", "Inference", "Terminal", "Platform", "CArguments", "CDemoModel", "CLinux",
+        "Catalog", "Transfer", "Integrity", "Checkpoint", "Arrival", "Templates", "Tokenization", "Inference", "Terminal", "Platform", "CArguments", "CDemoModel", "CLinux",
         arguments, http, system,
       ],
       swiftSettings: ours),
 
     // The libraries. Arrows point down this list, never up.
-    library("Inference", ["Checkpoint", "Integrity", "Platform", "Tokenization", "CKernels", system]),
+    library("Inference", ["Checkpoint", "Integrity", "Platform", "Templates", "Tokenization", "CKernels", system]),
     library("Arrival", ["Catalog", "Checkpoint", "Integrity", "Platform", "Transfer", system]),
     library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
     library("Templates"),
@@ -73,7 +73,7 @@ let package = Package(
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),
-    tests("InferenceTests", ["Inference", "Checkpoint", "Tokenization", "CKernels", system]),
+    tests("InferenceTests", ["Inference", "Checkpoint", "Templates", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
     tests("PeerTests", []),
   ],

@@ -1,5 +1,6 @@
 import Checkpoint
 import SystemPackage
+public import Templates
 import Tokenization
 
 /// A checkpoint ready to run: weights, tokenizer, transformer.
@@ -30,14 +31,17 @@ public struct LanguageModel {
     return Set([vocabulary.eos, vocabulary.eot].compactMap { $0 } + named)
   }
 
-  /// The tokens of a prompt, BOS first where the model was trained with it. The text of a control token stays text.
+  /// The tokens of a prompt, BOS first where the model was trained with it. The text of a control token stays text, except in a Hugging Face
+  /// folder, where transformers takes it for the token.
   public func encode(prompt: String) -> [Int] {
-    tokenizer.encode(prompt, bos: tokenizer.vocabulary.addsBOS)
+    tokenizer.encode(prompt, bos: tokenizer.vocabulary.addsBOS, parsingSpecials: checkpoint.format == .hf)
   }
 
-  /// The chat format that came with the weights: told by the chat template, else by the tokens that the vocabulary has.
-  public var chatFormat: ChatFormat? {
-    (checkpoint.companions.chatTemplate ?? tokenizer.vocabulary.chatTemplate).flatMap(ChatFormat.init(template:))
-      ?? ChatFormat(vocabulary: tokenizer.vocabulary)
+  /// The format that the model's own chat template writes; nil where none came with the weights.
+  /// - Parameter now: what a template that asks for the date is told.
+  /// - Throws: `CheckpointError` or `ChatError` for a template that can't be read.
+  public func templateFormat(now: Moment) throws -> ChatFormat? {
+    guard let file = try checkpoint.chatTemplate() else { return nil }
+    return .template(try ChatTemplate(file, vocabulary: tokenizer.vocabulary, now: now))
   }
 }

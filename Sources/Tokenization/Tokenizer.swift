@@ -9,13 +9,28 @@ public protocol Tokenizer: Sendable {
   /// - Parameters:
   ///   - utf8: may be malformed; what becomes of malformed bytes is the vocabulary's affair (SentencePiece: U+FFFD; byte-level: those bytes).
   ///   - parsingSpecials: whether the text of a control token becomes that token.
-  func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, into ids: inout [Int])
+  ///   - typed: what somebody typed, where control tokens stay text even so; takes note of those.
+  func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, typed: inout TypedBytes, into ids: inout [Int])
 
   /// The bytes that `id` shows as, where it isn't the first of a text: empty for what shows as nothing and for ids that don't exist.
   func bytes(of id: Int) -> [UInt8]
 }
 
 extension Tokenizer {
+  /// The same where nobody typed anything that could be mistaken for a control token.
+  public func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, into ids: inout [Int]) {
+    var typed = TypedBytes()
+    encode(utf8: utf8, parsingSpecials: parsingSpecials, typed: &typed, into: &ids)
+  }
+
+  /// The tokens of a text that holds control tokens, of which those that touch what is `typed` stay text.
+  public func encode(_ text: String, typed: inout TypedBytes) -> [Int] {
+    var ids: [Int] = []
+    var text = text
+    text.withUTF8 { encode(utf8: $0, parsingSpecials: true, typed: &typed, into: &ids) }
+    return ids
+  }
+
   /// The tokens of `text`.
   ///
   /// - Parameters:

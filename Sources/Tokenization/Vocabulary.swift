@@ -80,7 +80,7 @@ public struct Vocabulary: Sendable {
   /// Whether a prompt starts with BOS, as the model was trained.
   public var addsBOS: Bool
   public var addsEOS: Bool
-  /// The Jinja template that came with the vocabulary.
+  /// The Jinja template that a GGUF has beside its vocabulary.
   public var chatTemplate: String?
 
   /// Text of the control (and unknown) tokens to their ids.
@@ -93,6 +93,9 @@ public struct Vocabulary: Sendable {
 
   /// The kind of `id`; nil when there is no such token.
   public func kind(of id: Int) -> TokenKind? { kinds.indices.contains(id) ? kinds[id] : nil }
+
+  /// The id of the token that is spelled so, of whatever kind but bytes: as its file spells it, `▁` for a space in SentencePiece.
+  public func id(spelled piece: String) -> Int? { specials[piece] ?? index.find(piece.utf8) }
 
   /// Whether `id` is a control token: it shows as nothing and never comes from text.
   public func isControl(_ id: Int) -> Bool { kind(of: id) == .control }

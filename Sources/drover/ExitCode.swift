@@ -163,7 +163,7 @@ extension ChatError: ExitCoded {
   var exit: DroverExit {
     switch self {
     case .missingToken: .usage
-    case .empty, .unexpectedRole, .reservedTag, .malformed: .badData
+    case .empty, .unexpectedRole, .reservedTag, .malformed, .template: .badData
     }
   }
 }

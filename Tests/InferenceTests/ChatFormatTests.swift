@@ -2,6 +2,7 @@ import Checkpoint
 import Foundation
 import Inference
 import SystemPackage
+import Templates
 import TestSupport
 import Testing
 import Tokenization
@@ -53,8 +54,7 @@ struct ChatFormatTests {
       format = ChatFormat(Tokenizer(path))
       answer = [format.encode_dialog_prompt([message(m) for m in dialog]).tokens for dialog in given['dialogs']]
       """, Given(path: Peer.llama3Tokenizer.path, dialogs: dialogs))
-    #expect(try dialogs.map { try ChatFormat.llama3.encode($0, with: tokenizer) } == theirs)
-    #expect(ChatFormat(vocabulary: tokenizer.vocabulary) == .llama3)
+    #expect(try dialogs.map { try ChatFormat.llama3.prompt(for: $0, with: tokenizer).tokens } == theirs)
     #expect(ChatFormat.llama3.stopTokens(tokenizer.vocabulary) == [128001, 128008, 128009])
   }
 
@@ -74,24 +74,24 @@ struct ChatFormatTests {
               ids += [model.bos_id()] + model.encode('[INST] %s [/INST] %s ' % (user['content'].strip(), assistant['content'].strip())) + [model.eos_id()]
           answer.append(ids + [model.bos_id()] + model.encode('[INST] %s [/INST]' % dialog[-1]['content'].strip()))
       """#, Given(path: Peer.sentencePieceModel.path))
-    #expect(try Self.dialogs.map { try ChatFormat.llama2.encode($0, with: tokenizer) } == theirs)
-    #expect(ChatFormat.llama2.stopTokens(tokenizer.vocabulary) == [2])
+    #expect(try Self.dialogs.map { try ChatFormat.llama2.prompt(for: $0, with: tokenizer).tokens } == theirs)
+    #expect(ChatFormat.llama2.stopTokens(tokenizer.vocabulary).isEmpty)
   }
 
-  /// The template in SmolLM2's GGUF, rendered by transformers; its tokens come from pieces, so that a message's control tokens stay text.
-  @Test(.needs(.python), .needs(.currentTorch), .needs(.smolLM2)) func chatML() throws {
+  /// The template in SmolLM2's GGUF, rendered and encoded by transformers.
+  @Test(.needs(.python), .needs(.currentTorch), .needs(.smolLM2)) func templateOfAGGUF() throws {
     let vocabulary = try #require(try Checkpoint.open(at: FilePath(Peer.smolLM2.path)).vocabulary())
     let template = try #require(vocabulary.chatTemplate)
-    let format = try #require(ChatFormat(vocabulary: vocabulary))
-    #expect(format == .chatml(defaultSystem: "You are a helpful AI assistant named SmolLM, trained by Hugging Face"))
-    #expect(format.stopTokens(vocabulary) == [0, 2])
+    let file = try #require(try Checkpoint.open(at: FilePath(Peer.smolLM2.path)).chatTemplate())
+    #expect(file.text == template)
+    let format = ChatFormat.template(try ChatTemplate(file, vocabulary: vocabulary, now: Moment(seconds: 0, isUTC: true)))
 
     struct Rendered: Encodable {
       let template: String
       let json: String
       let dialogs: [[ChatMessage]]
     }
-    // A template can't tell a message's control tokens from its own; that dialog is compared as text below.
+    // transformers takes a message's control tokens for the template's own; that dialog is looked at below.
     let dialogs = Self.dialogs.filter { dialog in !dialog.contains { $0.content.contains("<|im_") } }
     let json = String(decoding: try vocabulary.huggingFaceFile(), as: UTF8.self)
     let theirs: [[Int]] = try ask(
@@ -102,9 +102,10 @@ struct ChatFormatTests {
       answer = [list(tokenizer.apply_chat_template(d, add_generation_prompt=True, return_dict=False)) for d in given['dialogs']]
       """, Rendered(template: template, json: json, dialogs: dialogs), with: .currentTorch)
     let tokenizer = vocabulary.makeTokenizer()
-    #expect(try dialogs.map { try format.encode($0, with: tokenizer) } == theirs)
-    let hostile = try format.encode([.init(.user, "<|im_end|>")], with: tokenizer)
-    #expect(hostile.count { $0 == tokenizer.id(of: "<|im_end|>") } == 2)
+    #expect(try dialogs.map { try format.prompt(for: $0, with: tokenizer).tokens } == theirs)
+    let hostile = try format.prompt(for: [.init(.user, "<|im_end|>")], with: tokenizer)
+    #expect(hostile.tokens.count { $0 == tokenizer.id(of: "<|im_end|>") } == 2)
+    #expect(hostile.spelled == ["<|im_end|>"])
   }
 
   @Test(arguments: [
@@ -125,37 +126,63 @@ struct ChatFormatTests {
   func llama2Refuses(_ dialog: [ChatMessage], _ error: ChatError) throws {
     let demo = Peer.packageRoot + "/Sources/CDemoModel/model/tokenizer.model"
     let tokenizer = try Vocabulary.load(FilePath(demo)).makeTokenizer()
-    #expect(throws: error) { try ChatFormat.llama2.encode(dialog, with: tokenizer) }
+    #expect(throws: error) { try ChatFormat.llama2.prompt(for: dialog, with: tokenizer) }
   }
 
   @Test func refusesAFormatTheVocabularyDoesNotKnow() throws {
     let demo = Peer.packageRoot + "/Sources/CDemoModel/model/tokenizer.model"
     let tokenizer = try Vocabulary.load(FilePath(demo)).makeTokenizer()
-    #expect(ChatFormat(vocabulary: tokenizer.vocabulary) == nil)
     #expect(throws: ChatError.missingToken("<|start_header_id|>", format: "llama3")) {
-      try ChatFormat.llama3.encode(Self.dialogs[0], with: tokenizer)
+      try ChatFormat.llama3.prompt(for: Self.dialogs[0], with: tokenizer)
     }
     #expect(throws: ChatError.missingToken("<|im_start|>", format: "chatml")) {
-      try ChatFormat.chatml().encode(Self.dialogs[0], with: tokenizer)
+      try ChatFormat.chatml.prompt(for: Self.dialogs[0], with: tokenizer)
     }
   }
 
-  @Test(arguments: [
-    ("{% if messages[0]['role'] == 'system' %}{{ '<<SYS>>\\n' }}{% endif %}{{ bos_token + '[INST] ' }}", ChatFormat?.some(.llama2)),
-    ("{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}", .llama3),
-    ("{{ '<|im_start|>' + message['role'] + '\n' }}", .chatml()),
-    ("{{ '<|im_start|>system\\nBe kind.<|im_end|>\\n' }}{{ '<|im_start|>' + message['role'] }}", .chatml(defaultSystem: "Be kind.")),
-    ("{{ '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}", .chatml()),
-    ("{{ '[INST] ' + message['content'] + ' [/INST]' }}", nil),
-    ("{{ message['content'] }}", nil),
-  ])
-  func tellsTheFormatFromATemplate(_ template: String, _ format: ChatFormat?) { #expect(ChatFormat(template: template) == format) }
+  /// The pieces that Meta's `dialog_prompt_tokens` encodes one by one, in a vocabulary that has `<step>`.
+  @Test(.needs(.python)) func codeLlama70B() throws {
+    struct Made: Decodable {
+      let model: [UInt8]
+      let ids: [[Int]]
+    }
+    let dialogs = Self.dialogs.filter { dialog in !dialog.contains { $0.content.contains("<s>") } }
+    let made: Made = try ask(
+      #"""
+      import io, sentencepiece
+      out = io.BytesIO()
+      sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(['the quick brown fox %d jumps over user and assistant' % i for i in range(300)]), model_writer=out,
+          vocab_size=330, model_type='bpe', byte_fallback=True, normalization_rule_name='identity', remove_extra_whitespaces=False, hard_vocab_limit=False, minloglevel=2, control_symbols=['<step>'])
+      model = sentencepiece.SentencePieceProcessor(model_proto=out.getvalue())
+      step = model.piece_to_id('<step>')
+      ids = []
+      for dialog in given['dialogs']:
+          if dialog[0]['role'] != 'system': dialog = [{'role': 'system', 'content': ''}] + dialog
+          row = [model.bos_id()]
+          for message in dialog:
+              row += model.encode(' Source: ' + message['role'])
+              if message['content']: row += model.encode('\n\n ' + message['content'].strip())
+              row += [step]
+          ids.append(row + model.encode(' Source: assistant\nDestination: user') + model.encode('\n\n '))
+      answer = {'model': list(out.getvalue()), 'ids': ids}
+      """#, Given(path: "", dialogs: dialogs))
+    try withTemporaryFolder { folder in
+      try Data(made.model).write(to: URL(filePath: folder + "/tokenizer.model"))
+      let tokenizer = try Vocabulary.load(FilePath(folder + "/tokenizer.model")).makeTokenizer()
+      #expect(try dialogs.map { try ChatFormat.codellama70b.prompt(for: $0, with: tokenizer).tokens } == made.ids)
+      #expect(throws: ChatError.reservedTag("<step>", message: 1)) { try ChatFormat.codellama70b.prompt(for: [.init(.user, "a<step>")], with: tokenizer) }
+      #expect(ChatFormat.codellama70b.stopTokens(tokenizer.vocabulary).count == 1)
+    }
+  }
 
   @Test(arguments: [
     (#"[[{"role":"user"}]]"#, "dialog 1, message 1 has no “content”"),
     (#"[[{"role":"pope","content":""}]]"#, "dialog 1, message 1, “role” is none of"),
     (#"[{"role":"user","content":""}]"#, "dialog 1 is not"), ("{", "not JSON"),
-    (#"[[{"role":"user","content":"a"},{"role":"user","content":1}]]"#, "message 2, “content”"),
+    (#"[[{"role":"user","content":"a"},{"role":"user","content":1}]]"#, "message 2: its content isn't text"),
+    (#"[[{"role":"user","content":[{"type":"text","text":"a"}]}]]"#, "message 1: its content isn't text"),
+    (#"[[{"role":"user","content":null}]]"#, "message 1: its content isn't text"),
+    (#"[[{"role":"assistant","content":"","tool_calls":[{}]}]]"#, "message 1: it has “tool_calls”"),
   ])
   func saysWhatIsWrongWithAFileOfDialogs(_ json: String, _ message: String) {
     let error = #expect(throws: ChatError.self) { try ChatMessage.dialogs(json: Data(json.utf8), file: "dialogs.json") }

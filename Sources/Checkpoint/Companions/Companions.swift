@@ -1,7 +1,7 @@
 import Platform
 import SystemPackage
 
-/// What comes with the weights: the tokenizer, the chat template, and what a reader noticed.
+/// What comes with the weights: the tokenizer, licences, and what a reader noticed.
 public struct Companions: Sendable {
   /// Where a checkpoint's tokenizer is.
   public enum TokenizerSource: Sendable {
@@ -12,8 +12,8 @@ public struct Companions: Sendable {
   }
 
   public var tokenizer: TokenizerSource?
-  /// A Jinja template, as Hugging Face and GGUF have it.
-  public var chatTemplate: String?
+  /// The folder that the weights lie in, where other files may lie beside them.
+  public var folder: FilePath?
   /// Meta's `params.json`, where the checkpoint has one.
   public var params: FilePath?
   /// Licences and policies, which must go where the weights go.
@@ -22,10 +22,10 @@ public struct Companions: Sendable {
   public var notes: [String]
 
   public init(
-    tokenizer: TokenizerSource? = nil, chatTemplate: String? = nil, params: FilePath? = nil, legal: [FilePath] = [], notes: [String] = []
+    tokenizer: TokenizerSource? = nil, folder: FilePath? = nil, params: FilePath? = nil, legal: [FilePath] = [], notes: [String] = []
   ) {
     self.tokenizer = tokenizer
-    self.chatTemplate = chatTemplate
+    self.folder = folder
     self.params = params
     self.legal = legal
     self.notes = notes
@@ -36,11 +36,6 @@ public struct Companions: Sendable {
     let parent = folder.lexicallyNormalized().components.isEmpty ? folder.appending("..") : folder.appending("..").lexicallyNormalized()
     let places = [folder, parent].flatMap { place in ["tokenizer.model", "tokenizer.json"].map { place.appending($0) } }
     let legal = ["LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice"].map { folder.appending($0) }.filter(Directory.exists)
-    self.init(tokenizer: places.first(where: Directory.exists).map { .file($0) }, legal: legal)
-    if Directory.exists(folder.appending("chat_template.jinja")) {
-      chatTemplate = String(decoding: try LocalFile.contents(of: folder.appending("chat_template.jinja")), as: UTF8.self)
-    } else if Directory.exists(folder.appending("tokenizer_config.json")) {
-      chatTemplate = try? decodeJSON(TokenizerConfig.self, from: LocalFile(folder.appending("tokenizer_config.json"))).chatTemplate
-    }
+    self.init(tokenizer: places.first(where: Directory.exists).map { .file($0) }, folder: folder, legal: legal)
   }
 }

@@ -40,8 +40,8 @@ enum TokenizerFiles {
   }
 }
 
-/// Hugging Face's `tokenizer_config.json`, as far as it is read and written here.
-struct TokenizerConfig: Codable {
+/// Hugging Face's `tokenizer_config.json`, as far as it is written here.
+struct TokenizerConfig: Encodable {
   var addBOSToken: Bool?
   var addEOSToken: Bool?
   var bosToken: String?
@@ -67,10 +67,5 @@ struct TokenizerConfig: Codable {
     eosToken = text(vocabulary.eos)
     unkToken = text(vocabulary.unknown)
     chatTemplate = vocabulary.chatTemplate
-  }
-
-  /// Only the template is asked for: others write tokens as objects too, and `Vocabulary` reads those.
-  init(from decoder: any Decoder) throws {
-    chatTemplate = try decoder.container(keyedBy: CodingKeys.self).decodeIfPresent(String.self, forKey: .chatTemplate)
   }
 }

@@ -55,16 +55,22 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
     at + 2 < text.count && text[at] == 0xE2 && text[at + 1] == 0x96 && text[at + 2] == 0x81
   }
 
-  func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, into ids: inout [Int]) {
+  func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, typed: inout TypedBytes, into ids: inout [Int]) {
     var state = State(merger: MergeBuffer(keepsHalves: hasUnused))
+    // The closures below take turns with it.
+    var noted = typed
     func encode(_ range: Range<Int>) {
       let normalized = normalize(UnsafeBufferPointer(rebasing: utf8[range]), isFirst: range.lowerBound == 0)
+      let isTyped = noted.isTyped.isEmpty ? [] : follow(Array(noted.isTyped[range]), of: UnsafeBufferPointer(rebasing: utf8[range]), into: normalized.count)
       normalized.withUnsafeBufferPointer { text in
-        userDefined.split(text) { encodeWords($0, of: text, &state, into: &ids) } token: { state.emit($0, into: &ids) }
+        userDefined.split(text) { noted.forbids($0, at: $1, isTyped) } text: { encodeWords($0, of: text, &state, into: &ids) } token: {
+          state.emit($0, into: &ids)
+        }
       }
     }
+    defer { typed = noted }
     if parsingSpecials {
-      specials.split(utf8, text: encode) { state.emit($0, into: &ids) }
+      specials.split(utf8, skips: { noted.forbids($0, at: $1) }, text: encode) { state.emit($0, into: &ids) }
     } else if !utf8.isEmpty {
       encode(0..<utf8.count)
     }
@@ -104,6 +110,21 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
       }
     }
     return result
+  }
+
+  /// Which bytes of a normalized text of `count` bytes come from typed ones.
+  private func follow(_ isTyped: [Bool], of text: UnsafeBufferPointer<UInt8>, into count: Int) -> [Bool] {
+    var result: [Bool] = []
+    result.reserveCapacity(count)
+    var at = 0
+    while at < text.count {
+      let isSpace = text[at] == UInt8(ascii: " ")
+      let length = isSpace ? 1 : UTF8Scan.scalar(text, at: at, end: text.count)?.length
+      result += Array(repeating: isTyped[at], count: isSpace ? 3 : length ?? 3)
+      at += length ?? 1
+    }
+    // What is in front of it all is the dummy prefix.
+    return Array(repeating: false, count: count - result.count) + result
   }
 
   private func encodeWords(_ range: Range<Int>, of text: UnsafeBufferPointer<UInt8>, _ state: inout State, into ids: inout [Int]) {

@@ -21,20 +21,26 @@ struct TextMatcher: Sendable {
   }
 
   /// The first token in `text[start..<end]`.
-  func next(in text: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int) -> (range: Range<Int>, id: Int)? {
+  /// - Parameter skips: says which tokens are passed over where they stand.
+  func next(
+    in text: UnsafeBufferPointer<UInt8>, from start: Int, to end: Int, skips: (Int, Range<Int>) -> Bool = { _, _ in false }
+  ) -> (range: Range<Int>, id: Int)? {
     guard !isEmpty, let base = text.baseAddress else { return nil }
     for at in start..<end {
       for word in words[Int(text[at])] where word.bytes.count <= end - at && memcmp(word.bytes, base + at, word.bytes.count) == 0 {
-        return (at..<at + word.bytes.count, word.id)
+        let range = at..<at + word.bytes.count
+        if !skips(word.id, range) { return (range, word.id) }
       }
     }
     return nil
   }
 
   /// Calls `text` with what lies between the tokens and `token` with each of them.
-  func split(_ buffer: UnsafeBufferPointer<UInt8>, text: (Range<Int>) -> Void, token: (Int) -> Void) {
+  func split(
+    _ buffer: UnsafeBufferPointer<UInt8>, skips: (Int, Range<Int>) -> Bool, text: (Range<Int>) -> Void, token: (Int) -> Void
+  ) {
     var at = 0
-    while let match = next(in: buffer, from: at, to: buffer.count) {
+    while let match = next(in: buffer, from: at, to: buffer.count, skips: skips) {
       if match.range.lowerBound > at { text(at..<match.range.lowerBound) }
       token(match.id)
       at = match.range.upperBound

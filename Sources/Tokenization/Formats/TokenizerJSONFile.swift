@@ -31,9 +31,6 @@ extension Vocabulary {
       }
       try vocabulary.apply(config: parsed.get(), file: file)
     }
-    if let template = try readIfPresent(folder.appending("chat_template.jinja")) {
-      vocabulary.chatTemplate = String(decoding: template, as: UTF8.self)
-    }
     return vocabulary
   }
 
@@ -46,7 +43,7 @@ extension Vocabulary {
     }
   }
 
-  /// Takes over what `tokenizer_config.json` knows better: BOS, EOS and the chat template.
+  /// Takes over what `tokenizer_config.json` knows better: BOS and EOS.
   private mutating func apply(config: ParsedJSON, file: String) throws(VocabularyError) {
     func token(_ key: String) -> Int? {
       let name = config[key]?.string ?? config[key]?["content"]?.string
@@ -56,12 +53,6 @@ extension Vocabulary {
     eos = token("eos_token") ?? eos
     addsBOS = config["add_bos_token"]?.bool ?? addsBOS
     addsEOS = config["add_eos_token"]?.bool ?? addsEOS
-    switch config["chat_template"] {
-    case .string(let template)?: chatTemplate = template
-    case .array(let named)?:
-      chatTemplate = (named.first { $0["name"]?.string == "default" } ?? named.first)?["template"]?.string
-    default: break
-    }
   }
 }
 

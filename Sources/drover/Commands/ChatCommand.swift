@@ -1,10 +1,9 @@
 import ArgumentParser
-import Arrival
-import Catalog
 import Checkpoint
 import Inference
 import Platform
 import SystemPackage
+import Templates
 import Terminal
 import Tokenization
 
@@ -32,11 +31,14 @@ struct ChatCommand: ParsableCommand {
   @Option(help: ArgumentHelp("A JSON file of dialogs: [[{\"role\": \"user\", \"content\": \"…\"}]].", valueName: "file"))
   var dialogs: PathArgument?
 
-  @Option(help: "How messages are put to the model: auto, llama2, llama3 or chatml.")
+  @Option(help: "How messages are put to the model: auto, template, llama2, llama3, codellama70b or chatml. auto is the model's own chat template, else what Meta's code does for its release.")
   var format: String = "auto"
 
   @Option(parsing: .unconditional, help: "The most tokens of an answer (default: what --max-seq-len leaves).")
   var maxGenLen: Int?
+
+  @Flag(help: "Show what the model reads: the text with its control tokens, and their ids.")
+  var showPrompt = false
 
   @Flag(help: "Print one JSON document, with --dialogs.")
   var json = false
@@ -45,7 +47,9 @@ struct ChatCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
-    guard format == "auto" || ChatFormat(named: format) != nil else { throw ValidationError("--format is auto, llama2, llama3 or chatml.") }
+    guard format == "auto" || format == "template" || ChatFormat.named[format] != nil else {
+      throw ValidationError("--format is auto, template, llama2, llama3, codellama70b or chatml.")
+    }
     guard maxGenLen.map({ $0 >= 0 }) ?? true else { throw ValidationError("--max-gen-len is not negative.") }
     guard !json || dialogs != nil else { throw ValidationError("--json goes with --dialogs.") }
     guard system == nil || dialogs == nil else {
@@ -60,21 +64,13 @@ struct ChatCommand: ParsableCommand {
     let model = try options.load(model)
     let load = steadySeconds() - started
     for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
-    guard let format = try ChatFormat(named: format) ?? model.chatFormat ?? catalogFormat() else {
-      throw CommandError(.usage, "\(self.model): nothing tells which chat format this model knows; is it a chat model? If so, name it: --format llama2, llama3 or chatml")
-    }
-    if global.verbose { Console.note("chat format \(format.name)") }
-    let generator = Generator(model.transformer, stopTokens: format.stopTokens(model.tokenizer.vocabulary))
+    let format = try chosenFormat(model)
+    let generator = Generator(model.transformer, stopTokens: model.stopTokens.union(format.stopTokens(model.tokenizer.vocabulary)))
     if let given {
       try answer(given, model, format, generator, load: load)
     } else {
       try converse(model, format, generator)
     }
-  }
-
-  /// What the catalog says of the release: Llama 2's files don't show whether the model chats.
-  private func catalogFormat() throws -> ChatFormat? {
-    try Catalog.builtIn().release(ofCheckpointAt: model.path)?.chatFormat.flatMap(ChatFormat.init(named:))
   }
 
   private var generation: GenerationOptions { options.generation(maxGenLen: maxGenLen ?? options.maxSeqLen) }
@@ -83,18 +79,21 @@ struct ChatCommand: ParsableCommand {
     throws
   {
     let prompts = try dialogs.enumerated().map { index, dialog in
-      do throws(ChatError) { return try format.encode(dialog, with: model.tokenizer) } catch {
+      do throws(ChatError) { return try format.prompt(for: dialog, with: model.tokenizer) } catch {
         guard error.exit == .badData else { throw error }
         throw CommandError(.badData, "\(self.dialogs?.description ?? ""): dialog \(index + 1) of \(dialogs.count): \(error)")
       }
     }
-    let (completions, timings) = try generator.generate(prompts, generation)
+    if showPrompt, !json { for prompt in prompts { PromptReport(prompt).show() } }
+    let (completions, timings) = try generator.generate(prompts.map(\.tokens), generation)
     let texts = completions.map { model.tokenizer.decode($0.tokens) }
     if json {
       return try outputJSON(
         Report(
-          dialogs: zip(completions, texts).map { completion, text in
-            Report.Answer(generation: ChatMessage(.assistant, text), tokens: completion.tokens, finish: completion.finish)
+          dialogs: zip(completions, zip(texts, prompts)).map { completion, said in
+            Report.Answer(
+              generation: ChatMessage(.assistant, said.0), tokens: completion.tokens, finish: completion.finish,
+              input: showPrompt ? PromptReport(said.1) : nil)
           }, timings: TimingsReport(timings, load: load)))
     }
     for (dialog, text) in zip(dialogs, texts) {
@@ -116,16 +115,21 @@ struct ChatCommand: ParsableCommand {
       if isTerminal { Console.prompt(Style.standardError("> ", .bold)) }
       guard let line = readLine() else { break }
       guard line.contains(where: { !$0.isWhitespace }) else { continue }
-      let (prompt, forgotten): ([Int], Int)
+      let (prompt, forgotten): (ChatPrompt, Int)
       do throws(ChatError) { (prompt, forgotten) = try conversation.ask(line) } catch {
-        // A message that contains a reserved tag is refused, and the conversation goes on.
-        guard case .reservedTag = error else { throw error }
+        // A message that the format or the template refuses is told, and the conversation goes on.
+        switch error {
+        case .reservedTag: break
+        case .template(_, let error) where error.kind == .raised: break
+        default: throw error
+        }
         Console.error("\(error)")
         refused += 1
         continue
       }
       for _ in 0..<forgotten { Console.note("the conversation is longer than \(options.maxSeqLen) tokens (--max-seq-len); its oldest turn is forgotten") }
-      conversation.append(answer: try answer(prompt, model, generator))
+      if showPrompt { PromptReport(prompt).show() }
+      conversation.append(answer: try answer(prompt.tokens, model, generator))
     }
     if isTerminal { Console.note("") } else if refused > 0 { throw ExitCode(.badData) }
   }
@@ -154,6 +158,8 @@ struct ChatCommand: ParsableCommand {
       let generation: ChatMessage
       let tokens: [Int]
       let finish: Completion.Finish
+      /// Only where it is asked for.
+      let input: PromptReport?
     }
 
     let dialogs: [Answer]

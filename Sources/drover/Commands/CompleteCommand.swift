@@ -41,6 +41,9 @@ struct CompleteCommand: ParsableCommand {
   @Flag(help: "Give the prompt too.")
   var echo = false
 
+  @Flag(help: "Show what the model reads: the text with its control tokens, and their ids.")
+  var showPrompt = false
+
   @Flag(help: "Print one JSON document.")
   var json = false
 
@@ -62,14 +65,17 @@ struct CompleteCommand: ParsableCommand {
     for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
 
     let generator = Generator(model.transformer, stopTokens: model.stopTokens)
+    let prompts = texts.map { model.encode(prompt: $0) }
+    let read = showPrompt ? prompts.map { PromptReport(ChatPrompt(of: $0, with: model.tokenizer)) } : nil
+    if !json { read?.forEach { $0.show() } }
     let stream = json ? nil : PromptStream(texts, tokenizer: model.tokenizer, echo: echo)
     let (completions, timings) = try generator.generate(
-      texts.map(model.encode), options.generation(maxGenLen: maxGenLen, logprobs: logprobs, echo: echo)
+      prompts, options.generation(maxGenLen: maxGenLen, logprobs: logprobs, echo: echo)
     ) { index, event in
       stream?.show(index, event)
     }
     if json {
-      try outputJSON(Report(texts, completions, timings, load: load, tokenizer: model.tokenizer, echo: echo, logprobs: logprobs))
+      try outputJSON(Report(texts, completions, timings, load: load, tokenizer: model.tokenizer, echo: echo, logprobs: logprobs, read: read))
     } else if global.verbose {
       Console.note(
         "loaded in \(Format.duration(load)); prompts at \(Format.fixed(timings.prefillTokensPerSecond, 1)), "
@@ -100,8 +106,9 @@ struct CompleteCommand: ParsableCommand {
       let tokens: [Int]
       let logprobs: [Float?]?
       let finish: Completion.Finish
+      let input: PromptReport?
 
-      enum CodingKeys: CodingKey { case prompt, generation, tokens, logprobs, finish }
+      enum CodingKeys: CodingKey { case prompt, generation, tokens, logprobs, finish, input }
 
       func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
@@ -111,6 +118,7 @@ struct CompleteCommand: ParsableCommand {
         // Written as null when there are none; the default would leave the key out.
         try container.encode(logprobs, forKey: .logprobs)
         try container.encode(finish, forKey: .finish)
+        try container.encodeIfPresent(input, forKey: .input)
       }
     }
 
@@ -119,14 +127,15 @@ struct CompleteCommand: ParsableCommand {
 
     init(
       _ prompts: [String], _ completions: [Completion], _ timings: GenerationTimings, load: Double, tokenizer: any Tokenizer, echo: Bool,
-      logprobs: Bool
+      logprobs: Bool, read: [PromptReport]?
     ) {
-      self.completions = zip(prompts, completions).map { prompt, completion in
+      self.completions = zip(zip(prompts, completions), read?.map(Optional.some) ?? prompts.map { _ in nil }).map { made, input in
+        let (prompt, completion) = made
         var decoder = StreamingDecoder(tokenizer, continuing: !echo)
         let text = completion.tokens.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
         return Item(
           prompt: prompt, generation: text, tokens: completion.tokens, logprobs: logprobs ? completion.logprobs : nil,
-          finish: completion.finish)
+          finish: completion.finish, input: input)
       }
       self.timings = TimingsReport(timings, load: load)
     }

@@ -10,7 +10,7 @@ enum GGUFReader {
     let (metadata, infos, dataStart) = try readHeader(file)
     let stated = try stated(metadata, path)
     var tensors: [TensorName: StoredTensor] = [:]
-    var companions = Companions(tokenizer: .gguf(metadata), chatTemplate: metadata["tokenizer.chat_template"]?.text)
+    var companions = Companions(tokenizer: .gguf(metadata))
     var params = stated
     var spans: [(range: Range<Int>, name: String)] = []
     for info in infos {

@@ -1,7 +1,8 @@
 public import FoundationEssentials
+public import Templates
 
 /// One turn of a dialog, in the JSON of the reference: `{"role": "user", "content": "…"}`.
-public struct ChatMessage: Sendable, Equatable, Codable {
+public struct ChatMessage: Sendable, Equatable, Encodable {
   public enum Role: String, Sendable, Codable, CaseIterable {
     case system, user, assistant
     /// What a tool answered; Llama 3 calls it `ipython`.
@@ -27,7 +28,9 @@ public struct ChatMessage: Sendable, Equatable, Codable {
       }.joined(separator: ", ")
     }
     do {
-      return try JSONDecoder().decode([[ChatMessage]].self, from: json)
+      return try JSONDecoder().decode([[Decoded]].self, from: json).map { $0.map(\.message) }
+    } catch let error as NotText {
+      throw .malformed(file: file, "\(place(error.path)): \(error.what)")
     } catch DecodingError.keyNotFound(let key, let context) {
       throw .malformed(file: file, "\(place(context.codingPath)) has no “\(key.stringValue)”")
     } catch DecodingError.dataCorrupted(let context) where context.codingPath.last?.stringValue == "role" {
@@ -41,6 +44,39 @@ public struct ChatMessage: Sendable, Equatable, Codable {
   }
 }
 
+/// A message as a file has it: nothing that it says is left out in silence.
+private struct Decoded: Decodable {
+  let message: ChatMessage
+
+  private struct Key: CodingKey {
+    let stringValue: String
+    let intValue: Int? = nil
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: Key.self)
+    let role = Key(stringValue: "role")
+    let content = Key(stringValue: "content")
+    let spelled = try values.decode(ChatMessage.Role.self, forKey: role)
+    if values.contains(content), (try? values.decode(String.self, forKey: content)) == nil {
+      throw NotText(path: decoder.codingPath, what: "its content isn't text, and drover gives a model nothing else to read")
+    }
+    message = ChatMessage(spelled, try values.decode(String.self, forKey: content))
+    for key in values.allKeys where key.stringValue != "role" && key.stringValue != "content" {
+      guard try !values.decodeNil(forKey: key) else { continue }
+      throw NotText(path: decoder.codingPath, what: "it has “\(key.stringValue)”, which drover gives to no model; a message is a role and a content")
+    }
+  }
+}
+
+/// A message that holds what no model is given.
+private struct NotText: Error {
+  let path: [any CodingKey]
+  let what: String
+}
+
 /// Why a dialog can't be put to a model.
 public enum ChatError: Error, Equatable, CustomStringConvertible {
   /// A dialog without a message to answer.
@@ -51,6 +87,8 @@ public enum ChatError: Error, Equatable, CustomStringConvertible {
   case reservedTag(String, message: Int)
   /// The vocabulary has no such control token, so the model doesn't know the format.
   case missingToken(String, format: String)
+  /// The model's own chat template can't be read, refuses the messages, or fails on them.
+  case template(place: String, TemplateError)
   /// A file of dialogs that isn't one.
   case malformed(file: String, String)
 
@@ -62,6 +100,7 @@ public enum ChatError: Error, Equatable, CustomStringConvertible {
     case .reservedTag(let tag, let message): "message \(message) contains “\(tag)”; special tags are not allowed as part of the prompt"
     case .missingToken(let token, let format):
       "the tokenizer has no token \(token), which the \(format) format needs; choose another with --format"
+    case .template(let place, let error): "\(place): \(error)\(error.kind == .raised ? "" : "; choose a format with --format, if you know this model's")"
     case .malformed(let file, let what): "\(file): \(what); expected is [[{\"role\": \"user\", \"content\": \"…\"}]]"
     }
   }

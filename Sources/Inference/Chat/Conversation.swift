@@ -20,16 +20,16 @@ public struct Conversation {
   }
 
   /// Takes what the user says.
-  /// - Returns: the tokens to put to the model, and how many of the oldest turns, each a message and its answer, were forgotten for it.
+  /// - Returns: what to put to the model, and how many of the oldest turns, each a message and its answer, were forgotten for it.
   /// - Throws: when the message can't be put to the model, such as `.reservedTag`; the conversation then is as it was before.
-  public mutating func ask(_ text: String) throws(ChatError) -> (prompt: [Int], forgotten: Int) {
+  public mutating func ask(_ text: String) throws(ChatError) -> (prompt: ChatPrompt, forgotten: Int) {
     var asked = turns + [ChatMessage(.user, text)]
-    var prompt = try format.encode(system + asked, with: tokenizer)
+    var prompt = try format.prompt(for: system + asked, with: tokenizer)
     var forgotten = 0
-    while prompt.count >= maxSequenceLength, asked.count > 2 {
+    while prompt.tokens.count >= maxSequenceLength, asked.count > 2 {
       asked.removeFirst(2)
       forgotten += 1
-      prompt = try format.encode(system + asked, with: tokenizer)
+      prompt = try format.prompt(for: system + asked, with: tokenizer)
     }
     turns = asked
     return (prompt, forgotten)
