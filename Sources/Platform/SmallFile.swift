@@ -1,9 +1,5 @@
 import SystemPackage
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// Files that are read and written whole: checklists, receipts, journals.
 package enum SmallFile {
   /// The bytes of the regular file at `path`.
@@ -31,7 +27,7 @@ package enum SmallFile {
         partial, .writeOnly, options: [.create, .truncate, .closeOnExec, .noFollow], permissions: FilePermissions(rawValue: 0o666))
       try descriptor.closeAfter {
         try descriptor.writeAll(bytes)
-        guard fsync(descriptor.rawValue) == 0 else { throw Errno(rawValue: errno) }
+        try descriptor.sync()
       }
       try partial.rename(to: path)
     } catch {
@@ -48,9 +44,6 @@ package enum SmallFile {
 
   /// Makes the names in the folder of `path` survive a loss of power, where the file system can; some can't sync a folder.
   package static func syncFolder(of path: FilePath) throws(Errno) {
-    let folder = path.removingLastComponent()
-    let descriptor = try systemCall { try FileDescriptor.open(folder.isEmpty ? "." : folder, .readOnly, options: [.directory, .closeOnExec]) }
-    defer { try? descriptor.close() }
-    if fsync(descriptor.rawValue) != 0, errno != EINVAL, errno != ENOTSUP { throw Errno(rawValue: errno) }
+    try OpenFolder(path.removingLastComponent()).sync()
   }
 }

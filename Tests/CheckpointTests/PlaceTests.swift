@@ -131,6 +131,16 @@ import Testing
       let error = #expect(throws: CheckpointError.self) { try reshard(folder + "/source", mount.path, modelParallel: 1, .init(replacing: true)) }
       #expect(error?.message.contains("root of a file system") == true, "\(error?.description ?? "")")
       #expect(try listing(folder + "/out") == [])
+      // Room is asked of the disk that a link leads to.
+      // The link's path is looked up outside of the mount's namespace too.
+      for name in ["small", "small/out"] { mkdir("\(folder)/\(name)", 0o755) }
+      let small = try Mount(on: folder + "/small", megabytes: 1)
+      defer { small.stop() }
+      mkdir(small.path + "/out", 0o755)
+      symlink(small.path + "/out", folder + "/link")
+      let full = #expect(throws: CheckpointError.self) { try reshard(folder + "/source", folder + "/link", modelParallel: 1) }
+      #expect(full?.message.contains("and the disk has") == true, "\(full?.description ?? "")")
+      #expect(try listing(small.path) == ["out"] && listing(small.path + "/out") == [])
     }
   }
 

@@ -1,10 +1,6 @@
 import Platform
 import SystemPackage
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// What lies in a folder.
 enum Folder {
   /// All files in and under `path`, in the order of their names. Hidden ones are left out; links are followed, and those that lead nowhere are
@@ -20,14 +16,14 @@ enum Folder {
     var files: [FilePath] = []
     var unreadable: [Unreadable] = []
     /// Folders that were looked into: models are linked to from several places, and links may lead back.
-    private var seen: Set<Identity> = []
+    private var seen: Set<FileIdentity> = []
 
     mutating func visit(_ path: FilePath) {
-      var status = stat()
-      guard path.withPlatformString({ stat($0, &status) }) == 0 else { return unreadable.append(.init(path: path, error: Errno(rawValue: errno))) }
-      guard seen.insert(Identity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))).inserted else { return }
       let names: [FilePath.Component]
-      do { names = try Directory.names(in: path) } catch { return unreadable.append(.init(path: path, error: error)) }
+      do throws(Errno) {
+        guard seen.insert(FileIdentity(try path.stat())).inserted else { return }
+        names = try Directory.names(in: path)
+      } catch { return unreadable.append(.init(path: path, error: error)) }
       var folders: [FilePath] = []
       for name in names {
         let item = path.appending(name)
@@ -49,9 +45,5 @@ enum Folder {
   struct Unreadable: Error {
     let path: FilePath
     let error: Errno
-  }
-
-  private struct Identity: Hashable {
-    let device, inode: UInt64
   }
 }

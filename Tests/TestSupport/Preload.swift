@@ -1,0 +1,9 @@
+/// Functions of the C library that answer as those of some other system do.
+/// - Parameter source: their definitions, in C.
+/// - Returns: the environment in which a program has them instead.
+public func preload(_ source: String, in folder: String) throws -> [String: String] {
+  let library = folder + "/preload.so"
+  let outcome = try run("/usr/bin/cc", ["-shared", "-fPIC", "-D_GNU_SOURCE", "-x", "c", "-o", library, "-"], input: source)
+  guard outcome.status == 0 else { throw Nginx.Failed(description: outcome.errors) }
+  return ["LD_PRELOAD": library]
+}
