@@ -201,6 +201,20 @@ import Testing
     }
   }
 
+  /// Where nothing can be locked, a work folder that is there may be somebody's; one that isn't is nobody's.
+  @Test func withoutLocks() throws {
+    try withTemporaryFolder { folder in
+      try SmallModel.write(to: folder + "/source")
+      let environment = try preload("#include <errno.h>\nint flock(int a, int b) { errno = ENOLCK; return -1; }", in: folder)
+      let arguments = ["reshard", folder + "/source", folder + "/out", "--mp", "2", "--quiet"]
+      try put(folder + "/.out.partial-drover/lock")
+      let refused = try run(droverPath, arguments, environment: environment)
+      #expect(refused.status == 73 && refused.errors.contains(".out.partial-drover is there already"), "\(refused.errors)")
+      try FileManager.default.removeItem(atPath: folder + "/.out.partial-drover")
+      #expect(try run(droverPath, arguments, environment: environment).status == 0 && listing(folder) == ["out", "preload.so", "source"])
+    }
+  }
+
   /// NFS and others can't exchange two names: the old checkpoint is out of the way first, and removed last.
   @Test(arguments: [false, true]) func withoutExchange(comesIn: Bool) throws {
     try withTemporaryFolder { folder in
@@ -217,7 +231,7 @@ import Testing
       process.environment = ProcessInfo.processInfo.environment.merging(preload) { $1 }
       try process.run()
       if comesIn {
-        #expect(waitUntil { FileManager.default.fileExists(atPath: folder + "/.out.partial-drover/new") || !process.isRunning })
+        #expect(waitUntil { FileManager.default.fileExists(atPath: folder + "/.out.partial-drover/new/consolidated.00.pth") || !process.isRunning })
         try put(folder + "/out/results.csv", "precious")
       }
       process.waitUntilExit()

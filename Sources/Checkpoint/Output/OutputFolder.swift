@@ -19,7 +19,7 @@ final class OutputFolder: Sendable {
   ///   - source: files that must survive.
   ///   - note: told what a person should know.
   init(_ destination: FilePath, replacing: Bool, source: [FilePath], bytes: Int, note: (String) -> Void) throws(CheckpointError) {
-    (place, work) = try Self.begin(.found(at: destination, replacing: replacing, source: source), note)
+    (place, work) = try Self.begin(note) { () throws(CheckpointError) in try .found(at: destination, replacing: replacing, source: source) }
     var system = statfs()
     isInMemory = fstatfs(work.output.descriptor.rawValue, &system) == 0 && system.f_type == 0x0102_1994  // TMPFS_MAGIC (linux/magic.h)
     // Some file systems don't say how large they are: 0 blocks in all.
@@ -31,8 +31,18 @@ final class OutputFolder: Sendable {
   }
 
   /// Makes the work folder, and gives the new folder the owner and the group of the one that it will replace.
-  private static func begin(_ place: OutputPlace, _ note: (String) -> Void) throws(CheckpointError) -> (OutputPlace, WorkFolder) {
+  private static func begin(_ note: (String) -> Void, find: () throws(CheckpointError) -> OutputPlace) throws(CheckpointError) -> (OutputPlace, WorkFolder) {
+    var place = try find()
     let work = try WorkFolder(at: place, note: note)
+    do throws(CheckpointError) {
+      // Another run may have ended between the look and the lock.
+      let now = try find()
+      guard now.isFilled == place.isFilled else { throw place.refusal("changed while this run began; run the command again") }
+      place = now
+    } catch {
+      _ = work.remove()
+      throw error
+    }
     guard let model = place.model, !place.isFilled else { return (place, work) }
     do throws(Errno) {
       try work.output.setOwner(model)

@@ -85,6 +85,8 @@ final class WorkFolder: Sendable {
   private enum Attempt {
     case taken(OpenFolder, FileDescriptor)
     case inUse
+    /// It was there, and the file system has no locks: nobody knows whether the run that made it is alive.
+    case unknown
     /// Somebody removed it between two calls.
     case gone
   }
@@ -96,12 +98,16 @@ final class WorkFolder: Sendable {
       switch attempt {
       case .taken(let folder, let lock): return (folder, lock)
       case .inUse: throw place.refusal("is being written by another drover now; wait for that one, or name another folder")
+      case .unknown:
+        throw place.refusal(
+          "can't be written: \((place.workplace.path ?? "").appending(name)) is there already, and this file system has no locks to tell whether another drover works in it; if none does, remove it")
       case .gone: continue
       }
     }
   }
 
   private static func attempt(_ name: FilePath.Component, in parent: OpenFolder) throws(Errno) -> Attempt {
+    // Of several runs only one makes it.
     var isOurs = true
     do { try parent.makeFolder(name) } catch {
       guard error == .fileExists else { throw error }
@@ -112,9 +118,10 @@ final class WorkFolder: Sendable {
       let folder = try OpenFolder(name, in: parent)
       let lock = try folder.open(lockName, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o666)
       descriptor = lock
-      guard try isLocked(lock, isOurs: isOurs) else {
+      let isLocked = try self.isLocked(lock)
+      if isLocked == false || isLocked == nil && !isOurs {
         try? lock.close()
-        return .inUse
+        return isLocked == nil ? .unknown : .inUse
       }
       // Whoever had the lock before may have removed it, and the folder: then another run has, or will have, a lock of its own.
       if try folder.status(of: lockName).inode == lock.stat().inode, try parent.status(of: name).inode == folder.status().inode { return .taken(folder, lock) }
@@ -127,13 +134,12 @@ final class WorkFolder: Sendable {
     }
   }
 
-  /// - Parameter isOurs: whether the folder was made just now, which only one run can do.
-  private static func isLocked(_ lock: FileDescriptor, isOurs: Bool) throws(Errno) -> Bool {
+  /// - Returns: nil where the file system has no locks.
+  private static func isLocked(_ lock: FileDescriptor) throws(Errno) -> Bool? {
     if flock(lock.rawValue, LOCK_EX | LOCK_NB) == 0 { return true }
     switch Errno(rawValue: errno) {
     case .wouldBlock: return false
-    // A file system without locks: nobody knows whether the run that made the folder is alive.
-    case .noLocks, .notSupported, .noFunction, .invalidArgument: return isOurs
+    case .noLocks, .notSupported, .noFunction, .invalidArgument: return nil
     case let error: throw error
     }
   }
