@@ -141,8 +141,13 @@ final class OutputFolder: Sendable {
     case false?: throw .fileExists
     case true?: break
     }
-    func foreign() -> String { ((try? replaced.foreign) ?? []).map(\.string).joined(separator: ", ") }
-    func tell(_ kept: FilePath) { note("\(foreign()) came into \(place.destination) while it was replaced; all that lay there is kept in \(kept)") }
+    func tell(_ kept: FilePath) {
+      let foreign = ((try? replaced.foreign) ?? []).map(\.string).joined(separator: ", ")
+      note(
+        foreign.isEmpty
+          ? "what lay in \(place.destination) before couldn't be removed; what is left of it is in \(kept)"
+          : "\(foreign) came into \(place.destination) while it was replaced; all that lay there is kept in \(kept)")
+    }
     if try work.folder.exchange(WorkFolder.new, with: place.name, in: place.parent) {
       try? place.parent.sync()
       if replaced.remove(at: WorkFolder.new, in: work.folder) { return }
