@@ -48,7 +48,9 @@ let package = Package(
     library("Arrival", ["Catalog", "Checkpoint", "Integrity", "Platform", "Transfer", system]),
     library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
     library("Templates"),
-    library("Tokenization", ["Platform", protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"]),
+    .target(
+      name: "Tokenization", dependencies: ["CPCRE2", "CUTF8Proc", "Platform", protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"],
+      swiftSettings: ours, linkerSettings: [.unsafeFlags(["-l:libpcre2-8.a", "-l:libutf8proc.a"])]),
     library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
     library("Integrity", ["CLinux", "COpenSSL", "CKernels", "Platform", system]),
     library("Catalog", ["Manifests", "Platform", system]),
@@ -62,6 +64,8 @@ let package = Package(
     .target(name: "CDemoModel", exclude: ["model"], cSettings: oursC),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CLinux"),
+    .systemLibrary(name: "CPCRE2", providers: [.apt(["libpcre2-dev"])]),
+    .systemLibrary(name: "CUTF8Proc", providers: [.apt(["libutf8proc-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
     // Tests: a folder a library, then what needs a peer, a fault or the whole program.

@@ -31,10 +31,11 @@ public struct LanguageModel {
     return Set([vocabulary.eos, vocabulary.eot].compactMap { $0 } + named)
   }
 
-  /// The tokens of a prompt, BOS first where the model was trained with it. The text of a control token stays text, except in a Hugging Face
-  /// folder, where transformers takes it for the token.
-  public func encode(prompt: String) -> [Int] {
-    tokenizer.encode(prompt, bos: tokenizer.vocabulary.addsBOS, parsingSpecials: checkpoint.format == .hf)
+  /// The tokens of a prompt, BOS first where the model was trained with it. Added tokens that the prompt spells are found in a Hugging Face folder, as
+  /// `AutoTokenizer` finds them; elsewhere the text of a control token stays text, as in Meta's reference.
+  public func encode(prompt: String) throws(VocabularyError) -> [Int] {
+    let vocabulary = tokenizer.vocabulary
+    return try tokenizer.encode(prompt, bos: vocabulary.addsBOS, eos: vocabulary.addsEOS, parsingSpecials: checkpoint.format == .hf)
   }
 
   /// The format that the model's own chat template writes; nil where none came with the weights.

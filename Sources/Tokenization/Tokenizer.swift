@@ -10,7 +10,8 @@ public protocol Tokenizer: Sendable {
   ///   - utf8: may be malformed; what becomes of malformed bytes is the vocabulary's affair (SentencePiece: U+FFFD; byte-level: those bytes).
   ///   - parsingSpecials: whether the text of a control token becomes that token.
   ///   - typed: what somebody typed, where control tokens stay text even so; takes note of those.
-  func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, typed: inout TypedBytes, into ids: inout [Int])
+  /// - Throws: when a pattern of the vocabulary's file takes too many steps on this text.
+  func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, typed: inout TypedBytes, into ids: inout [Int]) throws(VocabularyError)
 
   /// The bytes that `id` shows as, where it isn't the first of a text: empty for what shows as nothing and for ids that don't exist.
   func bytes(of id: Int) -> [UInt8]
@@ -18,17 +19,24 @@ public protocol Tokenizer: Sendable {
 
 extension Tokenizer {
   /// The same where nobody typed anything that could be mistaken for a control token.
-  public func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, into ids: inout [Int]) {
+  public func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, into ids: inout [Int]) throws(VocabularyError) {
     var typed = TypedBytes()
-    encode(utf8: utf8, parsingSpecials: parsingSpecials, typed: &typed, into: &ids)
+    try encode(utf8: utf8, parsingSpecials: parsingSpecials, typed: &typed, into: &ids)
   }
 
   /// The tokens of a text that holds control tokens, of which those that touch what is `typed` stay text.
-  public func encode(_ text: String, typed: inout TypedBytes) -> [Int] {
+  public func encode(_ text: String, typed: inout TypedBytes) throws(VocabularyError) -> [Int] {
     var ids: [Int] = []
-    var text = text
-    text.withUTF8 { encode(utf8: $0, parsingSpecials: true, typed: &typed, into: &ids) }
+    try encode(text, parsingSpecials: true, typed: &typed, into: &ids)
     return ids
+  }
+
+  private func encode(_ text: String, parsingSpecials: Bool, typed: inout TypedBytes, into ids: inout [Int]) throws(VocabularyError) {
+    // A closure that throws a typed error can't be passed through withUnsafeBufferPointer without losing its type.
+    let encoded = Array(text.utf8).withUnsafeBufferPointer { utf8 in
+      Result { () throws(VocabularyError) in try encode(utf8: utf8, parsingSpecials: parsingSpecials, typed: &typed, into: &ids) }
+    }
+    try encoded.get()
   }
 
   /// The tokens of `text`.
@@ -37,11 +45,11 @@ extension Tokenizer {
   ///   - bos: put BOS in front; pass `vocabulary.addsBOS` for a prompt.
   ///   - eos: put EOS at the end.
   ///   - parsingSpecials: whether the text of a control token becomes that token. Leave it off for text from users.
-  public func encode(_ text: String, bos: Bool = false, eos: Bool = false, parsingSpecials: Bool = false) -> [Int] {
+  public func encode(_ text: String, bos: Bool = false, eos: Bool = false, parsingSpecials: Bool = false) throws(VocabularyError) -> [Int] {
     var ids: [Int] = []
     if bos, let id = vocabulary.bos { ids.append(id) }
-    var text = text
-    text.withUTF8 { encode(utf8: $0, parsingSpecials: parsingSpecials, into: &ids) }
+    var typed = TypedBytes()
+    try encode(text, parsingSpecials: parsingSpecials, typed: &typed, into: &ids)
     if eos, let id = vocabulary.eos { ids.append(id) }
     return ids
   }

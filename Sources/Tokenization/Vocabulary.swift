@@ -10,8 +10,8 @@ public struct Vocabulary: Sendable {
     case tiktoken
     /// Byte-level BPE (GPT-2, SmolLM): bytes, merged by a list of merges in order of rank.
     case byteLevel
-    /// Hugging Face's rendering of SentencePiece BPE: characters, merged by a list, with bytes for what has no token.
-    case byteFallback
+    /// What a `tokenizer.json` says, step by step.
+    case pipeline
   }
 
   /// What a token is for. The numbers are those of SentencePiece's `ModelProto.SentencePiece.Type` and of GGUF's `token_type`.
@@ -43,8 +43,6 @@ public struct Vocabulary: Sendable {
     case never
     /// Before every run of text between special tokens.
     case always
-    /// Where the text does not begin with a space of its own; with `firstOnly` not after a special token (Hugging Face's `Metaspace`).
-    case unlessPresent(firstOnly: Bool)
   }
 
   /// A merge of two tokens; its rank is its place in the list.
@@ -55,13 +53,13 @@ public struct Vocabulary: Sendable {
   }
 
   public let model: Model
-  /// By id: raw bytes for ``Model/tiktoken`` and ``Model/byteLevel``; for the other two the piece as its file spells it (`▁the`, `<0x0A>`).
+  /// By id: raw bytes for ``Model/tiktoken`` and ``Model/byteLevel``; otherwise the piece as its file spells it (`▁the`, `<0x0A>`).
   public let tokens: PackedStrings
   /// By id.
   public let kinds: [TokenKind]
   /// By id, for ``Model/sentencePiece``; empty otherwise.
   public let scores: [Float]
-  /// In order of rank, for ``Model/byteLevel`` and ``Model/byteFallback``.
+  /// In order of rank, for ``Model/byteLevel``.
   public let merges: [Merge]
   /// Applied one after the other, each to what the last one left.
   public let splits: [Split]
@@ -87,6 +85,8 @@ public struct Vocabulary: Sendable {
   public let specials: [String: Int]
   /// Tokens that can come out of merging.
   let index: TokenIndex
+  /// For ``Model/pipeline``.
+  let pipeline: TextPipeline?
 
   /// How many ids there are.
   public var count: Int { tokens.count }
@@ -102,7 +102,7 @@ public struct Vocabulary: Sendable {
 
   init(
     model: Model, tokens: PackedStrings, kinds: [TokenKind], scores: [Float] = [], merges: [Merge] = [], splits: [Split] = [],
-    spacePrefix: SpacePrefix = .never, ignoresMerges: Bool = false, addsBOS: Bool = false, index: TokenIndex? = nil
+    spacePrefix: SpacePrefix = .never, ignoresMerges: Bool = false, addsBOS: Bool = false, index: TokenIndex? = nil, pipeline: TextPipeline? = nil
   ) {
     self.model = model
     self.tokens = tokens
@@ -115,6 +115,7 @@ public struct Vocabulary: Sendable {
     self.addsBOS = addsBOS
     addsEOS = false
     self.index = index ?? Self.makeIndex(tokens, kinds)
+    self.pipeline = pipeline
     var specials: [String: Int] = [:]
     for (id, kind) in kinds.enumerated() where kind == .control || kind == .unknown {
       let text = tokens.string(id)

@@ -164,6 +164,7 @@ extension ChatError: ExitCoded {
     switch self {
     case .missingToken: .usage
     case .empty, .unexpectedRole, .reservedTag, .malformed, .template: .badData
+    case .tokenizer(let error): error.exit
     }
   }
 }

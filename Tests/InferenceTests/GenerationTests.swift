@@ -29,7 +29,7 @@ import Tokenization
   /// The largest difference in log-probability over a text, for weights in every type that llama.cpp's tools make of this model.
   @Test(.needs(.python), .needs(.smolLM2)) func logprobsAgreeWithTorch() throws {
     let model = try LanguageModel(at: FilePath(Peer.smolLM2.path), maxBatchSize: 1, maxSequenceLength: 512)
-    let tokens = Array(model.encode(prompt: Self.text).prefix(300))
+    let tokens = Array(try model.encode(prompt: Self.text).prefix(300))
     #expect(tokens.count == 300)
     let logprobs = try Generator(model.transformer, stopTokens: []).logprobs(of: tokens)
     let expected = try TorchScores(of: tokens, model: Peer.smolLM2.path).logprobs
@@ -45,7 +45,7 @@ import Tokenization
     guard isDemo || Peer.smolLM2.isExpected else { return }
     let path = isDemo ? Self.demoModel : Peer.smolLM2.path
     let model = try LanguageModel(at: FilePath(path), maxBatchSize: 1, maxSequenceLength: 128)
-    let tokens = model.encode(prompt: prompt)
+    let tokens = try model.encode(prompt: prompt)
     let (completions, _) = try Generator(model.transformer, stopTokens: []).generate(
       [tokens], GenerationOptions(maxGenLen: 64, temperature: 0))
     let made = try #require(completions.first?.tokens)
@@ -58,7 +58,7 @@ import Tokenization
   @Test func demoModelTellsItsTale() throws {
     let model = try Self.demo()
     let (completions, _) = try Generator(model.transformer, stopTokens: model.stopTokens).generate(
-      [model.encode(prompt: "Once upon a time")], GenerationOptions(maxGenLen: 60, temperature: 0))
+      [try model.encode(prompt: "Once upon a time")], GenerationOptions(maxGenLen: 60, temperature: 0))
     #expect(
       model.tokenizer.decode(completions[0].tokens)
         == "there was a little girl who was to be a little girl, and she was very fond of playing. She had gone to her father's palace, and was a very good thing to be seated as a little boy. \"Now I shall be a"
@@ -70,7 +70,7 @@ import Tokenization
     let prompts = ["Once upon a time", "The", "The wolf said to the king that he should go into the forest, and", "A king"]
     let options = GenerationOptions(maxGenLen: 40, temperature: 0, logprobs: true, echo: true)
     let model = try Self.demo()
-    let tokens = prompts.map(model.encode)
+    let tokens = try prompts.map { try model.encode(prompt: $0) }
     let together = try Generator(model.transformer, stopTokens: []).generate(tokens, options).completions
     let checkpoint = try Checkpoint.open(at: FilePath(Self.demoModel))
     for threads in [1, 2, 5] {
@@ -85,7 +85,7 @@ import Tokenization
     let model = try Self.demo()
     let generator = Generator(model.transformer, stopTokens: [])
     let options = GenerationOptions(maxGenLen: 30, temperature: 0.8, seed: 5, logprobs: true, echo: true)
-    let completion = try generator.generate([model.encode(prompt: "The old king")], options).completions[0]
+    let completion = try generator.generate([try model.encode(prompt: "The old king")], options).completions[0]
     #expect(completion.logprobs == (try generator.logprobs(of: completion.tokens)))
     #expect(completion.logprobs.count == completion.tokens.count && completion.logprobs[0] == nil)
   }
@@ -93,7 +93,7 @@ import Tokenization
   @Test func seedDecidesTheText() throws {
     let model = try Self.demo()
     let generator = Generator(model.transformer, stopTokens: [])
-    let prompt = model.encode(prompt: "Once")
+    let prompt = try model.encode(prompt: "Once")
     func texts(_ seed: UInt64) throws -> [[Int]] {
       try generator.generate([prompt, prompt], GenerationOptions(maxGenLen: 30, temperature: 1, seed: seed)).completions.map(\.tokens)
     }
@@ -105,7 +105,7 @@ import Tokenization
 
   @Test func stopTokenEndsARowAndIsNotPartOfIt() throws {
     let model = try Self.demo()
-    let prompts = ["Once upon a time", "The wolf said to the king"].map(model.encode)
+    let prompts = try ["Once upon a time", "The wolf said to the king"].map { try model.encode(prompt: $0) }
     let options = GenerationOptions(maxGenLen: 20, temperature: 0)
     let free = try Generator(model.transformer, stopTokens: []).generate(prompts, options).completions
     let stop = free[0].tokens[7]
@@ -120,7 +120,7 @@ import Tokenization
   @Test(arguments: [(8, 8, 5, 0), (8, 7, 5, 1), (8, 3, 5, 5), (8, 3, 9, 5), (65, 60, 9, 5), (8, 8, 0, 0), (1, 1, 5, 0)])
   func lengthsEnd(limit: Int, prompt: Int, maxGenLen: Int, made: Int) throws {
     let model = try Self.demo(maxBatchSize: 2, maxSequenceLength: limit)
-    let tokens = Array(model.encode(prompt: GenerationTests.text).prefix(prompt))
+    let tokens = Array(try model.encode(prompt: GenerationTests.text).prefix(prompt))
     var ends = 0
     let (completions, _) = try Generator(model.transformer, stopTokens: []).generate(
       [tokens, [1]], GenerationOptions(maxGenLen: maxGenLen, temperature: 0, logprobs: true)

@@ -100,14 +100,22 @@ struct HostileFileTests {
     Case("json: no vocab", json(vocab: "{}"), .corrupt, "no vocab"),
     Case("json: added out of range", json(added: #"[{"id":99,"content":"x","special":true}]"#), .corrupt, "“x” has id 99"),
     Case("json: added over another", json(added: #"[{"id":0,"content":"x","special":true}]"#), .corrupt, "id 0 is given to “a” and to “x”"),
-    Case("json: stripping token", json(added: #"[{"id":3,"content":"x","lstrip":true}]"#), .unsupported, "lstrip"),
     Case("json: WordPiece", json(type: "WordPiece"), .unsupported, "WordPiece"),
-    Case("json: Unigram", #"{"model":{"type":"Unigram","vocab":[["a",0.0]]}}"#, .unsupported, "Unigram"),
+    Case("json: Unigram without scores", json(type: "Unigram"), .unsupported, "Unigram"),
+    Case("json: token without a score", #"{"model":{"type":"Unigram","vocab":[["a"]]}}"#, .corrupt, "without a score"),
+    Case("json: unknown token out of range", #"{"model":{"type":"Unigram","unk_id":7,"vocab":[["a",0.0]]}}"#, .corrupt, "unk_id is 7"),
+    Case("json: token twice", #"{"model":{"type":"Unigram","unk_id":0,"vocab":[["a",0.0],["a",1.0]]}}"#, .corrupt, "“a” is in the vocab twice"),
+    Case("json: an option of the model", json(model: #""brand_new":true,"#), .unsupported, "brand_new"),
     Case("json: affix", json(model: #""end_of_word_suffix":"</w>","#), .unsupported, "end_of_word_suffix"),
-    Case("json: normalizer", json(normalizer: #"{"type":"NFKC"}"#), .unsupported, "NFKC"),
-    Case("json: pre-tokenizer", json(pre: #"{"type":"Whitespace"}"#), .unsupported, "Whitespace"),
-    Case("json: pattern", json(pre: #"{"type":"Split","pattern":{"Regex":"x+"},"behavior":"Isolated"}"#), .unsupported, "“x+”"),
-    Case("json: not bytes", json(pre: "null"), .unsupported, "nothing else is supported"),
+    Case("json: normalizer", json(normalizer: #"{"type":"BertNormalizer"}"#), .unsupported, "BertNormalizer"),
+    Case("json: option of a normalizer", json(normalizer: #"{"type":"Strip","strip_middle":true}"#), .unsupported, "strip_middle"),
+    Case("json: character map", json(normalizer: #"{"type":"Precompiled","precompiled_charsmap":"AAAA"}"#), .corrupt, "character map"),
+    Case("json: pre-tokenizer", json(pre: #"{"type":"UnicodeScripts"}"#), .unsupported, "UnicodeScripts"),
+    Case("json: pattern", json(pre: #"{"type":"Split","pattern":{"Regex":"x("},"behavior":"Isolated"}"#), .unsupported, "“x(”"),
+    Case("json: sets that intersect", json(pre: #"{"type":"Split","pattern":{"Regex":"[a-z&&b]"},"behavior":"Isolated"}"#), .unsupported, "intersection"),
+    Case("json: sets in sets", json(pre: #"{"type":"Split","pattern":{"Regex":"[a[b]]"},"behavior":"Isolated"}"#), .unsupported, "set within a set"),
+    Case("json: word boundary", json(pre: #"{"type":"Split","pattern":{"Regex":"\\b"},"behavior":"Isolated"}"#), .unsupported, "word boundaries"),
+    Case("json: behavior", json(pre: #"{"type":"Split","pattern":{"Regex":"x"},"behavior":"Swallowed"}"#), .unsupported, "Swallowed"),
   ]
 
   @Test(arguments: cases) func saysWhatIsWrong(_ file: Case) throws {
@@ -172,10 +180,41 @@ struct HostileFileTests {
       else { continue }
       read += 1
       let tokenizer = vocabulary.makeTokenizer()
-      let ids = tokenizer.encode("abc <s> a\n 字🙂\u{0} ab", bos: true, eos: true, parsingSpecials: true)
+      let ids = try tokenizer.encode("abc <s> a\n 字🙂\u{0} ab", bos: true, eos: true, parsingSpecials: true)
       #expect(ids.allSatisfy { (0..<vocabulary.count).contains($0) })
       _ = tokenizer.decode(ids + [-1, vocabulary.count, .max], keepingSpecials: true)
     }
     #expect(read > 100, "the mutations should leave some files readable")
+  }
+
+  /// A pattern that backtracks without end is given up, by name.
+  @Test func patternsHaveLimits() throws {
+    let file = Self.json(pre: #"{"type":"Split","pattern":{"Regex":"(x+x+)+[yz]"},"behavior":"Isolated"}"#)
+    let tokenizer = try Vocabulary.huggingFace(Array(file.utf8), file: "t.json").makeTokenizer()
+    let error = #expect(throws: VocabularyError.self) { try tokenizer.encode(String(repeating: "x", count: 5000)) }
+    #expect(error?.message.contains("“(x+x+)+[yz]” takes too many steps") == true)
+  }
+
+  /// What lies beside a tokenizer.json is part of it, and two files that disagree are an error that names both.
+  @Test(arguments: [
+    ("tokenizer_config.json", #"{"added_tokens_decoder":{"3":{"content":"<x>","special":true}}}"#, nil),
+    ("tokenizer_config.json", #"{"added_tokens_decoder":{"4":{"content":"<x>"}}}"#, "“<x>” the id 4, and the next one free is 3"),
+    ("tokenizer_config.json", #"{"added_tokens_decoder":{"1":{"content":"<x>"}}}"#, "id 1 is “b” here and “<x>” in tokenizer_config.json"),
+    ("tokenizer_config.json", #"{"added_tokens_decoder":{"1":{"content":"a"}}}"#, "“a” has id 0 here and id 1 in tokenizer_config.json"),
+    ("added_tokens.json", #"{"<x>":3}"#, nil), ("added_tokens.json", #"{"a":2}"#, "“a” has id 0 here and id 2 in added_tokens.json"),
+    ("special_tokens_map.json", #"{"pad_token":{"content":"<x>"}}"#, nil),
+  ]) func filesAgree(_ name: String, _ content: String, _ problem: String?) throws {
+    try withTemporaryFolder { folder in
+      try Data(Self.json().utf8).write(to: URL(filePath: folder + "/tokenizer.json"))
+      try Data(content.utf8).write(to: URL(filePath: folder + "/" + name))
+      do {
+        let tokenizer = try Vocabulary.load(FilePath(folder + "/tokenizer.json")).makeTokenizer()
+        #expect(problem == nil && tokenizer.vocabulary.count == 4)
+        #expect(try tokenizer.encode("ab<x>a", parsingSpecials: true) == [2, 3, 0])
+      } catch let error as VocabularyError {
+        let problem = try #require(problem, "\(error)")
+        #expect(error.reason == .corrupt && error.message.contains(problem), "\(error)")
+      }
+    }
   }
 }

@@ -78,9 +78,9 @@ func expectEqual(_ ours: [String], _ theirs: [String], _ inputs: [some Any], sou
 }
 
 extension Tokenizer {
-  func encode(bytes: [UInt8]) -> [Int] {
+  func encode(bytes: [UInt8]) throws -> [Int] {
     var ids: [Int] = []
-    bytes.withUnsafeBufferPointer { encode(utf8: $0, parsingSpecials: false, into: &ids) }
+    try bytes.withUnsafeBufferPointer { try encode(utf8: $0, parsingSpecials: false, into: &ids) }
     return ids
   }
 }

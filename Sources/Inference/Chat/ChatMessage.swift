@@ -1,5 +1,6 @@
 public import FoundationEssentials
 public import Templates
+import Tokenization
 
 /// One turn of a dialog, in the JSON of the reference: `{"role": "user", "content": "…"}`.
 public struct ChatMessage: Sendable, Equatable, Encodable {
@@ -91,6 +92,8 @@ public enum ChatError: Error, Equatable, CustomStringConvertible {
   case template(place: String, TemplateError)
   /// A file of dialogs that isn't one.
   case malformed(file: String, String)
+  /// The tokenizer can't take a message.
+  case tokenizer(VocabularyError)
 
   public var description: String {
     switch self {
@@ -101,6 +104,7 @@ public enum ChatError: Error, Equatable, CustomStringConvertible {
     case .missingToken(let token, let format):
       "the tokenizer has no token \(token), which the \(format) format needs; choose another with --format"
     case .template(let place, let error): "\(place): \(error)\(error.kind == .raised ? "" : "; choose a format with --format, if you know this model's")"
+    case .tokenizer(let error): "\(error)"
     case .malformed(let file, let what): "\(file): \(what); expected is [[{\"role\": \"user\", \"content\": \"…\"}]]"
     }
   }

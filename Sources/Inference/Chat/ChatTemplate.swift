@@ -34,7 +34,8 @@ public struct ChatTemplate: Sendable {
     do throws(TemplateError) { rendered = try template.render(inputs(dialog), now: now) } catch { throw .template(place: place, error) }
     let text = rendered.string
     var typed = TypedBytes(rendered.typed, of: text.utf8.count, controls: controls(tokenizer.vocabulary))
-    let tokens = tokenizer.encode(text, typed: &typed)
+    let tokens: [Int]
+    do throws(VocabularyError) { tokens = try tokenizer.encode(text, typed: &typed) } catch { throw .tokenizer(error) }
     return ChatPrompt(text: text, tokens: tokens, spelled: typed.spelled.map { tokenizer.vocabulary.tokens.string($0) })
   }
 

@@ -12,6 +12,10 @@ extension ChatFormat {
     return bos
   }
 
+  private func ids(_ text: String, _ tokenizer: any Tokenizer) throws(ChatError) -> [Int] {
+    do throws(VocabularyError) { return try tokenizer.encode(text) } catch { throw .tokenizer(error) }
+  }
+
   /// Meta's code answers a message that holds one of its tags with an error.
   private func refuse(_ tags: [String], in dialog: [ChatMessage]) throws(ChatError) {
     for (at, message) in dialog.enumerated() {
@@ -47,7 +51,7 @@ extension ChatFormat {
       let answer = turns.startIndex + at + 1
       if answer < turns.endIndex { text += " \(turns[answer].content.strippingPythonWhitespace()) " }
       ids.append(bos)
-      ids += tokenizer.encode(text)
+      ids += try self.ids(text, tokenizer)
       if answer < turns.endIndex { ids.append(eos) }
     }
     return ids
@@ -57,12 +61,12 @@ extension ChatFormat {
     let start = try token("<|start_header_id|>", tokenizer)
     let end = try token("<|end_header_id|>", tokenizer)
     let endOfTurn = try token("<|eot_id|>", tokenizer)
-    func header(_ role: ChatMessage.Role) -> [Int] {
-      [start] + tokenizer.encode(role == .tool ? "ipython" : role.rawValue) + [end] + tokenizer.encode("\n\n")
+    func header(_ role: ChatMessage.Role) throws(ChatError) -> [Int] {
+      try [start] + self.ids(role == .tool ? "ipython" : role.rawValue, tokenizer) + [end] + self.ids("\n\n", tokenizer)
     }
     var ids = [try bos(tokenizer)]
-    for message in dialog { ids += header(message.role) + tokenizer.encode(message.content) + [endOfTurn] }
-    return ids + header(.assistant)
+    for message in dialog { ids += try header(message.role) + self.ids(message.content, tokenizer) + [endOfTurn] }
+    return try ids + header(.assistant)
   }
 
   func codellama70b(_ dialog: [ChatMessage], _ tokenizer: any Tokenizer) throws(ChatError) -> [Int] {
@@ -71,21 +75,21 @@ extension ChatFormat {
     let (system, turns) = try turns(dialog)
     var ids = [try bos(tokenizer)]
     for message in [system ?? ChatMessage(.system, "")] + turns {
-      ids += tokenizer.encode(" Source: \(message.role.rawValue)")
-      if !message.content.isEmpty { ids += tokenizer.encode("\n\n " + message.content.strippingPythonWhitespace()) }
+      ids += try self.ids(" Source: \(message.role.rawValue)", tokenizer)
+      if !message.content.isEmpty { ids += try self.ids("\n\n " + message.content.strippingPythonWhitespace(), tokenizer) }
       ids.append(step)
     }
-    return ids + tokenizer.encode(" Source: assistant\nDestination: user") + tokenizer.encode("\n\n ")
+    return try ids + self.ids(" Source: assistant\nDestination: user", tokenizer) + self.ids("\n\n ", tokenizer)
   }
 
   func chatml(_ dialog: [ChatMessage], _ tokenizer: any Tokenizer) throws(ChatError) -> [Int] {
     let start = try token("<|im_start|>", tokenizer)
     let end = try token("<|im_end|>", tokenizer)
-    let newline = tokenizer.encode("\n")
+    let newline = try self.ids("\n", tokenizer)
     var ids: [Int] = []
     if tokenizer.vocabulary.addsBOS, let bos = tokenizer.vocabulary.bos { ids.append(bos) }
-    for message in dialog { ids += [start] + tokenizer.encode("\(message.role.rawValue)\n\(message.content)") + [end] + newline }
-    return ids + [start] + tokenizer.encode("assistant\n")
+    for message in dialog { ids += try [start] + self.ids("\(message.role.rawValue)\n\(message.content)", tokenizer) + [end] + newline }
+    return try ids + [start] + self.ids("assistant\n", tokenizer)
   }
 }
 

@@ -1,7 +1,7 @@
-/// BPE over characters with spaces written as U+2581 and bytes for what has no token: SentencePiece, and Hugging Face's rendering of it.
-struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
+/// SentencePiece's BPE: over characters, with spaces written as U+2581 and bytes for what has no token.
+struct CharacterTokenizer: Tokenizer {
   let vocabulary: Vocabulary
-  private let rule: Rule
+  private let rule: ScoreRule
   /// The token of each byte, nil when there is no byte fallback.
   private let byteIDs: [Int]?
   /// The byte of each byte token.
@@ -14,9 +14,9 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
   private static var space: [UInt8] { [0xE2, 0x96, 0x81] }
   private static var replacement: [UInt8] { [0xEF, 0xBF, 0xBD] }
 
-  init(_ vocabulary: Vocabulary, rule: Rule) {
+  init(_ vocabulary: Vocabulary) {
     self.vocabulary = vocabulary
-    self.rule = rule
+    rule = ScoreRule(index: vocabulary.index, scores: vocabulary.scores)
     let kinds = vocabulary.kinds
     var values: [Int: UInt8] = [:]
     var ids = [Int?](repeating: nil, count: 256)
@@ -60,7 +60,7 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
     // The closures below take turns with it.
     var noted = typed
     func encode(_ range: Range<Int>) {
-      let normalized = normalize(UnsafeBufferPointer(rebasing: utf8[range]), isFirst: range.lowerBound == 0)
+      let normalized = normalize(UnsafeBufferPointer(rebasing: utf8[range]))
       let isTyped = noted.isTyped.isEmpty ? [] : follow(Array(noted.isTyped[range]), of: UnsafeBufferPointer(rebasing: utf8[range]), into: normalized.count)
       normalized.withUnsafeBufferPointer { text in
         userDefined.split(text) { noted.forbids($0, at: $1, isTyped) } text: { encodeWords($0, of: text, &state, into: &ids) } token: {
@@ -87,15 +87,10 @@ struct CharacterTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
   }
 
   /// Spaces become U+2581, malformed bytes U+FFFD, and the dummy prefix is put in front.
-  private func normalize(_ text: UnsafeBufferPointer<UInt8>, isFirst: Bool) -> [UInt8] {
+  private func normalize(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
     var result: [UInt8] = []
     result.reserveCapacity(text.count + text.count / 4 + 3)
-    let startsWithSpace = text.first == UInt8(ascii: " ") || text.starts(with: Self.space)
-    switch vocabulary.spacePrefix {
-    case .never: break
-    case .always: result += Self.space
-    case .unlessPresent(let firstOnly): if !startsWithSpace && (isFirst || !firstOnly) { result += Self.space }
-    }
+    if vocabulary.spacePrefix == .always { result += Self.space }
     var at = 0
     while at < text.count {
       if text[at] == UInt8(ascii: " ") {
@@ -203,11 +198,11 @@ extension Vocabulary {
 
   /// What turns text into this vocabulary's tokens and back.
   public func makeTokenizer() -> any Tokenizer {
-    switch model {
+    if let pipeline { return PipelineTokenizer(self, pipeline) }
+    return switch model {
     case .tiktoken: ByteTokenizer(self, rule: RankRule(index: index))
     case .byteLevel: ByteTokenizer(self, rule: PairRule(merges))
-    case .sentencePiece: CharacterTokenizer(self, rule: ScoreRule(index: index, scores: scores))
-    case .byteFallback: CharacterTokenizer(self, rule: PairRule(merges))
+    case .sentencePiece, .pipeline: CharacterTokenizer(self)
     }
   }
 }

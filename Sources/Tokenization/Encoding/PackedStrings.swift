@@ -36,5 +36,8 @@ public struct PackedStrings: Sendable, Equatable {
     return try bytes.withUnsafeBufferPointer { try body(UnsafeBufferPointer(rebasing: $0[range])) }
   }
 
+  /// Byte `place` of string `index`, which is longer.
+  func byte(_ place: Int, of index: Int) -> UInt8 { bytes[range(index).lowerBound + place] }
+
   private func range(_ index: Int) -> Range<Int> { (index == 0 ? 0 : ends[index - 1])..<ends[index] }
 }

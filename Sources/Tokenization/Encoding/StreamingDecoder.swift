@@ -5,9 +5,10 @@ public struct StreamingDecoder: Sendable {
   private let tokenizer: any Tokenizer
   private let vocabulary: Vocabulary
   private let keepsSpecials: Bool
-  /// SentencePiece: malformed bytes are replaced one by one, and only inside a run of byte tokens.
-  private let isSentencePiece: Bool
-  private var dropsSpace: Bool
+  /// Tokens stand for single bytes: malformed ones are replaced one by one, and only inside a run of such tokens.
+  private let hasByteTokens: Bool
+  /// What of the start of the text isn't shown.
+  private var lead: TokenDecoder.Lead
   private var pending: [UInt8] = []
 
   /// - Parameters:
@@ -16,39 +17,55 @@ public struct StreamingDecoder: Sendable {
   public init(_ tokenizer: any Tokenizer, keepingSpecials: Bool = false, continuing: Bool = false) {
     self.tokenizer = tokenizer
     vocabulary = tokenizer.vocabulary
-    isSentencePiece = vocabulary.model == .sentencePiece || vocabulary.model == .byteFallback
+    let isSentencePiece = vocabulary.model == .sentencePiece
     keepsSpecials = keepingSpecials && !isSentencePiece
-    dropsSpace = isSentencePiece && vocabulary.spacePrefix != .never && !continuing
+    hasByteTokens = isSentencePiece || vocabulary.pipeline?.decoder.hasByteTokens ?? false
+    lead = if continuing { .nothing } else if isSentencePiece { vocabulary.spacePrefix == .never ? .nothing : .spaces(1) } else {
+      vocabulary.pipeline?.decoder.lead ?? .nothing
+    }
   }
 
   /// The text that `id` completes; often empty.
   public mutating func append(_ id: Int) -> String {
-    guard isSentencePiece else {
-      if keepsSpecials, let kind = vocabulary.kind(of: id), kind == .control || kind == .unknown {
-        pending += vocabulary.tokens[id]
-      } else {
-        pending += tokenizer.bytes(of: id)
-      }
+    let kind = vocabulary.kind(of: id)
+    let isShownSpecial = keepsSpecials && (kind == .control || kind == .unknown)
+    let bytes = isShownSpecial ? Array(vocabulary.tokens[id]) : tokenizer.bytes(of: id)
+    guard hasByteTokens else {
+      pending += withoutLead(bytes, id)
       let held = UTF8Scan.incompleteSuffix(pending)
       defer { pending.removeFirst(pending.count - held) }
       return String(decoding: pending.dropLast(held), as: UTF8.self)
     }
-    let bytes = tokenizer.bytes(of: id)
-    if vocabulary.kind(of: id) == .byte {
-      dropsSpace = false
-      pending += bytes
+    if kind == .byte {
+      // SentencePiece's dummy prefix is a piece, never a byte.
+      if vocabulary.model == .sentencePiece { lead = .nothing }
+      pending += withoutLead(bytes, id)
       return takeCharacters(atEnd: false)
     }
     let text = takeCharacters(atEnd: true)
     guard !bytes.isEmpty else { return text }
-    let drops = dropsSpace && bytes.first == UInt8(ascii: " ") && vocabulary.kind(of: id) != .unknown
-    dropsSpace = false
-    return text + String(decoding: bytes.dropFirst(drops ? 1 : 0), as: UTF8.self)
+    // SentencePiece shows an unknown token with spaces around it.
+    if kind == .unknown, !isShownSpecial { lead = .nothing }
+    return text + String(decoding: withoutLead(bytes, id), as: UTF8.self)
+  }
+
+  private mutating func withoutLead(_ bytes: [UInt8], _ id: Int) -> ArraySlice<UInt8> {
+    guard !bytes.isEmpty else { return [] }
+    switch lead {
+    case .nothing: return bytes[...]
+    case .firstTokens:
+      lead = .nothing
+      return vocabulary.pipeline.map { $0.decoder.bytes(ofFirst: vocabulary.tokens[id])[...] } ?? bytes[...]
+    case .spaces(let most):
+      let count = bytes.prefix(most).prefix { $0 == UInt8(ascii: " ") }.count
+      lead = count == bytes.count && count < most ? .spaces(most - count) : .nothing
+      return bytes.dropFirst(count)
+    }
   }
 
   /// What was held back: a character that never became whole shows as U+FFFD.
   public mutating func finish() -> String {
-    if isSentencePiece { return takeCharacters(atEnd: true) }
+    if hasByteTokens { return takeCharacters(atEnd: true) }
     defer { pending = [] }
     return String(decoding: pending, as: UTF8.self)
   }

@@ -185,6 +185,7 @@ enum ParsedJSON: Equatable {
   subscript(key: String) -> ParsedJSON? {
     if case .object(let members) = self { members[key] } else { nil }
   }
+  var keys: [String] { if case .object(let members) = self { Array(members.keys) } else { [] } }
   var string: String? { if case .string(let value) = self { value } else { nil } }
   var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
   var id: Int? { if case .number(let value) = self { Int(exactly: value) } else { nil } }

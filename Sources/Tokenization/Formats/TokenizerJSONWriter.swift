@@ -24,7 +24,7 @@ extension Vocabulary {
       switch split {
       case .digits: json.raw(#"{"type":"Digits","individual_digits":true},"#)
       case .gpt2, .llama3:
-        guard let pattern = TokenizerJSONSplits.patterns.first(where: { $0.1 == split })?.0 else { continue }
+        guard let pattern = TokenizerJSONSteps.patterns.first(where: { $0.1 == split })?.0 else { continue }
         json.raw(#"{"type":"Split","pattern":{"Regex":"#)
         json.string(pattern.utf8)
         json.raw(#"},"behavior":"Isolated","invert":false},"#)

@@ -4,13 +4,13 @@ import SystemPackage
 extension Vocabulary {
   /// Reads a tokenizer file: SentencePiece's or tiktoken's `tokenizer.model` (Llama 2's and Llama 3's are both called that), or `tokenizer.json`.
   ///
-  /// The bytes tell which it is. Beside a `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` are read too when they are there.
+  /// The bytes tell which it is. What lies beside a `tokenizer.json` is read too: see `TokenizerSettings`.
   public static func load(_ path: FilePath) throws(VocabularyError) -> Vocabulary {
     let bytes = try read(path)
     switch FileKind(bytes) {
     case .sentencePiece: return try sentencePiece(bytes, file: path.string)
     case .tiktoken: return try tiktoken(bytes, file: path.string)
-    case .json: return try huggingFace(path, bytes)
+    case .json: return try huggingFace(bytes, file: path.string, besides: TokenizerSettings(path.removingLastComponent()))
     case .html:
       throw VocabularyError(.corrupt, in: path.string, "a web page, not a tokenizer; fetch it again with a fresh link")
     case nil:
@@ -35,6 +35,15 @@ extension Vocabulary {
       } else {
         return nil
       }
+    }
+  }
+
+  static func readIfPresent(_ path: FilePath) throws(VocabularyError) -> [UInt8]? {
+    do {
+      return try read(path)
+    } catch {
+      if error.reason == .missing { return nil }
+      throw error
     }
   }
 

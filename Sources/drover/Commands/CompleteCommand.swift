@@ -65,7 +65,7 @@ struct CompleteCommand: ParsableCommand {
     for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
 
     let generator = Generator(model.transformer, stopTokens: model.stopTokens)
-    let prompts = texts.map { model.encode(prompt: $0) }
+    let prompts = try texts.map { try model.encode(prompt: $0) }
     let read = showPrompt ? prompts.map { PromptReport(ChatPrompt(of: $0, with: model.tokenizer)) } : nil
     if !json { read?.forEach { $0.show() } }
     let stream = json ? nil : PromptStream(texts, tokenizer: model.tokenizer, echo: echo)

@@ -110,7 +110,7 @@ struct DemoRoad {
     var reference: [Float?] = []
     for layout in Self.layouts {
       let model = try load(layout)
-      let logprobs = try Generator(model.transformer, stopTokens: []).logprobs(of: model.encode(prompt: text))
+      let logprobs = try Generator(model.transformer, stopTokens: []).logprobs(of: try model.encode(prompt: text))
       if reference.isEmpty { reference = logprobs }
       guard logprobs == reference else { throw CommandError(.failure, "\(path(of: layout)) gives other log-probabilities than what was downloaded") }
     }
@@ -126,7 +126,7 @@ struct DemoRoad {
       tell("  \(style("\(prompt)", .bold))")
       var lines = LineWrapper(indent: 2, width: 98, column: 2 + prompt.count)
       var decoder = StreamingDecoder(model.tokenizer, continuing: true)
-      let result = try generator.generate([model.encode(prompt: prompt)], GenerationOptions(maxGenLen: 60, temperature: 0)) { _, event in
+      let result = try generator.generate([try model.encode(prompt: prompt)], GenerationOptions(maxGenLen: 60, temperature: 0)) { _, event in
         switch event {
         case .token(let id): tell(TerminalText(speech: lines.wrap(decoder.append(id))))
         case .end: tellLine(TerminalText(speech: lines.wrap(decoder.finish()) + lines.finish() + "…"))

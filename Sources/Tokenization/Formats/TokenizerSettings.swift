@@ -1,0 +1,113 @@
+import SystemPackage
+
+/// What the files beside a tokenizer say of it, as `transformers` reads them: `tokenizer_config.json`, `added_tokens.json` and `special_tokens_map.json`.
+struct TokenizerSettings {
+  /// A token that a file names.
+  struct Stated {
+    var token: AddedTokens.Token
+    /// nil where the file has only its name.
+    var id: Int?
+    /// The file says nothing of its spaces and words.
+    var isOnlyNamed: Bool
+  }
+
+  /// In the order in which they get ids that nothing states, and the file each comes from.
+  private(set) var tokens: [(stated: Stated, source: String)] = []
+  private var bos: String?
+  private var eos: String?
+  private var addsBOS: Bool?
+  private var addsEOS: Bool?
+
+  /// Nothing is said.
+  init() {}
+
+  /// Reads what lies in `folder`.
+  init(_ folder: FilePath) throws(VocabularyError) {
+    let name = "tokenizer_config.json"
+    if let config = try Self.json(folder, name) {
+      bos = Self.content(config["bos_token"])
+      eos = Self.content(config["eos_token"])
+      // Where one of the two is stated, both count, whatever the tokenizer.json puts around a text.
+      let states = config["add_bos_token"]?.bool != nil || config["add_eos_token"]?.bool != nil
+      addsBOS = states ? config["add_bos_token"]?.bool ?? false : nil
+      addsEOS = states ? config["add_eos_token"]?.bool ?? false : nil
+      try readAdded(config["added_tokens_decoder"], folder.appending(name).string, name)
+      for key in Self.namedTokens { addName(config[key], name) }
+      for token in config["additional_special_tokens"]?.elements ?? [] { addName(token, name) }
+    }
+    if let map = try Self.json(folder, "added_tokens.json") { try readIDs(map, folder.appending("added_tokens.json").string) }
+    if let map = try Self.json(folder, "special_tokens_map.json") {
+      for key in Self.namedTokens { addName(map[key], "special_tokens_map.json") }
+      for token in map["additional_special_tokens"]?.elements ?? [] { addName(token, "special_tokens_map.json") }
+    }
+  }
+
+  private static let namedTokens = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
+
+  private static func content(_ token: ParsedJSON?) -> String? { token?.string ?? token?["content"]?.string }
+
+  private mutating func readAdded(_ decoder: ParsedJSON?, _ file: String, _ source: String) throws(VocabularyError) {
+    guard case .object(let entries)? = decoder else { return }
+    let numbered = entries.compactMap { key, value in Int(key).map { ($0, value) } }.sorted { $0.0 < $1.0 }
+    guard numbered.count == entries.count else { throw VocabularyError(.corrupt, in: file, "added_tokens_decoder has a key that isn't an id") }
+    for (id, value) in numbered {
+      guard 0...Int(Int32.max) ~= id, let token = AddedTokens.Token(value, id: id) else {
+        throw VocabularyError(.corrupt, in: file, "added_tokens_decoder has no content for id \(id)")
+      }
+      tokens.append((Stated(token: token, id: id, isOnlyNamed: false), source))
+    }
+  }
+
+  private mutating func readIDs(_ map: ParsedJSON, _ file: String) throws(VocabularyError) {
+    guard case .object(let entries) = map else { throw VocabularyError(.corrupt, in: file, "isn't a list of tokens and their ids") }
+    var numbered: [(content: String, id: Int)] = []
+    for (content, value) in entries {
+      guard let id = value.id, 0...Int(Int32.max) ~= id, !content.isEmpty else { throw VocabularyError(.corrupt, in: file, "“\(content)” has no id") }
+      numbered.append((content, id))
+    }
+    for (content, id) in numbered.sorted(by: { $0.id < $1.id }) {
+      if let place = tokens.firstIndex(where: { $0.stated.token.content == content }) {
+        guard let other = tokens[place].stated.id, other != id else { continue }
+        throw VocabularyError(.corrupt, in: file, "token “\(content)” has id \(id) here and id \(other) in \(tokens[place].source)")
+      }
+      let token = AddedTokens.Token(id: id, content: content, isNormalized: true)
+      tokens.append((Stated(token: token, id: id, isOnlyNamed: true), "added_tokens.json"))
+    }
+  }
+
+  /// A token that has a part to play is special.
+  private mutating func addName(_ value: ParsedJSON?, _ source: String) {
+    guard let value, let content = Self.content(value), !content.isEmpty else { return }
+    if let place = tokens.firstIndex(where: { $0.stated.token.content == content }) {
+      tokens[place].stated.token.isSpecial = true
+      return
+    }
+    var token = AddedTokens.Token(value, id: 0) ?? AddedTokens.Token(id: 0, content: content)
+    token.isSpecial = true
+    token.isNormalized = value["normalized"]?.bool ?? false
+    tokens.append((Stated(token: token, id: nil, isOnlyNamed: true), source))
+  }
+
+  /// Takes over which tokens begin and end a text.
+  func apply(to vocabulary: inout Vocabulary) {
+    func id(_ name: String?) -> Int? { name.flatMap { vocabulary.specials[$0] ?? vocabulary.index.find($0.utf8) } }
+    vocabulary.bos = id(bos) ?? vocabulary.bos
+    vocabulary.eos = id(eos) ?? vocabulary.eos
+    vocabulary.addsBOS = addsBOS ?? vocabulary.addsBOS
+    vocabulary.addsEOS = addsEOS ?? vocabulary.addsEOS
+  }
+
+  private static func json(_ folder: FilePath, _ name: String) throws(VocabularyError) -> ParsedJSON? {
+    let path = folder.appending(name)
+    guard let bytes = try Vocabulary.readIfPresent(path) else { return nil }
+    let parsed = bytes.withUnsafeBufferPointer { text in
+      Result { () throws(VocabularyError) in
+        var reader = JSONReader(text, file: path.string)
+        let value = try reader.value()
+        try reader.finish()
+        return value
+      }
+    }
+    return try parsed.get()
+  }
+}
