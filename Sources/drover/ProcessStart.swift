@@ -4,10 +4,18 @@ import Terminal
 /// Prepares the process, before anything else is done.
 enum ProcessStart {
   static func prepare() {
+    unblockSignals()
     explainLostPages()
     // Beyond `ulimit -f` a write then fails, which is said and cleaned up after; the signal would end the program.
     signal(SIGXFSZ, SIG_IGN)
     standInForClosedDescriptors()
+  }
+
+  /// Whoever starts drover from a thread that blocks signals, as those of libdispatch do, hands that on: Ctrl-C and SIGTERM would never come.
+  private static func unblockSignals() {
+    var none = sigset_t()
+    sigemptyset(&none)
+    sigprocmask(SIG_SETMASK, &none, nil)
   }
 
   /// The engine reads weights from mapped files. Where a file was cut short or its disk fails, touching its pages raises SIGBUS: this says so.
