@@ -32,12 +32,14 @@ public struct ReleaseDownload: Sendable {
     releases.reduce(into: [:]) { all, one in all.merge(one.follower.followers) { first, _ in first } }
   }
 
-  /// The receipts that are due when the download has ended well: one for each release of which files came.
+  /// The receipts that are due when the download has ended: one for each release that is here, whatever became of others.
   /// - Parameters:
   ///   - tool: the program and its version.
   ///   - options: what the download was told, but for the link and for what names places on this machine.
   public func receipts(_ report: TransferReport, tool: String, options: [String: String]) -> [DownloadReceipt] {
-    releases.compactMap { release, follower in
+    let here = Set(report.files.map(\.path))
+    return releases.compactMap { release, follower in
+      guard release.files.allSatisfy({ $0.isOptional || here.contains($0.path) }) else { return nil }
       let folder = FilePath(release.folder)
       let wanted = Set(release.files.map(\.path))
       let files = report.files.compactMap { file -> Receipt.File? in

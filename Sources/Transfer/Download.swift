@@ -152,8 +152,16 @@ public final class Download: Sendable {
   /// Downloads, on the caller's thread.
   /// - Throws: the gravest of what went wrong; the observer was told of each.
   public func run() throws(TransferError) -> TransferReport {
+    let (report, failure) = runToEnd()
+    if let failure { throw failure }
+    return report
+  }
+
+  /// Downloads, on the caller's thread, for whoever can use what came though something else didn't.
+  /// - Returns: the files that came, and the gravest of what went wrong, if anything did; the observer was told of each.
+  public func runToEnd() -> (report: TransferReport, failure: TransferError?) {
     defer { hasEnded.store(true, ordering: .releasing) }
-    return try Engine(self).run()
+    do throws(TransferError) { return try Engine(self).run() } catch { return (TransferReport(files: [], bytes: 0, seconds: 0), error) }
   }
 
   /// The same on a thread of its own.

@@ -12,7 +12,8 @@ struct DownloadSession: Sendable {
   /// Whether to ask for another link when this one ends. Nobody is asked without a terminal.
   let asksForLinks: Bool
 
-  func run(_ releases: ReleaseDownload, link: SignedLink) throws(TransferError) -> TransferReport {
+  /// - Returns: the files that came, and the gravest of what went wrong.
+  func run(_ releases: ReleaseDownload, link: SignedLink) -> (report: TransferReport, failure: TransferError?) {
     let request = releases.request
     let display = ProgressDisplay("download", mode: global.progressMode)
     defer { display.close() }
@@ -44,7 +45,7 @@ struct DownloadSession: Sendable {
       request, link: link, followers: releases.followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
     Console.outliveReaders()
-    return try download.run()
+    return download.runToEnd()
   }
 
   /// Writes the receipts, and says of each how it ended.

@@ -215,6 +215,14 @@ import Testing
     return [.send(FaultServer.partHead(range.lowerBound, range.count, of: count, tag: "ETag: \"one\"\r\n") + content(range))]
   }
 
+  private static func gzip(_ bytes: [UInt8]) throws -> [UInt8] {
+    try withTemporaryFolder { folder in
+      try Data(bytes).write(to: URL(filePath: folder + "/x"))
+      _ = try run("/usr/bin/gzip", ["-1", folder + "/x"])
+      return [UInt8](try Data(contentsOf: URL(filePath: folder + "/x.gz")))
+    }
+  }
+
   private static func whole(_ request: FaultServer.Request, _ content: [UInt8]) -> [FaultServer.Step] {
     FaultServer.good(.init(path: request.path, range: nil, turn: request.turn, count: request.count), content)
   }
@@ -276,6 +284,17 @@ import Testing
     Fault("gzip unasked, in parts", 69) { request, content in
       guard let range = request.range?.clamped(to: 0..<content.count) else { return nil }
       return [.send(FaultServer.partHead(range.lowerBound, range.count, of: content.count, tag: "Content-Encoding: gzip\r\n") + content[range])]
+    },
+    // What S3 keeps of an upload that was signed chunk by chunk.
+    Fault("Content-Encoding: aws-chunked", 0) { request, content in FaultServer.good(request, content, etag: "\"one\"\r\nContent-Encoding: aws-chunked") },
+    Fault("gzip unasked, whole", 0) { _, content in
+      guard let packed = try? gzip(content) else { return nil }
+      return [.send(Array("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: \(packed.count)\r\n\r\n".utf8) + packed)]
+    },
+    Fault("HTTP/0.9 once", 0) { request, _ in request.turn == 0 ? [.send(Array("hello".utf8)), .close] : nil },
+    Fault("redirect to a dead host", 69, "redirected to http://127.0.0.1:1:") { _, _ in FaultServer.status(302, "Location: http://127.0.0.1:1/a.pth?\(secret)\r\n") },
+    Fault("403 in a blocked country", 77, "country") { _, _ in
+      FaultServer.status(403, body: "The Amazon CloudFront distribution is configured to block access from your country.")
     },
     Fault("no bytes", 65) { request, _ in FaultServer.good(request, []) },
     Fault("what is no checkpoint", 65, "neither") { request, _ in FaultServer.good(request, [UInt8](repeating: 7, count: 300_000)) },

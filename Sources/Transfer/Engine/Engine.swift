@@ -92,8 +92,14 @@ final class Engine {
       && path.split(separator: "/", omittingEmptySubsequences: false).allSatisfy { !$0.isEmpty && $0 != "." && $0 != ".." }
   }
 
-  func run() throws(TransferError) -> TransferReport {
+  /// - Returns: what came, and the gravest of what went wrong.
+  func run() -> (TransferReport, TransferError?) {
     defer { close() }
+    do throws(TransferError) { try transfer() } catch { return (report(), error) }
+    return (report(), nil)
+  }
+
+  private func transfer() throws(TransferError) {
     guard landing.isAlive, preparing.isAlive, keeper.isAlive else { throw .library("no thread could be started") }
     try makeFolders()
     mailbox.attach(multi)
@@ -114,7 +120,6 @@ final class Engine {
       wait()
     }
     if let error = fatal ?? refusal ?? gravest { throw error }
-    return report()
   }
 
   private func wait() {

@@ -68,8 +68,13 @@ struct DownloadCommand: ParsableCommand {
         files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry,
         keepsCorrupt: keepCorrupt))
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json)
-    let report = try session.run(download, link: link)
-    try session.write(download.receipts(report, tool: Drover.configuration.version, options: given))
+    let (report, failure) = session.run(download, link: link)
+    if let failure, failure.exit == .interrupted { throw failure }
+    do { try session.write(download.receipts(report, tool: Drover.configuration.version, options: given)) } catch {
+      if let failure { Console.error(failure.description) }
+      throw error
+    }
+    if let failure { throw failure }
     if json { return try outputJSON(DownloadJSON(report)) }
     let fetched = report.files.count { $0.status != .present }
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
