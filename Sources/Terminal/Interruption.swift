@@ -29,11 +29,6 @@ public enum Interruption {
       }
       action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
       sigaction(signal, &action, nil)
-      // Whoever started the program may have done so from a thread that keeps signals off, as worker threads do, and that is inherited.
-      var set = sigset_t()
-      sigemptyset(&set)
-      sigaddset(&set, signal)
-      pthread_sigmask(SIG_UNBLOCK, &set, nil)
     }
     return true
   }()
