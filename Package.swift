@@ -46,7 +46,7 @@ let package = Package(
     // The libraries. Arrows point down this list, never up.
     library("Inference", ["Checkpoint", "Integrity", "Platform", "Templates", "Tokenization", "CKernels", system]),
     library("Arrival", ["Catalog", "Checkpoint", "Integrity", "Platform", "Transfer", system]),
-    library("Checkpoint", ["CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
+    library("Checkpoint", ["Catalog", "CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
     library("Templates"),
     .target(
       name: "Tokenization", dependencies: ["CPCRE2", "CUTF8Proc", "Platform", protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"],

@@ -74,7 +74,7 @@ public struct DownloadReceipt: Sendable {
   }
 
   private func openWeights() throws(CheckpointError) -> Checkpoint {
-    let checkpoint = try Checkpoint.open(at: folder.isEmpty ? "." : folder)
+    let checkpoint = try Checkpoint.open(at: folder.isEmpty ? "." : folder, .init(keyValueHeads: follower.keyValueHeads))
     // A fingerprint must be of the files that the receipt vouches for, not of others that lie beside them.
     let named = Set(receipt.files.compactMap(\.path.lastComponent))
     for file in checkpoint.files where !(file.path.lastComponent.map(named.contains) ?? false) {

@@ -19,7 +19,7 @@ public struct RemoteCheckpoint: Sendable {
   public init(_ release: Release, _ link: SignedLink, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy()) throws {
     let session = try RemoteSession(origin: link.origin, authorities: authorities, retry: retry)
     let files = release.checkpointFiles
-    let outline = try CheckpointOutline.read(folder: FilePath(release.folder), names: Array(files.keys)) { name in
+    let outline = try CheckpointOutline.read(folder: FilePath(release.folder), names: Array(files.keys), .init(keyValueHeads: release.shape?.kvHeads)) { name in
       guard let file = files[name] else { throw ArrivalError.noSuchFile(name, of: release.id) }
       return try RemoteFile(link, file.remote, as: file.path, session: session)
     }

@@ -23,6 +23,8 @@ public struct Release: Sendable, Hashable {
   public var license: String?
   /// Hyperparameters where they are known before `params.json` is here.
   public var shape: Shape?
+  /// What the release's own `params.json` says although its tensors' shapes don't bear it out, by key: `vocab_size` without the tokens that were added.
+  public var contradictions: [String: Int]
 
   /// One file of a release.
   public struct File: Sendable, Hashable {
@@ -49,6 +51,8 @@ public struct Release: Sendable, Hashable {
     /// Width of the feed-forward layer.
     public var hiddenDim: Int
     public var vocabularySize: Int
+    /// The base of RoPE's frequencies; nil when the manifest doesn't say.
+    public var ropeTheta: Double?
   }
 
   /// The folder of the weights, relative to the download's folder; empty when they lie at its root.
@@ -73,7 +77,7 @@ public struct Release: Sendable, Hashable {
 
 extension Release: Codable {
   private enum CodingKeys: String, CodingKey {
-    case id, aliases, contested, family, parameters, modelParallel, files, tokenizer, chatFormat, license, shape
+    case id, aliases, contested, family, parameters, modelParallel, files, tokenizer, chatFormat, license, shape, contradictions
   }
 
   public init(from decoder: any Decoder) throws {
@@ -89,6 +93,7 @@ extension Release: Codable {
     chatFormat = try values.decodeIfPresent(String.self, forKey: .chatFormat)
     license = try values.decodeIfPresent(String.self, forKey: .license)
     shape = try values.decodeIfPresent(Shape.self, forKey: .shape)
+    contradictions = try values.decodeIfPresent([String: Int].self, forKey: .contradictions) ?? [:]
   }
 
   /// Every key is written, `null` where there is nothing to say: scripts needn't ask first.
@@ -105,6 +110,7 @@ extension Release: Codable {
     try values.encode(chatFormat, forKey: .chatFormat)
     try values.encode(license, forKey: .license)
     try values.encode(shape, forKey: .shape)
+    try values.encode(contradictions, forKey: .contradictions)
   }
 }
 
@@ -149,6 +155,7 @@ extension Release {
     if let shape, [shape.dim, shape.layers, shape.heads, shape.kvHeads, shape.hiddenDim, shape.vocabularySize].contains(where: { $0 < 1 }) {
       return "\(id) has a shape with a number below 1"
     }
+    if let theta = shape?.ropeTheta, !(theta > 1 && theta.isFinite) { return "\(id) has a shape with the ropeTheta \(theta)" }
     return nil
   }
 

@@ -54,14 +54,19 @@ public struct LogicalTensor: Sendable, Equatable {
   public var rowOrder: RowOrder
   /// In the order of rank. Replicated pieces cover the same rows and columns.
   public var parts: [Part]
+  /// Whether the parts were told from copies of each other by nothing but layer 0's first rows, so that those which are no copies must differ in theirs.
+  public var firstRowsDiffer: Bool
 
-  public init(name: TensorName, shape: [Int], dtype: DType, split: Split, rowOrder: RowOrder = .pairs, parts: [Part]) {
+  public init(
+    name: TensorName, shape: [Int], dtype: DType, split: Split, rowOrder: RowOrder = .pairs, parts: [Part], firstRowsDiffer: Bool = false
+  ) {
     self.name = name
     self.shape = shape
     self.dtype = dtype
     self.split = split
     self.rowOrder = rowOrder
     self.parts = parts
+    self.firstRowsDiffer = firstRowsDiffer
   }
 
   /// Rows of the whole; 1 for a vector.

@@ -34,7 +34,7 @@ public enum InferenceError: Error, Sendable, Equatable, CustomStringConvertible 
     case .badParameters(let what):
       "the model's parameters can't be right: \(what)"
     case .missingTokenizer(let path):
-      "\(path): there is no tokenizer.model or tokenizer.json in the folder or in the one above it; name one with --tokenizer"
+      "\(path): there is no tokenizer.model or tokenizer.json in the folder; name the model's with --tokenizer"
     case .unknownKernel(let name, let known):
       "this processor has no kernels called \(name) (DROVER_KERNEL); it has \(known.joined(separator: ", "))"
     case .batchTooLarge(let count, let limit):

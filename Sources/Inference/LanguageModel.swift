@@ -12,11 +12,14 @@ public struct LanguageModel {
   /// Opens the checkpoint at `path`, whatever its format and layout.
   ///
   /// - Parameters:
+  ///   - options: what the caller says of the checkpoint.
   ///   - tokenizer: a tokenizer file; nil for the one that came with the weights.
   ///   - threads: nil for one a processor.
   /// - Throws: `CheckpointError`, `VocabularyError` or `InferenceError`.
-  public init(at path: FilePath, tokenizer: FilePath? = nil, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil) throws {
-    checkpoint = try Checkpoint.open(at: path)
+  public init(
+    at path: FilePath, _ options: Checkpoint.OpenOptions = .init(), tokenizer: FilePath? = nil, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil
+  ) throws {
+    checkpoint = try Checkpoint.open(at: path, options)
     guard let vocabulary = try tokenizer.map(Vocabulary.load) ?? checkpoint.vocabulary() else {
       throw InferenceError.missingTokenizer(path: path.string)
     }

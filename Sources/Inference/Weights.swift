@@ -1,4 +1,5 @@
 import Checkpoint
+import Platform
 
 /// A Llama model's weights by their place in the architecture. Matrices stay where they are mapped; the norms, a few kilobytes,
 /// are float32 copies.
@@ -21,8 +22,10 @@ struct Weights {
   /// The embeddings themselves where they are tied.
   let output: Matrix
 
-  /// - Throws: `CheckpointError` when a file can't be mapped; `InferenceError` when a tensor is missing, can't be read, or has another shape than `params` calls for.
+  /// - Throws: `CheckpointError` when a file can't be mapped, or copies in several shards differ; `InferenceError` when a tensor is missing, can't be read, or has another shape than `params` calls for.
   init(_ checkpoint: Checkpoint) throws {
+    // Of what shards have copies of, one is read; that they agree is seen to before.
+    try checkpoint.checkCopies(threads: Workers.available)
     let params = checkpoint.params
     let files = try checkpoint.files.map { file throws(CheckpointError) in try file.mapped() }
     let byName = Dictionary(checkpoint.tensors.map { ($0.name, $0) }) { first, _ in first }

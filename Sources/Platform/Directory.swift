@@ -22,6 +22,16 @@ package enum Directory {
   /// Whether there is anything at `path`.
   package static func exists(_ path: FilePath) -> Bool { (try? path.stat()) != nil }
 
+  /// What the folder or file at `path` is called; empty for what has no name. `.` and `..` are no names: what they stand for has one.
+  package static func name(of path: FilePath) -> String {
+    var path = path.lexicallyNormalized()
+    if path.lastComponent?.kind != .regular, let real = (path.isEmpty ? "." : path).withPlatformString({ realpath($0, nil) }) {
+      path = FilePath(platformString: real)
+      free(real)
+    }
+    return path.lastComponent?.string ?? ""
+  }
+
   /// Bytes of the regular file at `path`; nil when there is none.
   package static func size(of path: FilePath) -> Int? {
     guard let status = try? path.stat(), status.type == .regular else { return nil }

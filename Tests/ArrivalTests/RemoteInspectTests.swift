@@ -48,7 +48,7 @@ import Testing
                      p + "feed_forward.w3.weight": (hidden, dim), p + "attention_norm.weight": (dim,), p + "ffn_norm.weight": (dim,)}
       torch.manual_seed(4)
       w = {n: (torch.randn(s) if "wk" in n or "wv" in n else torch.zeros(s)).to(torch.bfloat16) for n, s in shapes.items()}
-      params = {"dim": dim, "n_heads": heads, "n_kv_heads": kv, "n_layers": layers, "multiple_of": 256, "norm_eps": 1e-5, "vocab_size": vocab}
+      params = {"dim": dim, "n_heads": heads, "n_kv_heads": kv, "n_layers": layers, "hidden_dim": hidden, "norm_eps": 1e-5, "vocab_size": vocab}
       def folder(name):
           os.makedirs(f"{root}/{name}")
           return f"{root}/{name}"

@@ -130,7 +130,7 @@ for rank in range(mp):
         s[p + "attention_norm.weight"] = torch.ones(dim, dtype=torch.bfloat16)
         s[p + "ffn_norm.weight"] = torch.ones(dim, dtype=torch.bfloat16)
     torch.save(s, f"{out}/consolidated.{rank:02d}.pth")
-json.dump(dict(dim=dim, n_layers=layers, n_heads=heads, n_kv_heads=kv, multiple_of=256, norm_eps=1e-5, vocab_size=-1), open(f"{out}/params.json", "w"))
+json.dump(dict(dim=dim, n_layers=layers, n_heads=heads, n_kv_heads=kv, hidden_dim=hidden, norm_eps=1e-5, vocab_size=-1), open(f"{out}/params.json", "w"))
 """
 
 

@@ -10,7 +10,7 @@ import Testing
   /// Opens damaged copies, and where they open goes on to plan and write.
   private func fuzz(_ original: [UInt8], name: String, rounds: Int) throws {
     try withTemporaryFolder { folder in
-      let params = #"{"dim": 8, "n_heads": 4, "n_layers": 1, "multiple_of": 16, "norm_eps": 1e-5, "vocab_size": 32}"#
+      let params = #"{"dim": 8, "n_heads": 4, "n_layers": 1, "hidden_dim": 16, "norm_eps": 1e-5, "vocab_size": 32}"#
       try params.write(toFile: folder + "/params.json", atomically: false, encoding: .utf8)
       let path = FilePath("\(folder)/\(name)")
       var random = Splitmix(seed: 20_260_101)
@@ -63,7 +63,7 @@ import Testing
     try withTemporaryFolder { folder in
       try Data(Self.pth).write(to: URL(filePath: folder + "/consolidated.00.pth"))
       let original = Array(
-        #"{"dim": 8, "n_heads": 4, "n_kv_heads": 4, "n_layers": 1, "multiple_of": 16, "ffn_dim_multiplier": 1.5, "norm_eps": 1e-5, "vocab_size": 32, "rope_theta": 10000.0, "use_scaled_rope": true}"#
+        #"{"dim": 8, "n_heads": 4, "n_kv_heads": 4, "n_layers": 1, "hidden_dim": 16, "norm_eps": 1e-5, "vocab_size": 32, "rope_theta": 10000.0, "use_scaled_rope": true}"#
           .utf8)
       var random = Splitmix(seed: 7)
       for _ in 0..<2000 {
@@ -96,7 +96,7 @@ import Testing
     }
     func outline(_ bytes: [UInt8]) throws -> CheckpointOutline {
       try CheckpointOutline.read(file: Elsewhere(content: bytes), name: FilePath("a." + kind)) { name in
-        name == "params.json" ? Elsewhere(content: Array(#"{"dim": 8, "n_heads": 4, "n_layers": 1, "multiple_of": 16, "vocab_size": 32}"#.utf8)) : nil
+        name == "params.json" ? Elsewhere(content: Array(#"{"dim": 8, "n_heads": 4, "n_layers": 1, "hidden_dim": 16, "vocab_size": 32}"#.utf8)) : nil
       }
     }
     let tensors = try outline(original).tensors

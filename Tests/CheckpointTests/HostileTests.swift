@@ -26,7 +26,7 @@ import Testing
 
   static func opens(_ bytes: [UInt8], as name: String) throws -> CheckpointError? {
     try withTemporaryFolder { folder in
-      let params = #"{"dim": 8, "n_heads": 4, "n_layers": 1, "multiple_of": 16, "norm_eps": 1e-5, "vocab_size": 32}"#
+      let params = #"{"dim": 8, "n_heads": 4, "n_layers": 1, "hidden_dim": 16, "norm_eps": 1e-5, "vocab_size": 32}"#
       try params.write(toFile: folder + "/params.json", atomically: false, encoding: .utf8)
       try Data(bytes).write(to: URL(filePath: "\(folder)/\(name)"))
       do {
@@ -251,8 +251,8 @@ import Testing
   }
 
   static let ggufs: [Case] = [
-    Case("empty", [], "magic"),
-    Case("other magic", gguf { $0.magic = "GGML" }, "isn't a GGUF"),
+    Case("empty", [], "nor a GGUF"),
+    Case("other magic", gguf { $0.magic = "GGML" }, "nor a GGUF"),
     Case("version 1", gguf { $0.version = 1 }, .unsupported, "version 1"),
     Case("big-endian", gguf { $0.version = 0x0300_0000 }, .unsupported, "big-endian"),
     Case("tensors beyond count", gguf { $0.tensorCount = 1 << 40 }, "more than it has room for"),

@@ -85,9 +85,8 @@ struct OutputTests {
         let files: [File]
       }
       try PythonModels.write(.init(embeddingAxis: 0), to: folder + "/source", modelParallel: 1)
-      for (name, text) in [("LICENSE", "free"), ("tokenizer.model", "IQ== 0\nIg== 1\n")] {
-        try text.write(toFile: "\(folder)/source/\(name)", atomically: false, encoding: .utf8)
-      }
+      try "free".write(toFile: folder + "/source/LICENSE", atomically: false, encoding: .utf8)
+      try FileManager.default.copyItem(atPath: Peer.packageRoot + "/Sources/CDemoModel/model/tokenizer.model", toPath: folder + "/source/tokenizer.model")
       let outcome = try drover("reshard", folder + "/source", folder + "/out", "--mp", "2", "--json", "--digest", "sha256", "--checklist")
       let files = try JSONDecoder().decode(Document.self, from: Data(outcome.output.utf8)).files
       #expect(try files.map(\.path).sorted() == FileManager.default.contentsOfDirectory(atPath: folder + "/out").sorted() && files.count == 7)

@@ -29,7 +29,7 @@ enum PythonModels {
     var testDescription: String { "\(heads) heads, \(kvHeads) for keys and values, embedding axis \(embeddingAxis), \(dtype)" }
   }
 
-  /// Bits are random, NaNs included: what is compared are bytes.
+  /// Bits of weights are random, NaNs included: what is compared are bytes.
   private static let common = """
     import glob, json, os, sys, torch
     def whole(shape):
@@ -40,7 +40,8 @@ enum PythonModels {
         def t(*size): return torch.randint(-32768, 32767, (*size[:-1], size[-1] * halves), generator=g, dtype=torch.int64).to(torch.int16).view(dtype)
         dim, hd = shape["dim"], shape["dim"] // shape["n_heads"]
         kv, hidden, vocab = shape["n_kv_heads"] * hd, shape["hidden"], shape["vocab_size"]
-        w = {"tok_embeddings.weight": t(vocab, dim), "norm.weight": t(dim), "output.weight": t(vocab, dim), "rope.freqs": t(max(1, hd // 2))}
+        w = {"tok_embeddings.weight": t(vocab, dim), "norm.weight": t(dim), "output.weight": t(vocab, dim),
+             "rope.freqs": torch.tensor([10000.0 ** (-2 * i / hd) for i in range(max(1, hd // 2))], dtype=torch.float64).to(dtype)}
         for l in range(shape["n_layers"]):
             p = f"layers.{l}."
             w |= {p + "attention.wq.weight": t(dim, dim), p + "attention.wk.weight": t(kv, dim), p + "attention.wv.weight": t(kv, dim),
@@ -81,7 +82,7 @@ enum PythonModels {
         for folder, mp, format in folders:
             os.makedirs(folder, exist_ok=True)
             params = {"dim": shape["dim"], "n_heads": shape["n_heads"], "n_kv_heads": max(mp, shape["n_kv_heads"]), "n_layers": shape["n_layers"],
-                      "multiple_of": shape["hidden"], "norm_eps": 1e-5, "vocab_size": -1}
+                      "hidden_dim": shape["hidden"], "norm_eps": 1e-5, "vocab_size": -1}
             json.dump(params, open(f"{folder}/params.json", "w"))
             for rank in range(mp):
                 if format == "pth": torch.save(cut(shape, mp, rank), f"{folder}/consolidated.{rank:02d}.pth")

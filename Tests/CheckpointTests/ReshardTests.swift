@@ -170,7 +170,7 @@ struct ReshardTests {
         w[p + "feed_forward.w3.weight"] = torch.randn(hidden + 5, dim)[5:]
         w[p + "attention_norm.weight"] = torch.randn(dim)
         w[p + "ffn_norm.weight"] = w[p + "attention_norm.weight"]
-        w[p + "attention.inner_attention.rope.freqs"] = torch.randn(2)
+        w[p + "attention.inner_attention.rope.freqs"] = torch.tensor([1, 0.01])
         w._metadata = {"version": 1}
         torch.save(w, folder + "/consolidated.00.pth")
         json.dump({"dim": dim, "n_heads": 4, "n_layers": 1, "multiple_of": 48, "norm_eps": 1e-6, "vocab_size": vocab}, open(folder + "/params.json", "w"))
@@ -215,7 +215,7 @@ struct ReshardTests {
         w[p + "attention.wq.weight"] = torch.randn(1, dim).expand(dim, dim)
         for name in ["attention_norm", "ffn_norm"]: w[p + f"{name}.weight"] = torch.randn(dim)
         torch.save(w, folder + "/consolidated.00.pth")
-        json.dump({"dim": dim, "n_heads": 8, "n_layers": 1, "multiple_of": hidden, "norm_eps": 1e-6, "vocab_size": vocab}, open(folder + "/params.json", "w"))
+        json.dump({"dim": dim, "n_heads": 8, "n_layers": 1, "hidden_dim": hidden, "norm_eps": 1e-6, "vocab_size": vocab}, open(folder + "/params.json", "w"))
         """, folder)
       for (count, dtype) in [(1, DType?.none), (4, nil), (1, .bf16)] {
         let out = "\(folder)/\(count)-\(dtype?.rawValue ?? "keep")"
@@ -242,24 +242,6 @@ struct ReshardTests {
       #expect(outcome.status == 65)
       #expect(outcome.errors.contains("heads of \(width),"), "\(outcome.errors)")
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["source"])
-    }
-  }
-
-  /// Heads that are alike in one layer, as those set to zero are, are no copies of one.
-  @Test func headsAlikeInOneLayer() throws {
-    try withTemporaryFolder { folder in
-      try PythonModels.write(.init(), to: folder + "/source", modelParallel: 1)
-      try python(
-        """
-        import sys, torch
-        w = torch.load(sys.argv[1])
-        for name in ["wk", "wv"]: w[f"layers.0.attention.{name}.weight"].zero_()
-        torch.save(w, sys.argv[1])
-        """, folder + "/source/consolidated.00.pth")
-      try reshard(folder + "/source", folder + "/out", modelParallel: 8)
-      let (source, out) = (try Checkpoint.open(at: FilePath(folder + "/source")), try Checkpoint.open(at: FilePath(folder + "/out")))
-      #expect(source.params.kvHeads == 8 && out.params.kvHeads == 8)
-      #expect(try out.fingerprint() == source.fingerprint())
     }
   }
 

@@ -21,7 +21,7 @@ model = {
     p + "attention.wq.weight": torch.randn(dim, dim), p + "attention.wk.weight": torch.randn(kv, dim), p + "attention.wv.weight": torch.randn(kv, dim),
     p + "attention.wo.weight": torch.randn(dim, dim), p + "feed_forward.w1.weight": torch.randn(hidden, dim),
     p + "feed_forward.w2.weight": torch.randn(dim, hidden), p + "feed_forward.w3.weight": torch.randn(hidden, dim),
-    p + "attention_norm.weight": torch.ones(dim), p + "ffn_norm.weight": torch.ones(dim), "rope.freqs": torch.ones(2),
+    p + "attention_norm.weight": torch.ones(dim), p + "ffn_norm.weight": torch.ones(dim), "rope.freqs": torch.tensor([1, 0.01]),
 }
 half = {k: v.to(torch.bfloat16) for k, v in model.items()}
 torch.save(model, seed("pth", "f32"))
@@ -30,7 +30,7 @@ shared = dict(half)
 shared["output.weight"] = shared["tok_embeddings.weight"]
 shared[p + "attention.wo.weight"] = shared[p + "attention.wo.weight"].t()
 torch.save(shared, seed("pth", "views"))
-PARAMS = {"dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "multiple_of": 8, "norm_eps": 1e-5, "vocab_size": 16}
+PARAMS = {"dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "hidden_dim": hidden, "norm_eps": 1e-5, "vocab_size": 16}
 for parser in ["pth", "safetensors"]:
     json.dump(PARAMS, open(seed(f"around/{parser}", "params.json"), "w"))
 json.dump(PARAMS, open(seed("params", "tiny"), "w"))

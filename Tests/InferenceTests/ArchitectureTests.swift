@@ -80,7 +80,7 @@ import Testing
               shard = {n: t.clone() if axis(n) is None else t.chunk(mp, axis(n))[rank].clone() for n, t in w.items()}
               torch.save(shard, f"{folder}/consolidated.{rank:02}.pth")
           stated = dict(dim=d, n_layers=p["layers"], n_heads=p["heads"], n_kv_heads=p["kv"], vocab_size=p["vocab"], norm_eps=p["eps"],
-                        multiple_of=1, rope_theta=p["theta"])
+                        hidden_dim=p["hidden"], rope_theta=p["theta"])
           if p["factor"]: stated.update(use_scaled_rope=True, rope_scaling_factor=p["factor"])
           json.dump(stated, open(folder + "/params.json", "w"))
 

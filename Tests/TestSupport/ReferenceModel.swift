@@ -66,9 +66,9 @@ public enum ReferenceModel {
         model |= {p + "attention.wq.weight": rand(dim, dim), p + "attention.wk.weight": rand(dim // 2, dim), p + "attention.wv.weight": rand(dim // 2, dim),
                   p + "attention.wo.weight": rand(dim, dim), p + "feed_forward.w1.weight": rand(hidden, dim), p + "feed_forward.w2.weight": rand(dim, hidden),
                   p + "feed_forward.w3.weight": rand(hidden, dim), p + "attention_norm.weight": rand(dim), p + "ffn_norm.weight": rand(dim)}
-    model |= {"norm.weight": rand(dim), "rope.freqs": torch.ones(dim // heads // 2).to(kind)}
+    model |= {"norm.weight": rand(dim), "rope.freqs": torch.tensor([10000.0 ** (-2 * i * heads / dim) for i in range(dim // heads // 2)]).to(kind)}
     if not tied: model["output.weight"] = rand(vocab, dim)
-    params = {"dim": dim, "n_layers": layers, "n_heads": heads, "n_kv_heads": kv, "vocab_size": vocab, "multiple_of": 32, "norm_eps": 1e-5}
+    params = {"dim": dim, "n_layers": layers, "n_heads": heads, "n_kv_heads": kv, "vocab_size": vocab, "hidden_dim": hidden, "norm_eps": 1e-5}
     def folder(name, config="params.json", content=params):
         os.makedirs(f"{root}/{name}")
         json.dump(content, open(f"{root}/{name}/{config}", "w"))

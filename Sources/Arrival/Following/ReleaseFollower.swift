@@ -8,6 +8,8 @@ import Transfer
 package struct ReleaseFollower: Sendable {
   /// By the files' paths in the download.
   private let shards: [String: ShardFollower]
+  /// What the release's manifest says of the model.
+  package let keyValueHeads: Int?
 
   package init(_ release: Release) {
     let files = release.checkpointFiles
@@ -25,6 +27,7 @@ package struct ReleaseFollower: Sendable {
       }
     }
     self.shards = shards
+    keyValueHeads = release.shape?.kvHeads
   }
 
   /// The number in `consolidated.NN.pth`.
@@ -50,7 +53,8 @@ package struct ReleaseFollower: Sendable {
     var joined: [String: Digest] = [:]
     var missing: [LogicalTensor] = []
     for tensor in checkpoint.tensors where !tensor.name.role.isBuffer {
-      if let root = try root(of: tensor, parts, checkpoint) { joined[tensor.name.text] = root } else { missing.append(tensor) }
+      // What must be borne out by first rows is read.
+      if !tensor.firstRowsDiffer, let root = try root(of: tensor, parts, checkpoint) { joined[tensor.name.text] = root } else { missing.append(tensor) }
     }
     return (joined, missing)
   }

@@ -1,3 +1,4 @@
+import Catalog
 import Platform
 import SystemPackage
 
@@ -31,11 +32,26 @@ public struct Companions: Sendable {
     self.notes = notes
   }
 
-  /// Looks for a tokenizer in the checkpoint's folder, then beside it, where Meta puts the one that Llama 1 and 2 share.
+  /// What lies in the checkpoint's folder.
   init(besides folder: FilePath) throws(CheckpointError) {
-    let parent = folder.lexicallyNormalized().components.isEmpty ? folder.appending("..") : folder.appending("..").lexicallyNormalized()
-    let places = [folder, parent].flatMap { place in ["tokenizer.model", "tokenizer.json"].map { place.appending($0) } }
+    let tokenizers = ["tokenizer.model", "tokenizer.json"].map { folder.appending($0) }
     let legal = ["LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice"].map { folder.appending($0) }.filter(Directory.exists)
-    self.init(tokenizer: places.first(where: Directory.exists).map { .file($0) }, folder: folder, legal: legal)
+    self.init(tokenizer: tokenizers.first(where: Directory.exists).map { .file($0) }, folder: folder, legal: legal)
+  }
+
+  /// Takes the tokenizer above a folder without one, where the catalog says that the release of this folder shares it with others, as those of Llama 1 and
+  /// 2 do, and that it has as many tokens as these weights. No other is taken: it would be another model's.
+  mutating func takeSharedTokenizer(above folder: FilePath, vocabularySize: Int) throws(CheckpointError) {
+    let name = "tokenizer.model"
+    let parent = folder.lexicallyNormalized().components.isEmpty ? folder.appending("..") : folder.appending("..").lexicallyNormalized()
+    let shared = parent.appending(name)
+    guard tokenizer == nil, Directory.exists(shared) else { return }
+    let known = try KnownReleases.inFolder(folder).releases
+    if let release = known.first(where: { $0.tokenizer == name && $0.shape?.vocabularySize == vocabularySize }) {
+      tokenizer = .file(shared)
+      notes.append("the tokenizer is \(shared), which \(release.id) shares with the other models of \(release.family)")
+    } else {
+      notes.append("\(shared) isn't taken for this model's tokenizer: the catalog has no model in a folder called so, with a vocabulary of \(vocabularySize), that shares it")
+    }
   }
 }

@@ -72,6 +72,33 @@ struct PartReader {
     }
   }
 
+  /// The first row of each part, in the order of `tensor.parts`.
+  mutating func firstRows(of tensor: LogicalTensor) throws(CheckpointError) -> [[UInt8]] {
+    var rows: [[UInt8]] = []
+    for part in tensor.parts {
+      let blocks = part.columns.count / tensor.dtype.blockElements
+      let count = blocks * tensor.dtype.blockBytes
+      let row = raw.of(count)
+      try read(part, tensor.dtype, 0..<1, 0..<blocks, into: row)
+      rows.append([UInt8](UnsafeRawBufferPointer(start: row, count: count)))
+    }
+    return rows
+  }
+
+  /// Checks a claim that was made of layer 0: parts that aren't copies of each other differ in their first rows.
+  mutating func checkFirstRowsDiffer(_ plan: TensorPlan) throws(CheckpointError) {
+    var tensor = plan.tensor
+    tensor.parts = plan.sources.map(\.part)
+    var seen: [[UInt8]: LogicalTensor.Part] = [:]
+    for (part, row) in zip(tensor.parts, try firstRows(of: tensor)) {
+      guard let other = seen.updateValue(part, forKey: row) else { continue }
+      throw CheckpointError(
+        .corrupt, in: files[part.file].path, byte: part.offset,
+        "\(tensor.name) begins with the same row in shards \(other.rank) and \(part.rank), which layer 0 has as different heads. "
+          + "A shard is damaged or of another model, or heads are alike by chance: then --kv-heads N says how many the model has")
+    }
+  }
+
   /// Reads rows and blocks of a part, without gaps.
   private mutating func read(
     _ part: LogicalTensor.Part, _ dtype: DType, _ rows: Range<Int>, _ blocks: Range<Int>, into out: UnsafeMutableRawPointer
@@ -129,6 +156,7 @@ struct PartReader {
     let (row, column) = (rows.lowerBound + at / width, blocks.lowerBound + at % width / element)
     return CheckpointError(
       .corrupt, in: files[other.file].path, byte: other.offset + row * other.rowStride + column * other.columnStride + at % element,
-      "\(tensor.name) should be the same in shards \(part.rank) and \(other.rank), and isn't: one of the two is damaged")
+      "\(tensor.name) should be the same in shards \(part.rank) and \(other.rank), and isn't: one of the two is damaged"
+        + (tensor.firstRowsDiffer ? ", or layer 0's heads are alike by chance: then --kv-heads N says how many the model has" : ""))
   }
 }

@@ -100,6 +100,7 @@ final class PlanExecution: Sendable {
     while let (tensor, chunk, prover) = next() {
       do throws(CheckpointError) {
         let plan = tensors[tensor]
+        if plan.tensor.firstRowsDiffer, chunk.rows.lowerBound == 0, chunk.columns.lowerBound == 0 { try reader.checkFirstRowsDiffer(plan) }
         let count = chunk.rows.count * plan.dtype.byteCount(chunk.columns.count)
         let bytes = room.of(count)
         try reader.read(plan, chunk, into: bytes)

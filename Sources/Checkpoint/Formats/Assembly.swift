@@ -1,4 +1,6 @@
+import Catalog
 import Integrity
+import Catalog
 import SystemPackage
 
 /// Puts the tensors of all ranks' shards together to a checkpoint, and checks that they belong together.
@@ -10,6 +12,7 @@ struct Assembly {
   let shards: [[TensorName: StoredTensor]]
   let files: [any ByteSource]
   let stated: StatedParams
+  let options: Checkpoint.OpenOptions
   var companions: Companions
   /// Orders of rows that aren't Meta's, by role.
   var rowOrder: @Sendable (TensorName.Role, _ headDim: Int) -> LogicalTensor.RowOrder = { _, _ in .pairs }
@@ -24,58 +27,80 @@ struct Assembly {
       let wk = first[TensorName(.wk, layer: 0)], let embedding = first[TensorName(.tokEmbeddings)]
     else { throw corrupt("has no norm.weight") }
     let dim = norm.columns
+    let (heads, headDim) = try heads(queryRows: wq.rows * modelParallel, dim: dim)
+    guard wk.rows % headDim == 0 else { throw corrupt("has \(wk.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
+    let embeddingAxis = try embeddingAxis(embedding, dim: dim)
+    let hasOutput = first[TensorName(.output)] != nil
+    var params = ModelParams(
+      dim: dim, layers: layers, heads: heads, kvHeads: wk.rows / headDim * modelParallel, headDim: headDim, hiddenDim: w1.rows * modelParallel,
+      vocabularySize: embedding.rows * (embeddingAxis == 0 ? modelParallel : 1), normEpsilon: Float(stated.normEpsilon),
+      ropeTheta: stated.ropeTheta ?? RoPETheta.defaultValue, ropeScaling: stated.ropeScaling, tiedEmbeddings: !hasOutput)
+    let keyValueHeads = try keyValueHeads(params, wk)
+    params.kvHeads = keyValueHeads.count
+    guard heads % params.kvHeads == 0 else { throw corrupt("has \(params.kvHeads) key and value heads, which don't divide its \(heads) heads") }
+
+    var companions = companions
+    companions.notes += try checkStatements(params)
+    var tensors: [LogicalTensor] = []
+    tensors.reserveCapacity(first.count)
+    for name in first.keys.sorted() {
+      tensors.append(try tensor(name, params, embeddingAxis: embeddingAxis, keyValueHeads))
+    }
+    try checkRanksDiffer(tensors)
+    let theta = try RoPETheta(stated: stated.ropeTheta, params, tensors, files, path: path, format)
+    params.ropeTheta = theta.value
+    companions.notes += theta.notes
+    if format == .pth || format == .safetensors, files.allSatisfy(\.isHere) {
+      try companions.takeSharedTokenizer(above: path, vocabularySize: params.vocabularySize)
+    }
+    return Checkpoint(
+      format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions)
+  }
+
+  /// How many heads there are and how wide they are: the description says, and the rows of wq bear it out.
+  ///
+  /// - Parameter queryRows: far from overflow: they are dimensions of tensors that were checked to lie in a file, and ranks are files.
+  private func heads(queryRows: Int, dim: Int) throws(CheckpointError) -> (heads: Int, headDim: Int) {
     let heads = stated.heads
-    // Rows are far from overflow: they are dimensions of tensors that were checked to lie in a file, and ranks are files.
-    let queryRows = wq.rows * modelParallel
     guard heads > 0, queryRows % heads == 0 else {
-      throw corrupt("has \(queryRows) rows in all shards of attention.wq, which \(heads) heads don't divide: is a shard missing, or params.json of another model?")
+      throw corrupt("has \(queryRows) rows in all shards of attention.wq, which \(heads) heads don't divide: is a shard missing, or \(description) of another model?")
     }
     let headDim = queryRows / heads
     let expected = stated.headDim ?? dim / heads
     guard headDim == expected else {
       throw corrupt(
-        "has \(queryRows) rows in \(modelParallel) shard\(modelParallel == 1 ? "" : "s") of attention.wq, so \(heads) heads of \(headDim), where \(expected) is due: is a shard missing, or params.json of another model?")
+        "has \(queryRows) rows in \(modelParallel) shard\(modelParallel == 1 ? "" : "s") of attention.wq, so \(heads) heads of \(headDim), where \(expected) is due: is a shard missing, or \(description) of another model?")
     }
     // RoPE turns pairs of a head's columns.
-    guard headDim > 0, headDim % 2 == 0 else { throw corrupt("has heads of \(headDim), which rotary embeddings can't cut into pairs: is params.json of another model?") }
-    guard wk.rows % headDim == 0 else { throw corrupt("has \(wk.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
-    let repeats = try keyValueRepeats(localHeads: wk.rows / headDim, layers: layers)
-    let kvHeads = wk.rows / headDim * modelParallel / repeats
-    guard heads % kvHeads == 0 else { throw corrupt("has \(kvHeads) key and value heads, which don't divide its \(heads) heads") }
-
-    let embeddingAxis = try embeddingAxis(embedding, dim: dim)
-    let vocabulary = embedding.rows * (embeddingAxis == 0 ? modelParallel : 1)
-    let hasOutput = first[TensorName(.output)] != nil
-    let params = ModelParams(
-      dim: dim, layers: layers, heads: heads, kvHeads: kvHeads, headDim: headDim, hiddenDim: w1.rows * modelParallel,
-      vocabularySize: vocabulary, normEpsilon: Float(stated.normEpsilon), ropeTheta: stated.ropeTheta, ropeScaling: stated.ropeScaling,
-      tiedEmbeddings: !hasOutput)
-
-    var tensors: [LogicalTensor] = []
-    tensors.reserveCapacity(first.count)
-    for name in first.keys.sorted() {
-      tensors.append(try tensor(name, params, embeddingAxis: embeddingAxis, repeats: repeats))
-    }
-    var companions = companions
-    companions.notes += disagreements(params)
-    return Checkpoint(
-      format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions)
+    guard headDim > 0, headDim % 2 == 0 else { throw corrupt("has heads of \(headDim), which rotary embeddings can't cut into pairs: is \(description) of another model?") }
+    return (heads, headDim)
   }
 
   /// Every rank has the same tensors, with the same shapes and dtypes.
   private func checkShardsAgree() throws(CheckpointError) {
     let first = shards[0]
     for (rank, shard) in shards.enumerated().dropFirst() {
-      for (name, tensor) in shard {
-        guard let other = first[name] else { throw corrupt("has \(name) in shard \(rank), but not in shard 0") }
-        guard tensor.shape == other.shape else {
-          throw corrupt("has \(name) of shape \(tensor.shape) in shard \(rank), but \(other.shape) in shard 0")
-        }
-        guard tensor.dtype == other.dtype else {
-          throw corrupt("has \(name) as \(tensor.dtype) in shard \(rank), but as \(other.dtype) in shard 0")
-        }
+      func differs(_ name: TensorName) -> Bool { first[name]?.shape != shard[name]?.shape || first[name]?.dtype != shard[name]?.dtype }
+      // Of several the first in the reference's order, so that the message is the same each time.
+      guard let name = Set(first.keys).union(shard.keys).filter(differs).min() else { continue }
+      guard let other = first[name] else { throw corrupt("has \(name) in shard \(rank), but not in shard 0") }
+      guard let tensor = shard[name] else { throw corrupt("has \(name) in shard 0, but not in shard \(rank)") }
+      guard tensor.shape == other.shape else {
+        throw corrupt("has \(name) of shape \(tensor.shape) in shard \(rank), but \(other.shape) in shard 0")
       }
-      for name in first.keys where shard[name] == nil { throw corrupt("has \(name) in shard 0, but not in shard \(rank)") }
+      throw corrupt("has \(name) as \(tensor.dtype) in shard \(rank), but as \(other.dtype) in shard 0")
+    }
+  }
+
+  /// No two ranks have the same heads, so those whose wq begins alike are one shard under two names. Rows of one value, as before training, say nothing.
+  private func checkRanksDiffer(_ tensors: [LogicalTensor]) throws(CheckpointError) {
+    guard modelParallel > 1, files.allSatisfy(\.isHere), let wq = tensors.first(where: { $0.name == TensorName(.wq, layer: 0) }) else { return }
+    var reader = PartReader(files: files)
+    var seen: [[UInt8]: Int] = [:]
+    for (rank, row) in try reader.firstRows(of: wq).enumerated() where row.dropFirst(wq.dtype.blockBytes) != row.dropLast(wq.dtype.blockBytes) {
+      guard let other = seen.updateValue(rank, forKey: row) else { continue }
+      throw CheckpointError(
+        .corrupt, in: files[wq.parts[rank].file].path, byte: wq.parts[rank].offset, "\(wq.name) is that of shard \(other): shard \(rank) is one of the two, and one is missing")
     }
   }
 
@@ -105,46 +130,33 @@ struct Assembly {
     return 1
   }
 
-  /// On how many ranks each key and value head lies: more than one when there are more ranks than heads.
-  ///
-  /// Meta's own 405B at MP 16 says `n_kv_heads: 16` for a model of 8, so what params.json says doesn't tell; equal bytes do.
-  private func keyValueRepeats(localHeads: Int, layers: Int) throws(CheckpointError) -> Int {
-    guard localHeads == 1, modelParallel > 1 else { return 1 }
-    for repeats in (2...modelParallel).reversed() where modelParallel % repeats == 0 {
-      if try headsRepeat(repeats, layers: layers) { return repeats }
-    }
-    return 1
-  }
-
-  /// Whether each run of `repeats` ranks has the same key and value head.
-  ///
-  /// In one layer heads may be alike by themselves, such as those that were set to zero, so all layers are compared by their first rows, and the first
-  /// layer by all rows; no two trained heads share their first. Where each look costs a round trip, the first row of the first layer must do.
-  private func headsRepeat(_ repeats: Int, layers: Int) throws(CheckpointError) -> Bool {
-    let isHere = files.allSatisfy(\.isHere)
-    for layer in 0..<(isHere ? layers : 1) {
-      for rank in 0..<modelParallel where rank % repeats != 0 {
-        for role in [TensorName.Role.wk, .wv] {
-          let name = TensorName(role, layer: layer)
-          guard let a = shards[rank / repeats * repeats][name], let b = shards[rank][name], try areAlike(a, b, rows: isHere && layer == 0 ? a.rows : 1) else { return false }
-        }
+  /// Key and value heads, copies not counted.
+  /// - Parameter params: where `kvHeads` counts copies.
+  private func keyValueHeads(_ params: ModelParams, _ wk: StoredTensor) throws(CheckpointError) -> KeyValueHeads {
+    guard modelParallel > 1, params.kvHeads == modelParallel else {
+      if let said = options.keyValueHeads, said != params.kvHeads {
+        throw CheckpointError(.refused, in: path, "has \(params.kvHeads) key and value heads by its shapes; --kv-heads says \(said)")
       }
+      return KeyValueHeads(count: params.kvHeads)
     }
-    return true
-  }
-
-  /// Whether the first `rows` rows of two tensors of one shape hold the same bytes.
-  private func areAlike(_ a: StoredTensor, _ b: StoredTensor, rows: Int) throws(CheckpointError) -> Bool {
-    var (partA, partB) = (a.part, b.part)
-    (partA.rows, partB.rows) = (0..<rows, 0..<rows)
-    return try partA.isEqual(in: files[a.file], to: partB, in: files[b.file], a.dtype)
+    let known = try KnownReleases(params)
+    var parts: [LogicalTensor.Part] = []
+    let name = TensorName(.wk, layer: 0)
+    for (rank, shard) in shards.enumerated() {
+      guard var part = shard[name]?.part else { throw corrupt("lacks \(name) in shard \(rank)") }
+      part.rank = rank
+      parts.append(part)
+    }
+    let tensor = LogicalTensor(name: name, shape: [wk.rows * modelParallel, wk.columns], dtype: wk.dtype, split: .axis(0), parts: parts)
+    return try KeyValueHeads(ranks: modelParallel, known: known.common { $0.kvHeads }, said: options.keyValueHeads, wk: tensor, files: files, corrupt: corrupt)
   }
 
   private func tensor(
-    _ name: TensorName, _ params: ModelParams, embeddingAxis: Int, repeats: Int
+    _ name: TensorName, _ params: ModelParams, embeddingAxis: Int, _ keyValueHeads: KeyValueHeads
   ) throws(CheckpointError) -> LogicalTensor {
     let split = modelParallel > 1 ? name.role.split(embeddingAxis: embeddingAxis) : .whole
-    let copies = name.role == .wk || name.role == .wv ? repeats : 1
+    let isKeyOrValue = name.role == .wk || name.role == .wv
+    let copies = isKeyOrValue ? max(1, modelParallel / keyValueHeads.count) : 1
     var parts: [LogicalTensor.Part] = []
     for (rank, shard) in shards.enumerated() {
       guard let stored = shard[name] else { throw corrupt("lacks \(name) in shard \(rank)") }
@@ -166,25 +178,40 @@ struct Assembly {
     }
     return LogicalTensor(
       name: name, shape: shape, dtype: parts.isEmpty ? .f32 : first?.dtype ?? .f32, split: split,
-      rowOrder: rowOrder(name.role, params.headDim), parts: parts)
+      rowOrder: rowOrder(name.role, params.headDim), parts: parts, firstRowsDiffer: isKeyOrValue && keyValueHeads.isClaim)
   }
 
-  /// Where the description and the shapes differ, in words. The shapes hold.
-  private func disagreements(_ params: ModelParams) -> [String] {
+  /// Holds what the description says against the shapes: where they contradict each other it is another model's, but for contradictions of a release
+  /// itself, which the catalog lists.
+  ///
+  /// - Returns: what a person should know, in sentences.
+  private func checkStatements(_ params: ModelParams) throws(CheckpointError) -> [String] {
     var notes: [String] = []
-    func compare(_ what: String, _ said: Int?, _ found: Int) {
-      if let said, said != found { notes.append("the description says \(what) \(said), the shapes say \(found); the shapes hold") }
+    func contradiction(_ what: String, _ said: Int, _ found: Int) -> CheckpointError {
+      corrupt("\(description) says \(what) \(said), the shapes of the tensors say \(found): it is of another model, or a file is missing or of another one")
     }
-    compare("dim", stated.dim, params.dim)
-    compare("hidden width", stated.hiddenDim, params.hiddenDim)
-    compare("vocabulary size", stated.vocabularySize, params.vocabularySize)
-    // With repeated heads Meta counts the copies.
-    if stated.kvHeads != modelParallel { compare("key and value heads", stated.kvHeads, params.kvHeads) }
+    for (what, said, found) in [("dim", stated.dim, params.dim), ("feed-forward width", stated.hiddenDim, params.hiddenDim)] {
+      if let said, said != found { throw contradiction(what, said, found) }
+    }
+    if let said = stated.vocabularySize, said != params.vocabularySize {
+      let known = try KnownReleases(params)
+      guard known.releases.contains(where: { $0.contradictions["vocab_size"] == said }) else { throw contradiction("vocabulary size", said, params.vocabularySize) }
+      notes.append("\(description) says vocabulary size \(said), as that of the release does; with the tokens that were added it is \(params.vocabularySize)")
+    }
+    // With more ranks than heads Meta's reference counts copies.
+    if let said = stated.kvHeads, said != params.kvHeads, said != max(params.kvHeads, modelParallel) {
+      throw contradiction("key and value heads", said, params.kvHeads)
+    }
+    let missing = [("dim", stated.dim), ("the number of layers", stated.layers), ("the feed-forward width", stated.hiddenDim)].filter { $0.1 == nil }.map(\.0)
+    if !missing.isEmpty { notes.append("\(description) doesn't say \(missing.joined(separator: ", ")); the shapes of the tensors do") }
     if stated.tiedEmbeddings == false, params.tiedEmbeddings {
       notes.append("there is no output.weight: the embedding table serves as the output projection")
     }
     return notes
   }
+
+  /// What messages call the file that says what the shapes don't.
+  private var description: String { format.describedBy }
 
   private func corrupt(_ message: String) -> CheckpointError { CheckpointError(.corrupt, in: path, message) }
 }

@@ -51,7 +51,7 @@ struct CheckpointFolder {
     guard !found.isEmpty else { return nil }
     for (expected, shard) in found.enumerated() where shard.rank != expected {
       let number = expected < 10 ? "0\(expected)" : "\(expected)"
-      throw CheckpointError(.missing, in: path.appending("\(prefix)\(number).\(suffix)"), "isn't there, but \(shard.name) is")
+      throw CheckpointError(.corrupt, in: path.appending("\(prefix)\(number).\(suffix)"), "isn't there, but \(shard.name) is: a shard is missing")
     }
     return found.map { path.appending($0.name) }
   }

@@ -9,7 +9,8 @@ struct StatedParams {
   var hiddenDim: Int?
   var vocabularySize: Int?
   var normEpsilon: Double
-  var ropeTheta: Double
+  /// nil when the description doesn't say, whatever its format's default is.
+  var ropeTheta: Double?
   var ropeScaling: ModelParams.RoPEScaling?
   /// nil when only the tensors tell.
   var tiedEmbeddings: Bool?

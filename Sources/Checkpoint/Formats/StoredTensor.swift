@@ -4,6 +4,8 @@ import SystemPackage
 /// What one file of weights holds, by the names that it has them under.
 struct StoredTensors {
   var tensors: [String: StoredTensor]
+  /// What the file was called when it was written, without its suffix, where it says so: torch writes that into it.
+  var writtenAs: String?
 
   /// Adds them to `named` under Meta's names.
   ///

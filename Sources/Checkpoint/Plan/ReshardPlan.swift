@@ -51,8 +51,8 @@ public struct ReshardPlan: Sendable {
       throw CheckpointError(.refused, "\(name) has no \(dtype.rawValue); \(capacity.dtypeNames) can be written")
     }
     // In one shard nothing is cut, and any axis will do.
-    let embeddingAxis = options.modelParallel > 1 ? source.embeddingAxis ?? 0 : 0
-    let layout = try ShardLayout(params: source.params, modelParallel: options.modelParallel, embeddingAxis: embeddingAxis)
+    let embedding = options.modelParallel > 1 ? try EmbeddingAxis(source) : nil
+    let layout = try ShardLayout(params: source.params, modelParallel: options.modelParallel, embeddingAxis: embedding?.axis ?? 0)
     var files: [OutputFile]
     switch options.format {
     case .hf: files = try HuggingFaceLayout.files(source, options.dtype(of:), maxShardBytes: options.maxShardBytes)
@@ -60,20 +60,26 @@ public struct ReshardPlan: Sendable {
     }
     files += try CompanionFiles.of(source, layout, options.format)
     self.files = files
-    notes = source.companions.notes + Self.notes(source, options)
+    notes = source.companions.notes + [embedding?.note].compactMap { $0 } + Self.notes(source, options)
     tensors = try Self.tensors(source, files, options)
     try checkPieces()
   }
 
   /// A file for each rank, with Meta's names.
   private static func shards(_ source: Checkpoint, _ layout: ShardLayout, _ options: Options) -> [OutputFile] {
-    // The reference wants an output.weight; a tied one is the embedding's storage under a second name, if they are split alike.
-    let isAliased = source.params.tiedEmbeddings && layout.embeddingAxis == 0
+    // The reference wants an output.weight. A tied one is the embedding's storage under a second name where they are split alike, else its own rows of the
+    // embedding.
+    let tied = options.format == .pth && source.params.tiedEmbeddings ? source[TensorName(.tokEmbeddings)] : nil
+    let isAliased = tied != nil && layout.embeddingAxis == 0
     let aliases = isAliased ? [TensorName(.output).text: TensorName(.tokEmbeddings).text] : [:]
     return (0..<layout.modelParallel).map { rank in
-      let regions = source.tensors.map { tensor in
+      var regions = source.tensors.map { tensor in
         let (rows, columns) = layout.region(tensor.name.role, rank: rank)
         return OutputRegion(of: tensor, rows: rows, columns: columns, as: options.dtype(of: tensor))
+      }
+      if let tied, !isAliased {
+        let (rows, columns) = layout.region(.output, rank: rank)
+        regions.append(OutputRegion(of: tied, rows: rows, columns: columns, as: options.dtype(of: tied), name: TensorName(.output).text))
       }
       let name = "consolidated." + (rank < 10 ? "0\(rank)" : "\(rank)")
       return options.format == .pth ? PthLayout.file(name, regions, aliases: aliases) : SafetensorsLayout.file("\(name).safetensors", regions)
@@ -104,9 +110,6 @@ public struct ReshardPlan: Sendable {
     var notes: [String] = []
     if options.dtype == nil, dtypes.contains(where: \.isQuantized) {
       notes.append("\(options.format.rawValue) can't hold quantized tensors: they become float32, exactly. --dtype bf16 or f16 halves the size, and rounds")
-    }
-    if options.modelParallel > 1, source.embeddingAxis == nil {
-      notes.append("the embedding is cut by rows, as Llama 3's: the vocabulary is that of no release whose reference asks for something else")
     }
     if let target = options.dtype {
       let rounded = dtypes.filter { !$0.isExact(in: target) }.map(\.rawValue).sorted()

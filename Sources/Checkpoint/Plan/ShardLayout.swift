@@ -26,7 +26,8 @@ package struct ShardLayout {
     // More ranks than key and value heads: each head is repeated.
     if params.kvHeads % ranks != 0, ranks % params.kvHeads != 0 { return "its \(params.kvHeads) key and value heads neither divide nor repeat evenly" }
     if let obstacle = indivisible("feed-forward columns", params.hiddenDim) { return obstacle }
-    if embeddingAxis == 0 || !params.tiedEmbeddings, let obstacle = indivisible("vocabulary rows", params.vocabularySize) { return obstacle }
+    // A tied output is cut by rows too.
+    if let obstacle = indivisible("vocabulary rows", params.vocabularySize) { return obstacle }
     return embeddingAxis == 1 ? indivisible("embedding columns", params.dim) : nil
   }
 

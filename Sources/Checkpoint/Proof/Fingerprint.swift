@@ -13,7 +13,7 @@ extension Checkpoint {
   public func fingerprint(
     progress: @escaping @Sendable (_ bytes: Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(CheckpointError) -> CheckpointFingerprint {
-    try fingerprint(of: fingerprinted, threads: Workers.available, progress: progress, isCancelled: isCancelled)
+    try fingerprint(of: readForFingerprint, threads: Workers.available, progress: progress, isCancelled: isCancelled)
   }
 
   /// Hashes the tensors of `work`, begun in that order.
@@ -26,11 +26,11 @@ extension Checkpoint {
     return CheckpointFingerprint(stored: try execution.run(threads: threads).fingerprints)
   }
 
-  /// Bytes that `fingerprint` hashes.
-  public var fingerprintBytes: Int { fingerprinted.reduce(0) { $0 + $1.byteCount } }
+  /// Bytes that `fingerprint` reads, each of several copies once.
+  public var fingerprintBytes: Int { readForFingerprint.reduce(0) { $0 + $1.byteCount } }
 
-  /// The tensors that have a fingerprint.
-  var fingerprinted: [LogicalTensor] { tensors.filter { !$0.name.role.isBuffer } }
+  /// The tensors that have a fingerprint, and buffers, which have none, but of which shards must have the same.
+  private var readForFingerprint: [LogicalTensor] { tensors.filter { !$0.name.role.isBuffer || $0.parts.count > 1 } }
 }
 
 extension CheckpointFingerprint {

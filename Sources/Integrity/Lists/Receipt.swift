@@ -63,15 +63,7 @@ public struct Receipt: Sendable, Equatable {
     case checkpoint(String)
 
     /// - Parameter path: wherever the source lies; empty for the folder one is in.
-    public static func checkpoint(at path: FilePath) -> Origin {
-      var path = path.lexicallyNormalized()
-      // `.` and `..` are no names.
-      if path.lastComponent?.kind != .regular, let real = (path.isEmpty ? "." : path).withPlatformString({ realpath($0, nil) }) {
-        path = FilePath(platformString: real)
-        free(real)
-      }
-      return .checkpoint(path.lastComponent?.string ?? "")
-    }
+    public static func checkpoint(at path: FilePath) -> Origin { .checkpoint(Directory.name(of: path)) }
   }
 
   /// The program and its version, `drover 1.0`.

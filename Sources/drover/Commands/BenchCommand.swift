@@ -36,6 +36,7 @@ struct BenchCommand: ParsableCommand {
   @Flag(help: "Print one JSON document.")
   var json = false
 
+  @OptionGroup var checkpoint: CheckpointOptions
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
@@ -49,7 +50,7 @@ struct BenchCommand: ParsableCommand {
     exitOnInterruption()
     let started = steadySeconds()
     let transformer = try Transformer(
-      Checkpoint.open(at: model.path), maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
+      Checkpoint.open(at: model.path, checkpoint.forOpening), maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
     let load = steadySeconds() - started
     let result = try Benchmark(transformer, promptTokens: promptTokens, genTokens: genTokens, repetitions: repetitions)
     let report = Report(

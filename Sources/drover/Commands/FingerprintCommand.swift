@@ -35,10 +35,11 @@ struct FingerprintCommand: ParsableCommand {
   @Flag(help: "Print one JSON document.")
   var json = false
 
+  @OptionGroup var checkpoint: CheckpointOptions
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    let sources = try paths.map { try Source($0.path) }
+    let sources = try paths.map { try Source($0.path, checkpoint.forOpening) }
     let display = ProgressDisplay("fingerprint", mode: global.progressMode)
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
@@ -66,9 +67,9 @@ struct FingerprintCommand: ParsableCommand {
     case checkpoint(Checkpoint)
     case receipt(CheckpointFingerprint)
 
-    init(_ path: FilePath) throws {
+    init(_ path: FilePath, _ options: Checkpoint.OpenOptions) throws {
       guard path.extension == "json" || InputFile.isStream(path) else {
-        self = .checkpoint(try Checkpoint.open(at: path))
+        self = .checkpoint(try Checkpoint.open(at: path, options))
         return
       }
       guard let stated = try Receipt(contentsOf: path).fingerprint else {

@@ -25,7 +25,7 @@ struct InspectCommand: ParsableCommand {
         drover inspect https://huggingface.co/org/m/resolve/main/model.safetensors
       """)
 
-  @Argument(help: ArgumentHelp("A folder with .pth, safetensors or Hugging Face files, a GGUF file, or a link in single quotes.", valueName: "path|link"))
+  @Argument(help: ArgumentHelp("A folder with .pth, safetensors or Hugging Face files, one such file, a GGUF file, or a link in single quotes.", valueName: "path|link"))
   var path: InspectSource?
 
   @Option(help: ArgumentHelp("The release that a signed link opens, as `drover catalog` lists it.", valueName: "model"))
@@ -37,6 +37,7 @@ struct InspectCommand: ParsableCommand {
   @Flag(help: "Print one JSON document.")
   var json = false
 
+  @OptionGroup var checkpoint: CheckpointOptions
   @OptionGroup var server: ServerOptions
   @OptionGroup var global: GlobalOptions
 
@@ -50,7 +51,7 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     let remote = localPath == nil ? try inspectRemote() : nil
-    let outline = try remote?.outline ?? CheckpointOutline(Checkpoint.open(at: localPath ?? ""))
+    let outline = try remote?.outline ?? CheckpointOutline.read(at: localPath ?? "", checkpoint.forOpening)
     for note in outline.notes where !global.quiet { Console.note("note: \(note)") }
     if json { return try outputJSON(Report(outline, remote)) }
     printSummary(outline)

@@ -56,6 +56,7 @@ struct ReshardCommand: ParsableCommand {
   @Flag(help: "Print one JSON document.")
   var json = false
 
+  @OptionGroup var checkpoint: CheckpointOptions
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
@@ -64,8 +65,7 @@ struct ReshardCommand: ParsableCommand {
 
   func run() throws {
     let start = steadySeconds()
-    let checkpoint = try Checkpoint.open(at: source.path)
-    let plan = try ReshardPlan(checkpoint, planOptions)
+    let plan = try ReshardPlan(Checkpoint.open(at: source.path, checkpoint.forOpening), planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
     let options = ReshardPlan.WriteOptions(replacing: force, digests: Set(digest), checklist: checklist, tool: Drover.configuration.version)
     if dryRun {

@@ -9,6 +9,8 @@ struct InferenceOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The tokenizer, where it isn't with the weights.", valueName: "file"))
   var tokenizer: PathArgument?
 
+  @OptionGroup var checkpoint: CheckpointOptions
+
   @Option(parsing: .unconditional, help: "0 for the likeliest token each time; higher is more varied.")
   var temperature: Float = 0.6
 
@@ -37,7 +39,7 @@ struct InferenceOptions: ParsableArguments {
 
   func load(_ model: PathArgument) throws -> LanguageModel {
     try LanguageModel(
-      at: model.path, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
+      at: model.path, checkpoint.forOpening, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
       threads: threads)
   }
 

@@ -5,7 +5,7 @@ import SystemPackage
 ///
 /// Source: `docs/gguf.md` and `ggml/include/ggml.h` of the ggml repository.
 enum GGUFReader {
-  static func open(_ file: any ByteSource) throws(CheckpointError) -> Checkpoint {
+  static func open(_ file: any ByteSource, _ options: Checkpoint.OpenOptions) throws(CheckpointError) -> Checkpoint {
     let path = file.path
     let (metadata, infos, dataStart) = try readHeader(file)
     let stated = try stated(metadata, path)
@@ -32,7 +32,7 @@ enum GGUFReader {
       throw CheckpointError(.corrupt, in: path, byte: b.range.lowerBound, "the tensors \(a.name) and \(b.name) overlap")
     }
     if metadata["tokenizer.ggml.model"] == nil { companions.tokenizer = nil }
-    return try Assembly(format: .gguf, path: path, shards: [tensors], files: [file], stated: params, companions: companions).checkpoint()
+    return try Assembly(format: .gguf, path: path, shards: [tensors], files: [file], stated: params, options: options, companions: companions).checkpoint()
   }
 
   static func readHeader(_ file: any ByteSource) throws(CheckpointError) -> (GGUFMetadata, [GGUFTensorInfo], dataStart: Int) {
@@ -74,7 +74,7 @@ enum GGUFReader {
       kvHeads: metadata["llama.attention.head_count_kv"]?.integer ?? heads, headDim: metadata["llama.attention.key_length"]?.integer,
       hiddenDim: metadata["llama.feed_forward_length"]?.integer, vocabularySize: metadata["llama.vocab_size"]?.integer,
       normEpsilon: metadata["llama.attention.layer_norm_rms_epsilon"]?.number ?? 1e-5,
-      ropeTheta: metadata["llama.rope.freq_base"]?.number ?? 10000)
+      ropeTheta: metadata["llama.rope.freq_base"]?.number)
     // A float32 such as 1e-5 is shown as the decimal number that was meant.
     stated.normEpsilon = Double("\(Float(stated.normEpsilon))") ?? stated.normEpsilon
     if let scaling = metadata["llama.rope.scaling.type"]?.text, scaling != "none" {

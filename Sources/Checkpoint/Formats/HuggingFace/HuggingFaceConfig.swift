@@ -107,7 +107,7 @@ extension HuggingFaceConfig {
     return StatedParams(
       dim: hiddenSize, layers: numHiddenLayers, heads: heads, kvHeads: numKeyValueHeads ?? heads, headDim: headDim,
       hiddenDim: intermediateSize, vocabularySize: vocabSize, normEpsilon: rmsNormEps ?? 1e-6,
-      ropeTheta: ropeParameters?.ropeTheta ?? ropeTheta ?? 10000,
+      ropeTheta: ropeParameters?.ropeTheta ?? ropeTheta,
       ropeScaling: try (ropeParameters ?? ropeScaling)?.scaling(path), tiedEmbeddings: tieWordEmbeddings)
   }
 }

@@ -4,7 +4,7 @@ import SystemPackage
 ///
 /// Source: `transformers/models/llama/modeling_llama.py` and `convert_llama_weights_to_hf.py`.
 enum HuggingFaceReader {
-  static func open(_ folder: CheckpointFolder, _ paths: [FilePath]) throws(CheckpointError) -> Checkpoint {
+  static func open(_ folder: CheckpointFolder, _ paths: [FilePath], _ options: Checkpoint.OpenOptions) throws(CheckpointError) -> Checkpoint {
     let configPath = folder.path.appending("config.json")
     let config = try decodeJSON(HuggingFaceConfig.self, from: folder.open(configPath))
     var stated = try config.stated(configPath)
@@ -20,7 +20,7 @@ enum HuggingFaceReader {
       companions.notes.append("config.json ties the embeddings, so lm_head.weight is left out, as transformers does")
     }
     stated.tiedEmbeddings = stated.tiedEmbeddings ?? false
-    var assembly = Assembly(format: .hf, path: folder.path, shards: [tensors], files: files, stated: stated, companions: companions)
+    var assembly = Assembly(format: .hf, path: folder.path, shards: [tensors], files: files, stated: stated, options: options, companions: companions)
     assembly.rowOrder = { role, headDim in role.isRotated ? .halves(headDim: headDim) : .pairs }
     return try assembly.checkpoint()
   }

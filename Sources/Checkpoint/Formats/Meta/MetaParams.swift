@@ -55,7 +55,7 @@ extension MetaParams {
     guard let heads = nHeads else { throw CheckpointError(.corrupt, in: path, "doesn't say n_heads") }
     var stated = StatedParams(
       dim: dim, layers: nLayers, heads: heads, kvHeads: nKVHeads ?? heads, headDim: headDim, hiddenDim: hiddenDim,
-      vocabularySize: vocabSize.flatMap { $0 > 0 ? $0 : nil }, normEpsilon: normEps ?? 1e-5, ropeTheta: ropeTheta ?? 10000)
+      vocabularySize: vocabSize.flatMap { $0 > 0 ? $0 : nil }, normEpsilon: normEps ?? 1e-5, ropeTheta: ropeTheta)
     if stated.hiddenDim == nil, let dim, let multipleOf {
       stated.hiddenDim = Self.hiddenDim(dim: dim, multipleOf: multipleOf, multiplier: ffnDimMultiplier)
     }

@@ -23,7 +23,9 @@ enum PthReader {
     let range = try archive.contentRange(of: pickle)
     let (nodes, root) = try Unpickler.read(file, range)
     let dictionary = StateDictionary(file: file, index: index, archive: archive, prefix: String(prefix), nodes: nodes, at: range.lowerBound)
-    return try dictionary.tensors(root)
+    var stored = try dictionary.tensors(root)
+    stored.writtenAs = String(prefix)
+    return stored
   }
 }
 

@@ -1,0 +1,89 @@
+import Integrity
+import Platform
+import SystemPackage
+
+extension CheckpointOutline {
+  /// Reads the headers of a checkpoint's folder that is elsewhere.
+  ///
+  /// - Parameters:
+  ///   - folder: what messages call it.
+  ///   - names: files in it, as a folder of this machine would have them.
+  ///   - open: opens one of them.
+  ///   - options: such as what the catalog says of the release.
+  /// - Throws: what `open` or its sources throw, or `CheckpointError`.
+  public static func read(
+    folder: FilePath, names: [String], _ options: Checkpoint.OpenOptions, open: @escaping (String) throws -> any RangeSource
+  ) throws -> CheckpointOutline {
+    try reading { () throws(CheckpointError) in
+      CheckpointOutline(try Checkpoint.open(CheckpointFolder(path: folder, names: names.sorted(), open: opener(open)), options))
+    }
+  }
+
+  /// Reads the headers of one file that is elsewhere: a `.pth`, a safetensors file or a GGUF, told apart by their content.
+  ///
+  /// - Parameters:
+  ///   - name: what messages call it.
+  ///   - sibling: opens a file beside it by name; nil when it isn't there. Asked for what describes the weights.
+  /// - Throws: what `sibling` or the sources throw, or `CheckpointError`.
+  public static func read(
+    file source: any RangeSource, name: FilePath, sibling: @escaping (String) throws -> (any RangeSource)?
+  ) throws -> CheckpointOutline {
+    try reading { () throws(CheckpointError) in
+      try outline(of: RemoteHeaders(source, path: name), named: name, Checkpoint.OpenOptions()) { description throws(CheckpointError) in
+        let beside: (any RangeSource)?
+        do { beside = try sibling(description) } catch {
+          throw CheckpointError(.io, in: name, "\(description) beside it can't be fetched: \(error)", cause: error)
+        }
+        return try beside.map { beside throws(CheckpointError) in try RemoteHeaders(beside, path: FilePath(description)) }
+      }
+    }
+  }
+
+  /// Reads the headers of what is at `path`: a checkpoint's folder, or one file, which is shown as what it is by itself.
+  public static func read(at path: FilePath, _ options: Checkpoint.OpenOptions = .init()) throws(CheckpointError) -> CheckpointOutline {
+    if let folder = try CheckpointFolder(path) { return CheckpointOutline(try Checkpoint.open(folder, options)) }
+    let folder = path.folder
+    return try outline(of: LocalFile(path), named: path, options) { description throws(CheckpointError) in
+      Directory.exists(folder.appending(description)) ? try LocalFile(folder.appending(description)) : nil
+    }
+  }
+
+  /// - Parameter sibling: opens a file beside it by name; nil when it isn't there.
+  private static func outline(
+    of file: any ByteSource, named name: FilePath, _ options: Checkpoint.OpenOptions,
+    sibling: (String) throws(CheckpointError) -> (any ByteSource)?
+  ) throws(CheckpointError) -> CheckpointOutline {
+    if try Checkpoint.Format.ofFile(file) == .gguf { return CheckpointOutline(try GGUFReader.open(file, options)) }
+    let lone = try LoneFile(file)
+    guard let description = lone.description, let beside = try sibling(description) else { return try lone.outline() }
+    let folder = CheckpointFolder(path: name.folder, names: [description, name.lastComponent?.string ?? ""]) { path in
+      path.lastComponent?.string == description ? beside : file
+    }
+    return CheckpointOutline(
+      lone.format == .hf
+        ? try HuggingFaceReader.open(folder, [name], options) : try Checkpoint.meta(folder, [[name]], lone.format, options))
+  }
+
+  /// Runs `body`, and throws what a source threw in place of what a reader made of it.
+  private static func reading(_ body: () throws(CheckpointError) -> CheckpointOutline) throws -> CheckpointOutline {
+    do { return try body() } catch { throw error.cause ?? error }
+  }
+
+  private static func opener(_ open: @escaping (String) throws -> any RangeSource) -> (FilePath) throws(CheckpointError) -> any ByteSource {
+    { path throws(CheckpointError) in
+      let source: any RangeSource
+      do { source = try open(path.lastComponent?.string ?? "") } catch {
+        throw CheckpointError(.io, in: path, "can't be fetched: \(error)", cause: error)
+      }
+      return try RemoteHeaders(source, path: path)
+    }
+  }
+}
+
+extension FilePath {
+  /// The folder that it lies in.
+  var folder: FilePath {
+    let parent = removingLastComponent()
+    return parent.isEmpty ? "." : parent
+  }
+}
