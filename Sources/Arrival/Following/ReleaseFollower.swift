@@ -53,8 +53,8 @@ package struct ReleaseFollower: Sendable {
     var joined: [String: Digest] = [:]
     var missing: [LogicalTensor] = []
     for tensor in checkpoint.tensors where !tensor.name.role.isBuffer {
-      // What must be borne out by first rows is read.
-      if !tensor.firstRowsDiffer, let root = try root(of: tensor, parts, checkpoint) { joined[tensor.name.text] = root } else { missing.append(tensor) }
+      try checkpoint.checkFirstRowsDiffer(tensor)
+      if let root = try root(of: tensor, parts, checkpoint) { joined[tensor.name.text] = root } else { missing.append(tensor) }
     }
     return (joined, missing)
   }

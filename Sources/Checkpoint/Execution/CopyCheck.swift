@@ -17,4 +17,11 @@ extension Checkpoint {
     }
     _ = try PlanExecution(copied, from: files, proves: false, isCancelled: isCancelled).run(threads: threads)
   }
+
+  /// Of one tensor: whether it bears out what layer 0's first rows alone say of key and value heads. Reads a row of each shard.
+  package func checkFirstRowsDiffer(_ tensor: LogicalTensor) throws(CheckpointError) {
+    guard tensor.firstRowsDiffer else { return }
+    var reader = PartReader(files: files)
+    try reader.checkFirstRowsDiffer(try TensorPlan(tensor, as: tensor.dtype, to: []))
+  }
 }
