@@ -2,6 +2,7 @@ import Checkpoint
 import Integrity
 import Synchronization
 import SystemPackage
+import Transfer
 
 /// The receipt of a release that was downloaded, not yet written: all its files are here and verified.
 public struct DownloadReceipt: Sendable {
@@ -38,7 +39,10 @@ public struct DownloadReceipt: Sendable {
     var receipt = receipt
     let hasWeights = receipt.files.contains { Checkpoint.hasWeights($0.path) }
     let before = (try? Receipt(contentsOf: folder.appending(Receipt.fileName))).flatMap { $0.files == receipt.files ? $0 : nil }
-    if let before, before.origin == receipt.origin, before.fingerprint != nil || !hasWeights { return .present }
+    if let before, before.origin == receipt.origin, before.fingerprint != nil || !hasWeights {
+      forgetJournals()
+      return .present
+    }
     var outcome = Outcome.written(bytesRead: 0)
     if let fingerprint = before?.fingerprint {
       receipt.fingerprint = fingerprint
@@ -53,7 +57,13 @@ public struct DownloadReceipt: Sendable {
       }
     }
     try receipt.write(into: folder)
+    forgetJournals()
     return outcome
+  }
+
+  /// The receipt says now what the finished files' journals said.
+  private func forgetJournals() {
+    for file in receipt.files { FinishedFile.forgetJournal(of: folder.appending(file.path.components)) }
   }
 
   private func fingerprint(

@@ -20,4 +20,14 @@ extension FileDescriptor {
 
   /// Waits until all that was written is on the disk.
   package func sync() throws(Errno) { guard fsync(rawValue) == 0 else { throw Errno(rawValue: errno) } }
+
+  /// Fills `memory` from `offset` on. A file that ends before is an input/output error: it was longer.
+  package func readAll(into memory: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) {
+    var done = 0
+    while done < memory.count {
+      let count = try systemCall { try read(fromAbsoluteOffset: Int64(offset + done), into: UnsafeMutableRawBufferPointer(rebasing: memory[done...])) }
+      guard count > 0 else { throw .ioError }
+      done += count
+    }
+  }
 }

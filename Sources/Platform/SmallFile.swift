@@ -26,7 +26,7 @@ package enum SmallFile {
       let descriptor = try FileDescriptor.open(
         partial, .writeOnly, options: [.create, .truncate, .closeOnExec, .noFollow], permissions: FilePermissions(rawValue: 0o666))
       try descriptor.closeAfter {
-        try descriptor.writeAll(bytes)
+        try descriptor.write(all: bytes, at: 0)
         try descriptor.sync()
       }
       try partial.rename(to: path)

@@ -98,8 +98,8 @@ public struct TransferSurvey: Sendable {
   public var bytes: Int
   /// Bytes that are here already.
   public var bytesPresent: Int
-  /// Bytes free in the folder.
-  public var free: Int
+  /// Bytes free in the folder; nil where its file system doesn't say.
+  public var free: Int?
   /// When the link ends, in seconds since 1970.
   public var expiry: Int?
 }

@@ -60,6 +60,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   private static func advice(_ code: Int32) -> String {
     switch code {
     case ENOSPC, EDQUOT: "make room, and run the same command again: what is here stays, and it goes on from there"
+    case EFBIG: "its file system, or a limit (ulimit -f), takes no file as large as this one; choose a folder on another one with --output"
     case EACCES, EPERM, EROFS: "make the folder writable, or choose another one with --output"
     case EISDIR, ENOTDIR, EEXIST, ELOOP: "something else has that name: move it away, or choose another folder with --output"
     default: "what is here stays; run the same command again to go on"

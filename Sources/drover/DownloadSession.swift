@@ -11,6 +11,8 @@ struct DownloadSession: Sendable {
   let confirms: Bool
   /// Whether to ask for another link when this one ends. Nobody is asked without a terminal.
   let asksForLinks: Bool
+  /// Whether another link may be a signed one without TLS.
+  let allowsHTTP: Bool
 
   /// - Returns: the files that came, and the gravest of what went wrong.
   func run(_ releases: ReleaseDownload, link: SignedLink) -> (report: TransferReport, failure: TransferError?) {
@@ -40,7 +42,7 @@ struct DownloadSession: Sendable {
       }
     }
     let confirm: @Sendable (TransferSurvey) -> Bool = { survey in Self.confirm(survey, count) }
-    let newLink: @Sendable (TransferError) throws -> SignedLink? = { error in try Self.askForLink(error) }
+    let newLink: @Sendable (TransferError) throws -> SignedLink? = { [allowsHTTP] error in try Self.askForLink(error, allowsHTTP: allowsHTTP) }
     let download = Download(
       request, link: link, followers: releases.followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
@@ -68,17 +70,18 @@ struct DownloadSession: Sendable {
 
   private static func confirm(_ survey: TransferSurvey, _ files: Int) -> Bool {
     guard survey.bytes > 0 else { return true }
-    var text = "\(Format.bytes(survey.bytes)) to fetch in \(survey.files) of \(files) files, \(Format.bytes(survey.free)) free"
+    var text = "\(Format.bytes(survey.bytes)) to fetch in \(survey.files) of \(files) files"
+    if let free = survey.free { text += ", \(Format.bytes(free)) free" }
     if let expiry = survey.expiry { text += "; the link ends in \(Format.duration(Double(max(0, expiry - secondsSinceEpoch()))))" }
     // Without a terminal there is nobody to ask, and the download starts.
     do { return try Console.confirm("\(text). Go on?") ?? true } catch { return false }
   }
 
-  private static func askForLink(_ error: TransferError) throws -> SignedLink? {
+  private static func askForLink(_ error: TransferError, allowsHTTP: Bool) throws -> SignedLink? {
     Console.note("\(error)")
     while let text = try Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
       do throws(LinkError) {
-        let (link, notes) = try SignedLink.examine(text)
+        let (link, notes) = try SignedLink.examine(text, allowsHTTP: allowsHTTP)
         for sentence in notes { Console.note("note: \(sentence)") }
         return link
       } catch { Console.note("\(error)") }

@@ -73,7 +73,7 @@ extension ArrivalError: ExitCoded {
 }
 
 extension LinkError: ExitCoded {
-  var exit: DroverExit { if case .expired = self { .linkRefused } else { .usage } }
+  var exit: DroverExit { .usage }
 }
 
 extension TransferError: ExitCoded {
@@ -100,7 +100,7 @@ extension VerificationError: ExitCoded {
     case .checklist(let error):
       switch error.reason {
       case .unreadable: .failure
-      case .html, .utf16, .otherAlgorithm, .empty, .malformed, .malformedFromTheStart, .leavesFolder: .badData
+      case .html, .utf16, .otherAlgorithm, .empty, .malformed, .malformedFromTheStart, .leavesFolder, .listsItself: .badData
       }
     case .receipt(let error): error.exit
     }

@@ -14,6 +14,8 @@ enum ProcessSecrets {
     // Both are read, and so copied, before their originals are overwritten.
     _ = Arguments.words
     _ = environmentLink
+    // Whatever the command does with it.
+    if environmentLink != nil || (Arguments.words ?? []).contains(where: resemblesLink) { lockMemory() }
     var previous = ""
     for argument in Arguments.memory {
       let text = String(decoding: argument, as: UTF8.self)

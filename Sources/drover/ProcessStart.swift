@@ -4,10 +4,14 @@ import Terminal
 /// Prepares the process, before anything else is done.
 enum ProcessStart {
   static func prepare() {
-    unblockSignals()
+    endOnFirstSignals()
+    endQuietlyOnCrashes()
     explainLostPages()
+    unblockSignals()
     // Beyond `ulimit -f` a write then fails, which is said and cleaned up after; the signal would end the program.
     signal(SIGXFSZ, SIG_IGN)
+    // What libcurl and OpenSSL would write there opens the recorded traffic, and with it the link.
+    unsetenv("SSLKEYLOGFILE")
     standInForClosedDescriptors()
   }
 
@@ -16,6 +20,36 @@ enum ProcessStart {
     var none = sigset_t()
     sigemptyset(&none)
     sigprocmask(SIG_SETMASK, &none, nil)
+  }
+
+  /// Until a command waits for them (`Interruption`), SIGINT, SIGTERM and SIGHUP end the program as they do later, with the exit code for it.
+  private static func endOnFirstSignals() {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+      var action = sigaction()
+      // Ignored, as nohup asks for: that stays.
+      guard sigaction(signal, nil, &action) == 0, unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == 0 else { continue }
+      action.__sigaction_handler.sa_handler = { _ in _exit(DroverExit.interrupted.rawValue) }
+      sigaction(signal, &action, nil)
+    }
+  }
+
+  /// Swift's own handler of crashes prints registers and what they point to, which may be the link, and takes Ctrl-\\ for a crash.
+  private static func endQuietlyOnCrashes() {
+    for signal in [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGBUS, SIGSEGV] {
+      var action = sigaction()
+      guard sigaction(signal, nil, &action) == 0, unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) != 1 else { continue }
+      action = sigaction()
+      sigaction(signal, &action, nil)
+    }
+  }
+
+  /// A download's threads need address space, far more than memory, and end the program where they get none in their midst.
+  static func checkAddressSpace() throws(CommandError) {
+    // On two cores it is 780 MB; with more there are more threads.
+    let least: rlim_t = 1 << 30
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur < least else { return }
+    throw CommandError(.failure, "ulimit -v leaves \(limit.rlim_cur >> 10) kB of address space, and a download needs \(least >> 10); raise it, or limit memory in another way (a cgroup)")
   }
 
   /// The engine reads weights from mapped files. Where a file was cut short or its disk fails, touching its pages raises SIGBUS: this says so.

@@ -50,6 +50,45 @@ import Testing
     }
   }
 
+  /// `md5sum * > checklist.chk` lists the list itself, as it was when it was still empty: that line alone is wrong.
+  @Test func aListThatListsItselfIsToldSo() throws {
+    try withTemporaryFolder { folder in
+      for name in ["a", "b"] { try write("content of \(name)", folder + "/" + name) }
+      _ = try run("/bin/sh", ["-c", "md5sum * ./checklist.chk > checklist.chk"], in: folder)
+      let (status, report) = try verify(".", in: folder)
+      #expect(status == 65)
+      #expect(report.files.map { "\($0.path) \($0.status)" }.sorted() == ["./a ok", "./b ok", "./checklist.chk mismatch"])
+      let said = try run(droverPath, ["verify", "."], in: folder)
+      #expect(said.status == 65 && said.errors.contains("line 3: is about the list itself"), "\(said.errors)")
+      // Of another folder's list of the same name it speaks as of any file.
+      _ = try run("/bin/sh", ["-c", "mkdir sub; md5sum a > sub/checklist.chk; md5sum sub/checklist.chk > checklist.chk; cp a sub/"], in: folder)
+      #expect(try verify(".", in: folder).status == 0)
+    }
+  }
+
+  /// Absolute names are the folder's where they lie in it, on whatever way; others lead out of it.
+  @Test func absoluteNamesMayLieInTheFolder() throws {
+    try withTemporaryFolder { folder in
+      try write("content of a", folder + "/models/m/a")
+      try write("content of b", folder + "/models/m/sub/b")
+      try write("content of c", folder + "/models/m2/c")
+      try FileManager.default.createSymbolicLink(atPath: folder + "/link", withDestinationPath: "models")
+      for (names, status) in [
+        ("\(folder)/models/m/a \(folder)/link/m/sub/b", 0), ("\(folder)/link/../models/m/a", 0), ("\(folder)/models/m2/c", 65), ("\(folder)/models/m/../m2/c", 65),
+      ] {
+        _ = try run("/bin/sh", ["-c", "md5sum \(names) > models/m/checklist.chk"], in: folder)
+        for place in ["models/m", "link/m/checklist.chk", folder + "/models/m"] {
+          let outcome = try run(droverPath, ["verify", place], in: folder)
+          #expect(outcome.status == Int32(status), "\(names) in \(place): \(outcome.errors)")
+          #expect(status == 0 || outcome.errors.contains("leads out of"), "\(outcome.errors)")
+        }
+      }
+      // A file that isn't there is missing, not outside.
+      _ = try run("/bin/sh", ["-c", "md5sum \(folder)/models/m/a > models/m/checklist.chk; rm models/m/a"], in: folder)
+      #expect(try run(droverPath, ["verify", "models/m"], in: folder).status == 66)
+    }
+  }
+
   /// For each kind of list, and files that are right, changed, cut, longer, empty, gone, unreadable or behind a link, the verdict is coreutils'.
   @Test(arguments: [
     ["md5sum"], ["md5sum", "--binary"], ["md5sum", "--tag"], ["sha256sum"], ["sha256sum", "--binary"], ["sha256sum", "--tag"],

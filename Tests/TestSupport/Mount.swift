@@ -16,11 +16,17 @@ public final class Mount {
 
   /// Mounts on `folder`, which must exist.
   /// - Parameter megabytes: of an empty tmpfs; nil for the folder as it is, but read-only.
-  public init(on folder: String, megabytes: Int?) throws {
+  public convenience init(on folder: String, megabytes: Int?) throws {
+    try self.init(
+      on: folder, megabytes.map { "mount -t tmpfs -o size=\($0)m none '\(folder)'" } ?? "mount --bind '\(folder)' '\(folder)' && mount -o remount,ro,bind '\(folder)'")
+  }
+
+  /// Mounts an empty ramfs, which says neither how large it is nor how full, and promises no room to a file.
+  public convenience init(ramfsOn folder: String) throws { try self.init(on: folder, "mount -t ramfs none '\(folder)'") }
+
+  private init(on folder: String, _ mount: String) throws {
     holder = Process()
     holder.executableURL = URL(filePath: "/usr/bin/unshare")
-    let mount =
-      megabytes.map { "mount -t tmpfs -o size=\($0)m none '\(folder)'" } ?? "mount --bind '\(folder)' '\(folder)' && mount -o remount,ro,bind '\(folder)'"
     holder.arguments = Self.flags + ["sh", "-c", "\(mount) && echo mounted && read end"]
     holder.standardInput = input
     let output = Pipe()

@@ -105,6 +105,147 @@ import Testing
     }
   }
 
+  /// A file system that reports no blocks isn't full; and where no room can be promised to a file, so that it grows, a kill costs no more than elsewhere.
+  @Test(.needs(.nginx), .needsMounts) func aFileSystemThatSaysNothingOfItself() throws {
+    try withTemporaryFolder { folder in
+      let stage = try ResumeTests.Stage(folder, megabytes: 40)
+      let slow = try Nginx(root: stage.root, directives: "limit_rate 4m;")
+      defer { slow.stop() }
+      try FileManager.default.createDirectory(atPath: stage.output, withIntermediateDirectories: true)
+      let disk = try Mount(ramfsOn: stage.output)
+      defer { disk.stop() }
+      let journal = disk.path + "/m/consolidated.00.pth.part.journal"
+      let drover = try stage.start(slow.port, ["--connections", "3", "--output", disk.path])
+      #expect(waitUntil { (Journaled(journal)?.ranges.count ?? 0) > 1 && (Journaled(journal)?.bytes ?? 0) > 12_000_000 || !drover.isRunning })
+      kill(drover.processIdentifier, SIGKILL)
+      drover.waitUntilExit()
+      let safe = try #require(Journaled(journal)).bytes
+      let fast = try Nginx(root: stage.root)
+      defer { fast.stop() }
+      let outcome = try download(stage, fast, to: disk.path)
+      #expect(outcome.status == 0 && outcome.output.contains("\"resumed\"") && !outcome.errors.contains("touched"), "\(outcome.errors)")
+      #expect(waitUntil { bytesSent(fast) == stage.megabytes * 1_000_000 + 17 - safe }, "\(bytesSent(fast)), \(safe) were safe")
+      #expect(try run("/usr/bin/md5sum", ["-c", "--quiet", "checklist.chk"], in: disk.path + "/m").status == 0)
+    }
+  }
+
+  /// What a file system, or a limit, takes no file of is said before it is fetched, with advice that helps.
+  @Test(.needs(.nginx)) func aFileThatIsTooLargeIsSaidSo() throws {
+    try withTemporaryFolder { folder in
+      let stage = try ResumeTests.Stage(folder, megabytes: 40)
+      let nginx = try Nginx(root: stage.root, directives: "limit_rate 2m;")
+      defer { nginx.stop() }
+      let outcome = try run(
+        "/usr/bin/prlimit", ["--fsize=30000000", droverPath, "download", "--manifest", stage.manifest, "--output", stage.output, "--yes"],
+        environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"])
+      #expect(outcome.status == 73 && outcome.errors.contains("ulimit -f") && !outcome.errors.contains("run the same command again"), "\(outcome.errors)")
+      #expect(waitUntil { bytesSent(nginx) < 30_000_000 })
+    }
+  }
+
+  /// Where threads would find no address space a download says so; it neither waits without an end nor is killed.
+  @Test(.needs(.nginx), arguments: [120_000, 180_000, 500_000]) func littleAddressSpace(kilobytes: Int) throws {
+    try withTemporaryFolder { folder in
+      let stage = try ResumeTests.Stage(folder, megabytes: 20)
+      let nginx = try Nginx(root: stage.root)
+      defer { nginx.stop() }
+      let outcome = try run(
+        "/bin/bash", ["-c", "ulimit -v \(kilobytes); exec timeout 60 \"$@\"", "bash", droverPath, "download", "--manifest", stage.manifest, "--output", stage.output, "--yes", "--retries", "1"],
+        environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"])
+      #expect(outcome.status == 1 && outcome.errors.contains("ulimit -v"), "\(outcome.status) \(outcome.errors)")
+    }
+  }
+
+  /// Calls that fail in ways that a kernel or a file system of this machine doesn't.
+  enum Odd: String, CaseIterable {
+    /// No error, and nothing written.
+    case writesNothing
+    /// Between opening and locking, another drover finishes the file.
+    case isFinishedMeanwhile
+  }
+
+  /// Says which file a descriptor is of.
+  private static let openPaths = """
+    #include <dlfcn.h>
+    #include <stdio.h>
+    #include <string.h>
+    #include <unistd.h>
+    static const char *path_of(int fd) {
+      static __thread char path[4096]; char link[64]; snprintf(link, 64, "/proc/self/fd/%d", fd);
+      ssize_t n = readlink(link, path, 4095); path[n < 0 ? 0 : n] = 0; return path;
+    }
+    static int ends(const char *text, const char *end) { size_t a = strlen(text), b = strlen(end); return a >= b && !strcmp(text + a - b, end); }
+
+    """
+
+  @Test(.needs(.nginx), .needsCompiler, arguments: Odd.allCases) func oddCalls(odd: Odd) throws {
+    try withTemporaryFolder { folder in
+      let stage = try ResumeTests.Stage(folder, megabytes: 4)
+      let nginx = try Nginx(root: stage.root)
+      defer { nginx.stop() }
+      let code = switch odd {
+      case .writesNothing:
+        """
+        ssize_t pwrite64(int fd, const void *p, size_t n, off64_t o) {
+          if (o > 1000000 && ends(path_of(fd), ".part")) return 0;
+          return ((ssize_t (*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64"))(fd, p, n, o);
+        }
+        ssize_t pwrite(int fd, const void *p, size_t n, off_t o) { return pwrite64(fd, p, n, o); }
+        """
+      case .isFinishedMeanwhile:
+        """
+        int flock(int fd, int how) {
+          static int done; char part[4096], final[4096]; snprintf(part, 4096, "%s", path_of(fd)); snprintf(final, 4096, "%s.finished", part);
+          if (!done && ends(part, "consolidated.00.pth.part")) { done = 1; rename(part, final); }
+          return ((int (*)(int, int))dlsym(RTLD_NEXT, "flock"))(fd, how);
+        }
+        """
+      }
+      let environment = try preload(Self.openPaths + code, in: folder).merging(["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"]) { $1 }
+      let outcome = try run(droverPath, ["download", "--manifest", stage.manifest, "--output", stage.output, "--yes"], environment: environment)
+      switch odd {
+      case .writesNothing: #expect(outcome.status == 73 && outcome.errors.contains("Input/output error"), "\(outcome.errors)")
+      case .isFinishedMeanwhile:
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(try stage.isRight())
+        #expect(try Data(contentsOf: URL(filePath: stage.part + ".finished")).isEmpty)
+      }
+    }
+  }
+
+  /// A journal that couldn't be written is written when it can be, though nothing more arrives.
+  @Test(.needsMounts) func aJournalIsTriedAgain() throws {
+    try withTemporaryFolder { folder in
+      let content = [UInt8](repeating: 7, count: 12_000_000)
+      let server = try FaultServer { request in
+        guard let range = request.range?.clamped(to: 0..<content.count), request.turn > 0 else { return FaultServer.good(request, content) }
+        let head = FaultServer.partHead(range.lowerBound, range.count, of: content.count)
+        return [.send(head + content[range].prefix(2_000_000)), .wait(4), .send(Array(content[range].dropFirst(2_000_000).prefix(2_000_000))), .wait(60)]
+      }
+      defer { server.stop() }
+      try #"{"id":"m","files":[{"path":"m/a.bin"}]}"#.write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
+      try FileManager.default.createDirectory(atPath: folder + "/out", withIntermediateDirectories: true)
+      let disk = try Mount(on: folder + "/out", megabytes: 32)
+      defer { disk.stop() }
+      let journal = disk.path + "/m/a.bin.part.journal"
+      let process = Process()
+      process.executableURL = URL(filePath: droverPath)
+      process.arguments = ["download", "--manifest", folder + "/m.json", "--output", disk.path, "--yes", "--connections", "1", "--quiet"]
+      process.environment = ProcessInfo.processInfo.environment.merging(["DROVER_URL": "http://127.0.0.1:\(server.port)/*"]) { $1 }
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      defer { process.terminate() }
+      #expect(waitUntil { (Journaled(journal)?.bytes ?? 0) > 2_000_000 })
+      try fill(disk.path)
+      let before = try #require(Journaled(journal)).bytes
+      // Meanwhile the server sends on, and there is no room for a journal of it.
+      usleep(6_000_000)
+      #expect(Journaled(journal)?.bytes == before)
+      try FileManager.default.removeItem(atPath: disk.path + "/fill")
+      #expect(waitUntil { (Journaled(journal)?.bytes ?? 0) > before + 1_500_000 })
+    }
+  }
+
   @Test(.needs(.nginx), .needsMounts) func aFolderThatCanOnlyBeReadIsSaidSo() throws {
     try withTemporaryFolder { folder in
       let stage = try ResumeTests.Stage(folder, megabytes: 1)

@@ -37,20 +37,75 @@ import Transfer
     }
   }
 
-  /// What people paste, and what is made of it.
-  @Test(arguments: [
-    good.replacing("&", with: "&amp;"), "'\(good)'", "  \(good)\n", "<\(good)>", "“\(good)”", good.replacing("*", with: "%2A"),
-    good.replacing("*", with: "\\*").replacing("&", with: "\\&").replacing("?", with: "\\?"),
-    String(good.prefix(90)) + "\n" + String(good.dropFirst(90)), String(good.dropFirst("https://".count)),
-    "https://l.facebook.com/l.php?u=\(encoded(good))&h=AT0",
-    "https://nam02.safelinks.protection.outlook.com/?url=\(encoded(good))&data=05%7C01&reserved=0",
-    "https://nam02.safelinks.protection.outlook.com/?url=\(encoded("https://l.facebook.com/l.php?u=" + encoded(good)))&data=05",
-    "https://www.google.com/url?q=\(encoded(good))&sa=D",
-    "https://urldefense.com/v3/__\(good)__;Kg!!abc$",
-  ])
+  /// What people paste. Each element has its type said: of so many the compiler can't work it out.
+  fileprivate static let pasted: [String] = [
+    good.replacing("&", with: "&amp;") as String,
+    "'\(good)'" as String,
+    "  \(good)\n" as String,
+    "<\(good)>" as String,
+    "“\(good)”" as String,
+    good.replacing("*", with: "%2A") as String,
+    good.replacing("*", with: "\\*").replacing("&", with: "\\&").replacing("?", with: "\\?") as String,
+    String(good.prefix(90)) + "\n" + String(good.dropFirst(90)) as String,
+    String(good.dropFirst("https://".count)) as String,
+    "https://l.facebook.com/l.php?u=\(encoded(good))&h=AT0" as String,
+    "https://nam02.safelinks.protection.outlook.com/?url=\(encoded(good))&data=05%7C01&reserved=0" as String,
+    "https://nam02.safelinks.protection.outlook.com/?url=\(encoded("https://l.facebook.com/l.php?u=" + encoded(good)))&data=05" as String,
+    "https://www.google.com/url?q=\(encoded(good))&sa=D" as String,
+    "https://urldefense.com/v3/__\(good)__;Kg!!abc$" as String,
+    // A mail's source, with and without its soft line breaks.
+    good.replacing("=", with: "=3D") as String,
+    broken(good.replacing("=", with: "=3D"), with: "=\n") as String,
+    broken(good.replacing("=", with: "=3D"), with: "=\r\n> ") as String,
+    // A page's source, once and twice.
+    good.replacing("&", with: "&amp;amp;") as String,
+    good.replacing("&", with: "&#38;") as String,
+    good.replacing("&", with: "&#x26;") as String,
+    good.replacing("&", with: "&amp;#38;") as String,
+    good.replacing("&", with: "&amp;").replacing("=", with: "&equals;").replacing("*", with: "&#42;") as String,
+    good.replacing("&", with: "&amp;").replacing("=", with: "=3D") as String,
+    // Percent-encoded in part, whole, and twice.
+    good.replacing("&", with: "%26") as String,
+    good.replacing("&", with: "%26").replacing("=", with: "%3D") as String,
+    good.replacing("*", with: "%252A") as String,
+    encoded(good) as String,
+    encoded(encoded(good)) as String,
+    good.replacing("&", with: "%2526") as String,
+    // A mail that answers another one.
+    "> \(good)" as String,
+    broken(good, with: "\n> ") as String,
+    ">> " + broken(good, with: "\n>> ") as String,
+    broken(good, with: "\r\n") as String,
+    // What nobody sees.
+    broken(good, with: "\u{AD}") as String,
+    broken(good, with: "\u{200B}") as String,
+    "\u{FEFF}\(good)\u{200E}" as String,
+    broken(good, with: "\u{2060}") as String,
+    "\u{A0}\(good)\u{A0}" as String,
+    "«\(good)»" as String,
+    "»\(good)«" as String,
+    "„\(good)“" as String,
+    "‹\(good)›" as String,
+    "`\(good)`" as String,
+    "(\(good))" as String,
+    // Commands and chats.
+    "export DROVER_URL='\(good)'" as String,
+    "export DROVER_URL=\"\(good)\"; drover download 7B" as String,
+    "DROVER_URL='\(good)' drover download 7B" as String,
+    "DROVER_URL=\(good) drover download 7B" as String,
+    "$env:DROVER_URL = \"\(good)\"" as String,
+    "drover download 7B --url '\(good)'" as String,
+    "set DROVER_URL=\(good)" as String,
+    "export DROVER_URL=3D'\(good.replacing("=", with: "=3D"))'" as String,
+    "[the link](\(good))" as String,
+    "[\(good)](\(good))" as String,
+    "[the link](<\(good)> \"Llama\")" as String,
+  ]
+
+  @Test(arguments: pasted)
   func whatCanBeMendedIs(text: String) { #expect(outcome(text).split(separator: "|").first.map(String.init) == Self.good.replacing("*", with: "a")) }
 
-  @Test(arguments: [
+  fileprivate static let hopeless: [(String, String)] = [
     ("", "no link was given"),
     ("hello", "not a link"),
     ("click here to download", "not a link"),
@@ -68,12 +123,46 @@ import Transfer
     ("https://huggingface.co/email_confirmation/xyz", "Hugging Face"),
     ("https://s3.example.com/*?X-Amz-Date=20261123T000000Z&X-Amz-Expires=60", "X-Amz-Signature is missing"),
     ("https://a.blob.core.windows.net/c/*?se=2030-01-01T00:00:00Z", "sig is missing"),
-    (good.replacing(/Policy=[^&]*/, with: "Policy=\(policy(expiry: 1_700_000_000))"), "expired"),
-  ])
+    (String(good.prefix(70)) + "…", "cut off"),
+    (good.replacing("https:", with: "http:"), "--allow-http"),
+    ("http://127.0.0.1.example.org/*?sig=Si-g_n~at&se=2099-01-01", "--allow-http"),
+    ("http://user:Si-g_n~at@mirror.example.org/*", "--allow-http"),
+  ]
+
+  @Test(arguments: hopeless)
   func whatCannotBeIsRefusedWithTheReason(text: String, reason: String) {
     let outcome = outcome(text)
     #expect(outcome.hasPrefix("refused: ") && outcome.contains(reason), "\(outcome)")
     #expect(!outcome.contains("Si-g_n~at") && !outcome.contains("eyJ"))
+  }
+
+  /// A signature goes over a network without TLS only where that was allowed.
+  @Test func withoutTLSOnlyThisMachineIsAsked() throws {
+    let signature = "/*?sig=a&se=2099-01-01"
+    for host in ["127.0.0.1:80", "127.9.9.9", "localhost:8080", "models.localhost", "[::1]:80"] { _ = try SignedLink.examine("http://\(host)" + signature) }
+    for host in ["10.0.0.1", "128.0.0.1", "127.0.0.256", "127.0.0.1.example.org", "localhost.example.org", "[::2]"] {
+      #expect(throws: LinkError.self) { try SignedLink.examine("http://\(host)" + signature) }
+      #expect(throws: LinkError.self) { try SignedLink.examineFile("http://\(host)/a.pth?sig=a&se=2099-01-01") }
+      #expect(try SignedLink.examine("http://\(host)" + signature, allowsHTTP: true).link.origin == "http://\(host)")
+    }
+    // There is nothing to steal.
+    _ = try SignedLink.examine("http://mirror.example.org/*")
+    _ = try #require(try SignedLink.examineFile("http://mirror.example.org/a.gguf"))
+  }
+
+  /// Only the server knows what time it is: a link that is over by this machine's clock is tried, and said to be.
+  @Test(arguments: [true, false]) func aClockMayBeAhead(isValid: Bool) throws {
+    try withTemporaryFolder { folder in
+      let content = Array("weights".utf8)
+      let server = try FaultServer { request in isValid ? FaultServer.good(request, content) : FaultServer.status(403) }
+      defer { server.stop() }
+      try #"{"id":"m","files":[{"path":"f/a.txt"}]}"#.write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
+      let outcome = try drover(
+        "download", "--manifest", folder + "/m.json", "--output", folder + "/out", "--yes",
+        environment: ["DROVER_URL": "http://127.0.0.1:\(server.port)/*?Policy=\(Self.policy(expiry: secondsSinceEpoch() - 86_400))&Signature=Si-g_n~at&Key-Pair-Id=K"])
+      #expect(outcome.status == (isValid ? 0 : 77), "\(outcome.errors)")
+      #expect(outcome.errors.contains("by this machine's clock") && outcome.errors.contains("expired 24 hours ago"), "\(outcome.errors)")
+    }
   }
 
   /// The moments are worked out by `date`.
@@ -101,6 +190,19 @@ import Transfer
       }
     }
   }
+}
+
+/// `text` with something after every 70 characters, as programs break long lines.
+private func broken(_ text: String, with separator: String) -> String {
+  var lines: [Substring] = []
+  var rest = text[...]
+  while !rest.isEmpty {
+    // No program breaks an escape in two.
+    let count = rest.prefix(70).suffix(2).firstIndex(of: "=").map { rest.distance(from: rest.startIndex, to: $0) } ?? 70
+    lines.append(rest.prefix(count))
+    rest = rest.dropFirst(count)
+  }
+  return lines.joined(separator: separator)
 }
 
 private func encoded(_ text: String) -> String { text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? "" }

@@ -44,6 +44,18 @@ import Transfer
       environment: ["DROVER_URL": "https://localhost:\(port)/*"].merging(Self.noVariables) { $1 }.merging(variables) { $1 })
   }
 
+  /// What SSLKEYLOGFILE names would open the recorded traffic, and with it the link.
+  @Test(.needs(.nginx)) func keysAreNotLogged() throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.createDirectory(atPath: folder + "/www/f", withIntermediateDirectories: true)
+      try Data(Wares.shared.contents["f/a.pth"] ?? []).write(to: URL(filePath: folder + "/www/f/a.pth"))
+      let nginx = try Nginx(root: folder + "/www", tls: try Self.make(.good, in: folder))
+      defer { nginx.stop() }
+      #expect(try download(folder, nginx.port, authorities: folder + "/ca.pem", variables: ["SSLKEYLOGFILE": folder + "/keys"]).status == 0)
+      #expect(!FileManager.default.fileExists(atPath: folder + "/keys"))
+    }
+  }
+
   @Test(.needs(.nginx), arguments: [
     (Certificate.good, true, 0, ""), (.good, false, 69, "authority is unknown"), (.wrongName, true, 69, "another name"), (.expired, true, 69, "has expired"),
   ])

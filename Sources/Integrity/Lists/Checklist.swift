@@ -1,6 +1,10 @@
 import Platform
 import SystemPackage
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 /// A list of files and what their digests must be: Meta's `checklist.chk`, and what `md5sum` and `sha256sum` write.
 ///
 /// A line is `HEX  NAME` (text), `HEX *NAME` (binary), `HEX NAME` (BSD's `md5 -r`), `MD5 (NAME) = HEX` (BSD, `--tag`) or `MD5(NAME)= HEX` (OpenSSL).
@@ -18,13 +22,16 @@ public struct Checklist: Sendable, Equatable {
     }
   }
 
-  /// In the order of the lines; a line said twice is there once.
+  /// In the order of the lines; a line said twice is there once. None is the list itself.
   public let entries: [Entry]
+  /// The line, from 1, that gives the list's own digest, which nobody could write into it: `md5sum * > checklist.chk` makes one, of the list when it was
+  /// still empty.
+  public let ownLine: Int?
 
   /// Larger lists than this are not lists.
   static let mostBytes = 16 << 20
 
-  public init(entries: [Entry]) { self.entries = entries }
+  public init(entries: [Entry]) { (self.entries, ownLine) = (entries, nil) }
 
   /// Reads the checklist at `path`.
   public init(contentsOf path: FilePath) throws(ChecklistError) {
@@ -34,12 +41,14 @@ public struct Checklist: Sendable, Equatable {
     } catch {
       throw ChecklistError(path: path, reason: .unreadable(error))
     }
-    try self.init(parsing: bytes, path: path)
+    try self.init(parsing: bytes, path: path, folder: path.removingLastComponent())
   }
 
   /// Reads a checklist that is in memory already.
-  /// - Parameter path: what errors call it.
-  public init(parsing bytes: [UInt8], path: FilePath) throws(ChecklistError) {
+  /// - Parameters:
+  ///   - path: what errors call it.
+  ///   - folder: where it lies on this machine, for lists that name files in it absolutely; nil refuses those.
+  public init(parsing bytes: [UInt8], path: FilePath, folder: FilePath? = nil) throws(ChecklistError) {
     func failure(_ line: Int?, _ reason: ChecklistError.Reason) -> ChecklistError { ChecklistError(path: path, line: line, reason: reason) }
 
     var rest = bytes[...]
@@ -49,21 +58,26 @@ public struct Checklist: Sendable, Equatable {
 
     var entries: [Entry] = []
     var seen: Set<Key> = []
+    var ownLine: Int?
     for (index, line) in rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
       var line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
       if line.last == UInt8(ascii: "\r") { line = line.dropLast() }
       guard let first = line.first, first != UInt8(ascii: "#") else { continue }
-      guard let (name, digest) = Self.parse(line: line) else {
+      guard let (named, digest) = Self.parse(line: line) else {
         if let algorithm = Self.otherAlgorithm(of: line) { throw failure(index + 1, .otherAlgorithm(algorithm)) }
         throw failure(index + 1, entries.isEmpty ? .malformedFromTheStart : .malformed)
       }
-      let path: FilePath
-      do { path = try Self.contained(name) } catch { throw failure(index + 1, error) }
-      let entry = Entry(path: path, digest: digest)
+      let name: FilePath
+      do { name = try Self.contained(named, in: folder) } catch { throw failure(index + 1, error) }
+      if folder != nil, let own = path.lastComponent, name == FilePath(root: nil, [own]) {
+        ownLine = ownLine ?? index + 1
+        continue
+      }
+      let entry = Entry(path: name, digest: digest)
       if seen.insert(Key(path: entry.path, digest: digest)).inserted { entries.append(entry) }
     }
-    guard !entries.isEmpty else { throw failure(nil, .empty) }
-    self.entries = entries
+    guard !entries.isEmpty || ownLine != nil else { throw failure(nil, .empty) }
+    (self.entries, self.ownLine) = (entries, ownLine)
   }
 
   /// The list as `md5sum` writes it, odd names escaped.
@@ -80,18 +94,39 @@ public struct Checklist: Sendable, Equatable {
     let digest: Digest
   }
 
-  /// The path that `name` says, if it stays inside the folder.
-  static func contained(_ name: [UInt8]) throws(ChecklistError.Reason) -> FilePath {
+  /// The path relative to the folder that `name` says, if it stays inside.
+  /// - Parameter folder: where an absolute name has to lie; nil refuses all of them.
+  static func contained(_ name: [UInt8], in folder: FilePath? = nil) throws(ChecklistError.Reason) -> FilePath {
     guard !name.isEmpty, !name.contains(0) else { throw .malformed }
     let path = name.withUnsafeBytes { raw in
       (Array(raw.bindMemory(to: CInterop.PlatformChar.self)) + [0]).withUnsafeBufferPointer { text in
         text.baseAddress.map(FilePath.init(platformString:)) ?? FilePath()
       }
     }
+    if path.isAbsolute, let folder, let inside = inside(path, folder) { return inside }
     guard path.isRelative, !path.components.contains(where: { $0.kind == .parentDirectory }) else { throw .leavesFolder(path) }
     let normal = path.lexicallyNormalized()
     guard !normal.components.isEmpty, normal != "." else { throw .malformed }
     return normal
+  }
+
+  /// What an absolute name says relative to the folder, where it lies in it: `md5sum "$PWD"/*` writes such names.
+  private static func inside(_ path: FilePath, _ folder: FilePath) -> FilePath? {
+    // The way there may go over symbolic links; the name itself needn't exist.
+    var (rest, names) = (path, [FilePath.Component]())
+    let real = resolved(folder.isEmpty ? "." : folder)
+    while let name = rest.lastComponent, name.kind == .regular {
+      rest.removeLastComponent()
+      names.append(name)
+      if let there = resolved(rest), there == real { return FilePath(root: nil, names.reversed()) }
+    }
+    return nil
+  }
+
+  private static func resolved(_ path: FilePath) -> FilePath? {
+    guard let real = path.withPlatformString({ realpath($0, nil) }) else { return nil }
+    defer { free(real) }
+    return FilePath(platformString: real)
   }
 
   // MARK: Lines

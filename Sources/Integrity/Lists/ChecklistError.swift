@@ -13,6 +13,7 @@ public struct ChecklistError: Error, CustomStringConvertible, Equatable {
     /// Already the first line that says something is.
     case malformedFromTheStart
     case leavesFolder(FilePath)
+    case listsItself
   }
 
   public let path: FilePath
@@ -35,6 +36,7 @@ public struct ChecklistError: Error, CustomStringConvertible, Equatable {
     case .otherAlgorithm(let name): "\(place): has a \(name) digest; drover knows MD5 and SHA-256. Make the list with md5sum or sha256sum, or check it with \(name.lowercased().replacing("-", with: ""))sum -c."
     case .empty: "\(place): names no files; a checklist has lines of a digest and a file name. Fetch it again."
     case .malformed, .malformedFromTheStart: "\(place): not a digest and a file name, as md5sum or sha256sum write them. Fetch the checklist again."
+    case .listsItself: "\(place): is about the list itself, whose digest changes with it, so they can't agree. Take the line out."
     case .leavesFolder(let name): "\(place): \"\(name)\" leads out of the checklist's folder; refused."
     }
   }

@@ -15,7 +15,7 @@ struct ListFinder {
     for path in paths { look(path) }
     var seen: Set<FilePath> = []
     lists = lists.filter { seen.insert($0).inserted }
-    for list in lists { do throws(VerificationError) { claims += try Self.claims(of: list) } catch { problems.append(error) } }
+    for list in lists { do throws(VerificationError) { claims += try claims(of: list) } catch { problems.append(error) } }
   }
 
   private mutating func look(_ path: FilePath) {
@@ -41,22 +41,24 @@ struct ListFinder {
   }
 
   /// What the checklist or receipt at `list` says.
-  private static func claims(of list: FilePath) throws(VerificationError) -> [Verification.Claim] {
-    if InputFile.isStream(list) { return try claims(ofStream: list) }
+  private mutating func claims(of list: FilePath) throws(VerificationError) -> [Verification.Claim] {
+    if InputFile.isStream(list) { return try Self.claims(ofStream: list) }
     let folder = list.removingLastComponent()
     if list.extension == "json" {
       let receipt: Receipt
       do { receipt = try Receipt(contentsOf: list) } catch {
-        if case .ofAnotherKind = error.reason, !isList(list) { throw .noList(list) }
+        if case .ofAnotherKind = error.reason, !Self.isList(list) { throw .noList(list) }
         throw .receipt(error)
       }
       return receipt.files.map { .init(path: folder.appending($0.path.components), source: list, content: .receipt($0)) }
     }
     do {
-      return try Checklist(contentsOf: list).entries.map { .init(path: folder.appending($0.path.components), source: list, content: .digest($0.digest)) }
+      let checklist = try Checklist(contentsOf: list)
+      if let line = checklist.ownLine { problems.append(.checklist(ChecklistError(path: list, line: line, reason: .listsItself))) }
+      return checklist.entries.map { .init(path: folder.appending($0.path.components), source: list, content: .digest($0.digest)) }
     } catch {
       // Weights, for one, are too large.
-      if !isList(list), [.malformedFromTheStart, .unreadable(.fileTooLarge)].contains(error.reason) { throw .noList(list) }
+      if !Self.isList(list), [.malformedFromTheStart, .unreadable(.fileTooLarge)].contains(error.reason) { throw .noList(list) }
       throw .checklist(error)
     }
   }

@@ -115,9 +115,12 @@ extension Engine {
       tell("\(file.request.path): the file that is here doesn't agree with its checklist; it is fetched afresh")
       return forgetBeginning(of: file)
     }
-    (file.beginning, file.result) = (nil, .init(beginning))
-    _ = file.part.discard(keeping: false)
-    finish(file, .present)
+    (file.beginning, file.result, file.stage) = (nil, .init(beginning), .closing)
+    let (part, index, mailbox) = (file.part, file.index, mailbox)
+    keeper.submit {
+      _ = part.discard(keeping: false)
+      mailbox.post(.committed(file: index, wasThere: true, nil))
+    }
   }
 
   /// The server says that a file has another length than it said before. Where a checksum will tell, what is here isn't thrown away for that: one

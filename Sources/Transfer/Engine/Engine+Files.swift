@@ -65,13 +65,20 @@ extension Engine {
       }
     }
     file.stage = .closing
-    let (part, index, mailbox, isChecklist, landing, keeper) = (file.part, file.index, mailbox, file.isChecklist, landing, keeper)
+    let (part, index, mailbox, isChecklist, landing, keeper, download) = (file.part, file.index, mailbox, file.isChecklist, landing, keeper, download)
     keeper.submit {
+      let snapshot = landing.snapshot(of: index)
       landing.close(index)
       keeper.forget(index)
       var failure: TransferError?
       let wasThere = isChecklist && part.isSameAsFinished
-      if wasThere { _ = part.discard(keeping: false) } else { do throws(TransferError) { try part.commit() } catch { failure = error } }
+      if wasThere {
+        _ = part.discard(keeping: false)
+      } else if let snapshot {
+        do throws(TransferError) {
+          if let kept = try part.commit(snapshot) { download.observe(.note("\(part.name): another file had this name; it was kept as \(kept)")) }
+        } catch { failure = error }
+      }
       mailbox.post(.committed(file: index, wasThere: wasThere, failure))
     }
   }

@@ -89,19 +89,21 @@ extension Engine {
   private func survey(_ open: [FileTask]) throws(TransferError) {
     var space = statvfs()
     guard request.folder.withPlatformString({ statvfs($0, &space) }) == 0 else { throw .disk(path: request.folder.string, errno: errno) }
-    let (free, overflow) = Int(clamping: space.f_bavail).multipliedReportingOverflow(by: Int(clamping: space.f_frsize))
+    // Some file systems (ramfs, some of FUSE's) have no blocks to report: how much room there is nobody knows, which doesn't mean none.
+    let (room, overflow) = Int(clamping: space.f_bavail).multipliedReportingOverflow(by: Int(clamping: space.f_frsize))
+    let free = space.f_blocks == 0 || overflow ? nil : room
     var needed = 0
     var missing = 0
     for file in open {
       let length = file.length ?? 0
       let (sum, tooLarge) = needed.addingReportingOverflow(max(0, length - file.part.bytesOnDisk))
-      if tooLarge { throw .noRoom(needed: .max, free: free, folder: request.folder) }
+      if tooLarge { throw .noRoom(needed: .max, free: free ?? .max, folder: request.folder) }
       needed = sum
       missing += length - file.arrived.total
     }
-    if !overflow, needed > free { throw .noRoom(needed: needed, free: free, folder: request.folder) }
+    if let free, needed > free { throw .noRoom(needed: needed, free: free, folder: request.folder) }
     let present = files.reduce(0) { $0 + ($1.stage.isOver ? $1.length ?? 0 : $1.arrived.total) }
-    let survey = TransferSurvey(files: open.count, bytes: missing, bytesPresent: present, free: overflow ? .max : free, expiry: link.expiry)
+    let survey = TransferSurvey(files: open.count, bytes: missing, bytesPresent: present, free: free, expiry: link.expiry)
     if let confirm = download.confirm, !open.isEmpty, !confirm(survey) { throw .declined }
   }
 }

@@ -114,17 +114,17 @@ extension Engine {
         forgetBeginning(of: file)
         return .dropped
       }
-      do throws(TransferError) { try file.part.adopt(beginning.position) } catch {
-        fail(file, error, isFatal: true)
-        return .dropped
+      (file.beginning, file.stage) = (nil, .preparing)
+      let (part, index, download, name) = (file.part, file.index, download, file.request.path)
+      preparing.submit {
+        do throws(TransferError) {
+          try part.copyBeginning(beginning.position) { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) }
+          _ = part.keep(.init(hash: beginning.hash, followerState: beginning.followerState), isClosed: false)
+          let note = "\(name): \(beginning.position) bytes of another program's download are here, and are gone on from"
+          download.mailbox.post(.prepared(file: index, .partial(beginning, note: note)))
+        } catch { download.mailbox.post(.prepared(file: index, .failed(error))) }
       }
-      file.beginning = nil
-      file.begin(with: RangeSet(0..<beginning.position), length: total)
-      file.isAboveDoubt = false
-      landing.open(file.index, beginning, onDisk: file.arrived, length: total)
-      keeper.landed(beginning.position, of: file.index)
-      tell("\(file.request.path): \(beginning.position) bytes of another program's download are here, and are gone on from")
-      // The descriptor is another one now, and the place to go on from too.
+      // The place to go on from is another one now.
       return .dropped
     case .changed:
       // Longer than the file: not its beginning.

@@ -54,7 +54,8 @@ extension Engine {
     let missing = files.reduce(0) { $0 + ($1.stage.isOver ? 0 : ($1.length ?? 0) - $1.arrived.total) }
     let needed = Double(missing) / tuner.rate
     let left = Double(expiry - secondsSinceEpoch())
-    guard needed > left else { return }
+    // One that is over by this machine's clock was told of before.
+    guard left > 0, needed > left else { return }
     warnedOfExpiry = true
     tell("the link ends in \(Moment.ago(max(0, Int(left)))), and at this speed \(Moment.ago(Int(min(needed, 1e9)))) are needed; have a new one ready: the download goes on with it where this one ends")
   }

@@ -100,7 +100,7 @@ final class Engine {
   }
 
   private func transfer() throws(TransferError) {
-    guard landing.isAlive, preparing.isAlive, keeper.isAlive else { throw .library("no thread could be started") }
+    guard landing.isAlive, preparing.isAlive, keeper.isAlive else { throw .library("no thread could be started; the limit of processes (ulimit -u) may be too low") }
     try makeFolders()
     mailbox.attach(multi)
     for file in files where file.isChecklist { begin(file) }

@@ -59,8 +59,8 @@ package struct ResponseHead {
     case "content-type": contentType = value.lowercased()
     case "content-encoding": encoding = Self.compression(value)
     case "location": redirect = Self.target(value)
-    case "etag": validators.etag = value.utf8.count <= 256 ? value : nil
-    case "last-modified": validators.lastModified = value.utf8.count <= 64 ? value : nil
+    case "etag": validators.tag = Validators.Tag(value)
+    case "last-modified": validators.modified = Self.seconds(value)
     case "date": date = Self.seconds(value)
     case "retry-after":
       if let seconds = Int(value) { retryAfter = Double(max(0, seconds)) } else { retryDate = Self.seconds(value) }
@@ -120,39 +120,4 @@ package struct ResponseHead {
     let value = curl_getdate(text, nil)
     return value < 0 ? nil : value
   }
-}
-
-/// What a server says about the identity of a file's content.
-package struct Validators: Equatable, Sendable, Codable {
-  package var etag: String?
-  package var lastModified: String?
-
-  package init(etag: String? = nil, lastModified: String? = nil) {
-    self.etag = etag
-    self.lastModified = lastModified
-  }
-
-  /// Whether parts that come with this may be joined with others: a weak tag, and a date, may stay when bytes change (RFC 9110, section 8.8.1).
-  package var isStrong: Bool { etag.map { $0.hasPrefix("\"") } ?? false }
-
-  /// Whether both say, beyond doubt, that their contents are the same.
-  func vouch(for other: Validators) -> Bool { isStrong && etag == other.etag }
-
-  /// Whether `later`, from the same server in the same run, is another content.
-  func contradict(_ later: Validators) -> Bool {
-    if let etag, let other = later.etag { return Self.opaque(etag) != Self.opaque(other) }
-    if let lastModified, let other = later.lastModified { return lastModified != other }
-    return false
-  }
-
-  /// Whether `later`, perhaps from another server with the same files, is another content. Servers, and mirrors behind one name, make up tags of their own, so one that differs
-  /// says nothing while the date agrees.
-  func contradictAcrossRuns(_ later: Validators) -> Bool {
-    if let etag, let other = later.etag, Self.opaque(etag) == Self.opaque(other) { return false }
-    if let lastModified, let other = later.lastModified { return lastModified != other }
-    return contradict(later)
-  }
-
-  /// A tag without the mark that says "weak": nginx adds it to a file's tag when it compresses, and CDNs take it away.
-  private static func opaque(_ tag: String) -> Substring { tag.hasPrefix("W/") ? tag.dropFirst(2) : tag[...] }
 }

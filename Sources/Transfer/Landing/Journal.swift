@@ -75,10 +75,9 @@ package struct Journal: Equatable, Sendable {
   /// - Returns: nil when it was damaged, or contradicts itself.
   package init?(decoding bytes: [UInt8]) {
     let title = Array(Self.title.utf8)
-    guard bytes.starts(with: title), let newline = bytes.firstIndex(of: 0x0A), let sum = Digest(hex: String(decoding: bytes[title.count..<newline], as: UTF8.self))
-    else { return nil }
+    guard bytes.starts(with: title), let newline = bytes.firstIndex(of: 0x0A) else { return nil }
     let body = Array(bytes[(newline + 1)...])
-    guard SHA256.hash(body) == sum, let document = try? JSONDecoder().decode(Document.self, from: Data(body)) else { return nil }
+    guard SHA256.hash(body).hex.utf8.elementsEqual(bytes[title.count..<newline]), let document = try? JSONDecoder().decode(Document.self, from: Data(body)) else { return nil }
     self.init(document)
   }
 

@@ -18,14 +18,23 @@ final class JournalKeeper: Sendable {
     var unsaved: [Int: Unsaved] = [:]
     /// Journals of this run, by file.
     var journals: [Int: Int] = [:]
-    /// No journal before this time, but for a file's first: syncing takes a twentieth of the thread's time at most, or comes once a second.
-    var notBefore = 0.0
+    /// Seconds that syncing took beyond its share of the time that has passed.
+    var overspent = 0.0
+    /// When the last journals were done.
+    var ended = 0.0
+
+    /// No journal before this time, but for a file's first: syncing takes a twentieth of the time, or comes once a second. A run begins with some
+    /// time to spend, so that its first bytes, which often come in a burst, don't wait for a share to build up.
+    var notBefore: Double { ended + min(1, max(0, overspent - JournalKeeper.advance) / JournalKeeper.share) }
     var isRunning = false
     var isStopping = false
   }
 
   fileprivate static let mostBytes = 64 << 20
   fileprivate static let interval = 0.2
+  fileprivate static let share = 0.05
+  /// Seconds of syncing that a run begins with.
+  fileprivate static let advance = 0.2
 
   private let state = Monitor(State())
 
@@ -108,7 +117,8 @@ final class JournalKeeper: Sendable {
     let failed = files.filter { !journal($0) }
     let ended = steadySeconds()
     state.peek { state in
-      state.notBefore = ended + min(1, 20 * (ended - started))
+      state.overspent = max(0, state.overspent - (ended - state.ended) * Self.share) + (ended - started)
+      state.ended = ended
       // Tried again: what arrived isn't safe yet.
       for file in failed where state.unsaved[file] == nil { state.unsaved[file] = Unsaved(since: ended, journals: max(1, state.journals[file] ?? 1)) }
     }

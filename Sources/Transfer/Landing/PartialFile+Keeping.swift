@@ -48,8 +48,12 @@ extension PartialFile {
     state.update { $0.isKnown = true }
   }
 
-  /// Gives the whole, verified file its final name, after a sync.
-  func commit() throws(TransferError) {
+  /// Gives the whole, verified file its final name, after a sync. What had that name and isn't this file is kept under another one.
+  ///
+  /// The journal of a large file stays, so that a later run for the files that are missing reads none of this one: `FinishedFile` removes it.
+  /// - Parameter snapshot: of the whole file's chain.
+  /// - Returns: what the other file is called now.
+  func commit(_ snapshot: Landing.Snapshot) throws(TransferError) -> String? {
     let (length, failure) = state.peek { ($0.length ?? 0, $0.failure) }
     if let failure { throw self.failure(failure) }
     guard let descriptor else { throw self.failure(Errno.badFileDescriptor) }
@@ -57,10 +61,32 @@ extension PartialFile {
     guard fstat(descriptor.rawValue, &status) == 0, Int(status.st_size) == length || ftruncate(descriptor.rawValue, off_t(length)) == 0,
       fsync(descriptor.rawValue) == 0
     else { throw self.failure(Errno(rawValue: errno)) }
-    do throws(Errno) { try partPath.rename(to: path) } catch { throw self.failure(error) }
-    removeJournal()
-    do throws(Errno) { try SmallFile.syncFolder(of: path) } catch { throw self.failure(error) }
+    // It is true before the file has its name and after, whenever drover may be killed.
+    let isJournaled = length > FinishedFile.leastBytes && keep(snapshot, isClosed: true)
+    var kept: String?
+    do throws(Errno) {
+      if !isOtherABeginning(of: snapshot.hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
+      try partPath.rename(to: path)
+      if !isJournaled { removeJournal() }
+      try SmallFile.syncFolder(of: path)
+    } catch { throw self.failure(error) }
     closeDescriptor()
+    return kept
+  }
+
+  /// Whether what has the final name is the beginning of this file, byte for byte, so that nothing is lost with it.
+  /// - Parameter whole: the hash of all of this file.
+  private func isOtherABeginning(of whole: FileHash) -> Bool {
+    guard let other = state.peek({ $0.other }), let now = Journal.Identity(ofNamed: path), now == other.identity, other.hash.algorithm == whole.algorithm else { return false }
+    let passed = other.hash.passed
+    guard passed.count <= whole.passed.count, (0..<passed.count).allSatisfy({ whole.passed[$0] == passed[$0] }), var hash = FileHash(whole.passed, pieces: passed.count) else {
+      return false
+    }
+    // The rest is less than a piece.
+    let rest = hash.position..<other.hash.position
+    guard rest.count <= ChainStates.interval, let bytes = PartlyHere(self).bytes(in: rest) else { return false }
+    bytes.withUnsafeBytes { hash.take($0) }
+    return hash == other.hash
   }
 
   /// Removes what is here, or moves it aside.
@@ -68,8 +94,7 @@ extension PartialFile {
   func discard(keeping: Bool) -> String? {
     removeJournal()
     defer { closeDescriptor() }
-    let aside = path.adding(".corrupt")
-    if keeping, (try? partPath.rename(to: aside)) != nil { return aside.string }
+    if keeping, let aside = try? SetAside.move(partPath, as: path, ending: ".corrupt") { return aside.string }
     partPath.remove()
     return nil
   }
@@ -108,6 +133,15 @@ extension Journal.Identity {
   init?(of descriptor: FileDescriptor) {
     var status = stat()
     guard fstat(descriptor.rawValue, &status) == 0 else { return nil }
-    self.init(inode: UInt64(status.st_ino), size: Int(status.st_size), modified: Self.nanoseconds(status.st_mtim))
+    self.init(status)
   }
+
+  /// Of what has the name `path`; of a symbolic link itself, not of what it leads to. nil when there is nothing.
+  init?(ofNamed path: FilePath) {
+    var status = stat()
+    guard path.withPlatformString({ lstat($0, &status) }) == 0 else { return nil }
+    self.init(status)
+  }
+
+  private init(_ status: stat) { self.init(inode: UInt64(status.st_ino), size: Int(status.st_size), modified: Self.nanoseconds(status.st_mtim)) }
 }

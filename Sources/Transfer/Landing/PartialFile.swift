@@ -42,6 +42,14 @@ final class PartialFile: Sendable {
     var failure: Errno?
     /// The partial file, while it is open.
     var descriptor: FileDescriptor?
+    /// Another content under the final name.
+    var other: OtherContent?
+  }
+
+  /// A file under the final name that isn't the finished one: as it was, and what it hashed to.
+  struct OtherContent {
+    let identity: Journal.Identity
+    let hash: FileHash
   }
 
   let state = Monitor(State())
@@ -58,17 +66,34 @@ final class PartialFile: Sendable {
   var descriptor: FileDescriptor? { state.peek { $0.descriptor } }
 
   /// Opens the partial file, made if it isn't there, and locks it.
-  func open() throws(TransferError) {
-    do {
-      let descriptor = try FileDescriptor.open(
-        partPath, .readWrite, options: [.create, .closeOnExec, .noFollow], permissions: [.ownerReadWrite, .groupReadWrite, .otherReadWrite])
+  /// - Returns: whether there was one with another name too. What is written to such a file changes there as well, so it was left to its other name.
+  @discardableResult func open() throws(TransferError) -> Bool {
+    var wasShared = false
+    // As long as others rename, remove or link it in the same moment; nobody does so for long.
+    for _ in 0..<100 {
+      let descriptor: FileDescriptor
+      do {
+        descriptor = try FileDescriptor.open(
+          partPath, .readWrite, options: [.create, .closeOnExec, .noFollow], permissions: [.ownerReadWrite, .groupReadWrite, .otherReadWrite])
+      } catch { throw failure(error) }
       // File systems without locks must do without.
       if flock(descriptor.rawValue, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
         try? descriptor.close()
-        throw TransferError.busyFolder(name)
+        throw .busyFolder(name)
       }
-      state.update { $0.descriptor = descriptor }
-    } catch let error as TransferError { throw error } catch { throw failure(error) }
+      // Between opening and locking, a drover that had the lock may have given the file its final name: then this is the finished file.
+      var (opened, named) = (stat(), stat())
+      if fstat(descriptor.rawValue, &opened) == 0, partPath.withPlatformString({ lstat($0, &named) }) == 0, opened.st_ino == named.st_ino, opened.st_dev == named.st_dev {
+        if opened.st_nlink == 1 || opened.st_mode & S_IFMT != S_IFREG {
+          state.update { $0.descriptor = descriptor }
+          return wasShared
+        }
+        wasShared = true
+        partPath.remove()
+      }
+      try? descriptor.close()
+    }
+    throw .busyFolder(name)
   }
 
   func closeDescriptor() {
@@ -80,14 +105,18 @@ final class PartialFile: Sendable {
 
   /// Gives the file its length on disk, so that it can't run out of room on the way, where the file system can promise that.
   func allocate(_ length: Int) throws(TransferError) {
-    guard length > 0, let descriptor, fallocate(descriptor.rawValue, 0, 0, off_t(length)) != 0 else { return }
-    if [ENOSPC, EFBIG, EDQUOT].contains(errno) { throw failure(Errno(rawValue: errno)) }
+    guard length > 0, let descriptor else { return }
+    // FAT32 has no files of 4 GiB. Linux lets nobody seek beyond what a file system's files can have, also where it can't promise room.
+    if lseek(descriptor.rawValue, off_t(length), SEEK_SET) < 0, errno == EINVAL { throw .disk(path: name, errno: EFBIG) }
+    var limit = rlimit()
+    if getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0, limit.rlim_cur < UInt64(length) { throw .disk(path: name, errno: EFBIG) }
+    if fallocate(descriptor.rawValue, 0, 0, off_t(length)) != 0, [ENOSPC, EFBIG, EDQUOT].contains(errno) { throw failure(Errno(rawValue: errno)) }
   }
 
   /// Writes all of `bytes` at `offset`, without saying yet that they are there.
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) {
     guard let descriptor else { throw .badFileDescriptor }
-    do { _ = try descriptor.writeAll(toAbsoluteOffset: Int64(offset), bytes) } catch { throw error as? Errno ?? .ioError }
+    try descriptor.write(all: bytes, at: offset)
   }
 
   /// Fills `memory` from the partial file.
@@ -100,21 +129,6 @@ final class PartialFile: Sendable {
   func record(_ range: Range<Int>) { state.update { $0.written.insert(contentsOf: range) } }
 
   func failure(_ error: any Error) -> TransferError { .disk(path: name, errno: (error as? Errno ?? .ioError).rawValue) }
-}
-
-extension FileDescriptor {
-  /// Fills `memory` from `offset` on. A file that ends before is an input error: it was longer.
-  func readAll(into memory: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) {
-    var done = 0
-    while done < memory.count {
-      let count: Int
-      do { count = try read(fromAbsoluteOffset: Int64(offset + done), into: UnsafeMutableRawBufferPointer(rebasing: memory[done...])) } catch {
-        throw error as? Errno ?? .ioError
-      }
-      guard count > 0 else { throw .ioError }
-      done += count
-    }
-  }
 }
 
 extension RangeSet<Int> {

@@ -14,7 +14,7 @@ enum Preparation: Sendable {
   case failed(TransferError)
 }
 
-/// Finds out what can be kept of a file from earlier runs.
+/// Finds out what can be kept of a file from earlier runs. Nothing that drover didn't write is changed by that.
 struct Resumption {
   let part: PartialFile
   /// What the checklist says.
@@ -33,16 +33,18 @@ struct Resumption {
     do throws(TransferError) {
       var beginning: FileChain?
       if let size = try sizeOfFinishedFile() {
-        let chain = try hashFinishedFile()
+        let known = journaledFinishedFile()
+        let chain: FileChain
+        if let known { chain = known } else { chain = try hashFinishedFile() }
         if chain.position == size, expected.map({ $0 == chain.hash.digest.digest }) ?? isTrusting {
-          removeLeftovers()
+          if known == nil { removeLeftovers() }
           return .present(chain)
         }
         // A link is somebody's own arrangement.
         if !isLink { beginning = chain }
       }
-      try part.open()
-      let (chain, note) = try resume()
+      let wasShared = try part.open()
+      let (chain, note) = wasShared ? (nil, try startAfresh("the partial file had another name too, which keeps what was here")) : try resume()
       let isEmpty = part.state.peek { $0.written.isEmpty }
       if isEmpty, let beginning { return .beginning(beginning, note: note) }
       return .partial(chain ?? newChain, note: note)
@@ -66,6 +68,15 @@ struct Resumption {
     return Int(status.st_size)
   }
 
+  /// What an earlier run knew of the finished file, if nobody has touched it since.
+  private func journaledFinishedFile() -> FileChain? {
+    guard let bytes = try? SmallFile.read(part.journalPath, atMost: Journal.mostBytes), let journal = Journal(decoding: bytes), journal.isClosed,
+      journal.remote == part.remote, journal.hash.position == journal.length, let file = try? OpenFile(part.path),
+      Journal.Identity(of: file.descriptor) == journal.identity, journal.hash.algorithm == expected?.algorithm ?? .sha256
+    else { return nil }
+    return FileChain(resuming: journal.hash, follower: follower, followerState: journal.followerState, of: PartlyHere(part, finished: file))
+  }
+
   private func removeLeftovers() {
     guard part.journalPath.allows(F_OK) else { return }
     part.removeJournal()
@@ -76,10 +87,7 @@ struct Resumption {
   /// - Returns: nil for the chain when there is nothing to go on from.
   private func resume() throws(TransferError) -> (FileChain?, note: String?) {
     guard let descriptor = part.descriptor, let identity = Journal.Identity(of: descriptor) else { throw .disk(path: name, errno: errno) }
-    func afresh(_ why: String) throws(TransferError) -> (FileChain?, String?) {
-      try part.startAfresh()
-      return (nil, "\(name): \(why); it is fetched afresh")
-    }
+    func afresh(_ why: String) throws(TransferError) -> (FileChain?, String?) { (nil, try startAfresh(why)) }
     guard identity.size > 0 else {
       try part.startAfresh()
       return (nil, nil)
@@ -119,6 +127,11 @@ struct Resumption {
     )
   }
 
+  private func startAfresh(_ why: String) throws(TransferError) -> String {
+    try part.startAfresh()
+    return "\(name): \(why); it is fetched afresh"
+  }
+
   /// The chain as the journal has it, unless the file's digest is of another kind now: then what is here is read for it.
   private func chain(of journal: Journal) -> FileChain {
     guard journal.hash.algorithm == expected?.algorithm ?? .sha256 else { return newChain }
@@ -131,9 +144,10 @@ struct Resumption {
 
   /// Whether someone else may have written to the partial file since the journal was.
   private func doubts(_ journal: Journal, _ now: Journal.Identity) -> Bool {
-    if now.inode != journal.identity.inode || now.size != journal.identity.size { return true }
-    if journal.isClosed { return now.modified != journal.identity.modified }
-    // A drover that was killed wrote on for a moment after its last journal.
+    if now.inode != journal.identity.inode { return true }
+    if journal.isClosed { return now != journal.identity }
+    // A drover that was killed wrote on for a moment after its last journal. The file grew, where the file system couldn't promise room for all of it.
+    if now.size < journal.identity.size || now.size > max(journal.identity.size, journal.length) { return true }
     var status = stat()
     guard part.journalPath.withPlatformString({ stat($0, &status) }) == 0 else { return true }
     let latest = Journal.Identity.nanoseconds(status.st_mtim) &+ Self.mostBehind * 1_000_000_000
@@ -171,7 +185,10 @@ struct Resumption {
       while true {
         if isCancelled() { throw TransferError.interrupted }
         let count = try file.read(into: buffer, at: chain.position)
-        if count == 0 { return chain }
+        if count == 0 {
+          part.state.update { state in state.other = Journal.Identity(of: file.descriptor).map { .init(identity: $0, hash: chain.hash) } }
+          return chain
+        }
         chain.take(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
       }
     } catch let error as TransferError { throw error } catch { throw part.failure(error) }
@@ -179,12 +196,21 @@ struct Resumption {
 }
 
 extension PartialFile {
-  /// Makes another program's beginning of the file our partial file.
+  /// Copies another program's beginning of the file into the partial file. The original stays as it is until the new file is whole.
   /// - Parameter count: its bytes.
-  func adopt(_ count: Int) throws(TransferError) {
-    closeDescriptor()
-    do throws(Errno) { try path.rename(to: partPath) } catch { throw failure(error) }
-    try open()
+  func copyBeginning(_ count: Int, isCancelled: () -> Bool) throws(TransferError) {
+    guard let descriptor else { throw failure(Errno.badFileDescriptor) }
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: BlockPool.blockBytes, alignment: 4096)
+    defer { buffer.deallocate() }
+    do throws(Errno) {
+      let source = try OpenFile(path)
+      for offset in stride(from: 0, to: count, by: buffer.count) {
+        if isCancelled() { throw .canceled }
+        let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(buffer.count, count - offset)])
+        try source.descriptor.readAll(into: piece, at: offset)
+        try descriptor.write(all: UnsafeRawBufferPointer(piece), at: offset)
+      }
+    } catch { throw error == .canceled ? .interrupted : failure(error) }
     state.update { state in
       state.written = RangeSet(0..<count)
       (state.isKnown, state.origin) = (true, .earlierRun)

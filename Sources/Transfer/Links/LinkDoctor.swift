@@ -1,55 +1,3 @@
-/// A link taken apart as far as the doctor needs it.
-struct LinkText {
-  /// The whole link.
-  var text: String
-  var scheme: String
-  /// In lower case, without user and port.
-  var host: String
-  var origin: String
-  /// From the first slash to before the question mark.
-  var path: String
-  /// Names and raw values, in order.
-  var query: [(name: String, value: String)]
-
-  init?(_ text: some StringProtocol) {
-    let text = String(text)
-    guard let colon = text.firstRange(of: "://"), !text[..<colon.lowerBound].isEmpty else { return nil }
-    let scheme = text[..<colon.lowerBound].lowercased()
-    guard scheme.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "+-.".contains($0)) }) else { return nil }
-    var rest = text[colon.upperBound...]
-    if let hash = rest.firstIndex(of: "#") { rest = rest[..<hash] }
-    let hostEnd = rest.firstIndex { "/?".contains($0) } ?? rest.endIndex
-    let authority = rest[..<hostEnd]
-    let withoutUser = authority.lastIndex(of: "@").map { authority[authority.index(after: $0)...] } ?? authority
-    // What isn't a host may be anything, such as the rest of a link, and hosts are shown.
-    guard !withoutUser.isEmpty, withoutUser.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || ".-_:[]".contains($0)) }) else { return nil }
-    rest = rest[hostEnd...]
-    let question = rest.firstIndex(of: "?") ?? rest.endIndex
-    self.text = String(text[..<rest.endIndex])
-    self.scheme = scheme
-    host = (withoutUser.hasPrefix("[") ? withoutUser.prefix { $0 != "]" } + "]" : withoutUser.prefix { $0 != ":" }).lowercased()
-    origin = scheme + "://" + withoutUser.lowercased()
-    path = String(rest[..<question])
-    query = rest[question...].dropFirst().split(separator: "&").map { field in
-      let equals = field.firstIndex(of: "=") ?? field.endIndex
-      return (String(field[..<equals]), String(field[equals...].dropFirst()))
-    }
-  }
-
-  /// The decoded value of a parameter, whatever the case of its name.
-  func value(_ name: String) -> String? {
-    let lower = name.lowercased()
-    guard let raw = query.first(where: { $0.name.lowercased() == lower })?.value else { return nil }
-    return percentDecoded(raw) ?? raw
-  }
-
-  /// The host as it may stand in a message: what was pasted could be anything.
-  var shownHost: String { String(host.prefix(60).filter { $0.isASCII && ($0.isLetter || $0.isNumber || ".-:[]".contains($0)) }) }
-
-  private static let signatures = ["Signature", "X-Amz-Signature", "X-Goog-Signature", "sig", "token"]
-  var isSigned: Bool { Self.signatures.contains { value($0) != nil } }
-}
-
 /// Recognises what people paste in place of a signed link, and mends what can be mended.
 struct LinkDoctor {
   /// What was mended, in sentences.
@@ -57,32 +5,17 @@ struct LinkDoctor {
 
   /// - Parameter isForOneFile: that a link without `*` will do.
   mutating func mend(_ pasted: String, isForOneFile: Bool = false) throws(LinkError) -> LinkText {
-    var text = Self.unwrapQuotes(pasted)
-    if text.isEmpty { throw .empty }
-    if text.contains(where: \.isWhitespace) {
-      // A mail breaks a long line, and the break comes along.
-      let parts = text.split(whereSeparator: \.isWhitespace)
-      guard parts.first?.contains("://") == true, parts.dropFirst().allSatisfy({ !$0.contains("://") }) else { throw .notALink }
-      text = parts.joined()
-      notes.append("the link had line breaks or spaces in it, which were taken out")
-    }
-    if !text.contains("://") {
-      guard text.contains("?Policy="), text.prefix(while: { $0 != "/" }).contains(".") else { throw .notALink }
-      text = "https://" + text
-      notes.append("the link lacked its https://, which was put back")
-    }
-    if text.contains("\\") {
-      text = text.replacing("\\", with: "")
-      notes.append("the link had backslashes in it, as a shell wants them where there are no quotes, which were taken out")
-    }
-    if text.contains("&amp;") {
-      text = text.replacing("&amp;", with: "&")
-      notes.append("the link had &amp; where & belongs (it was copied from a page's source), which was mended")
-    }
-    guard var url = LinkText(text) else { throw .notALink }
+    var paste = PastedText(pasted)
+    try paste.clean()
+    notes += paste.notes
+    if paste.text.isEmpty { throw .empty }
+    // A mail program's way to show the beginning of what is too long.
+    guard !paste.text.contains("…") else { throw .cutOff(missing: "what the … in it stands for") }
+    guard var url = LinkText(paste.text) else { throw .notALink }
     if isForOneFile, !Self.isTracker(url) { url = try downloadable(url) } else { url = try unwrapRedirects(url) }
     guard url.scheme == "https" || url.scheme == "http" else { throw .unsupportedScheme }
-    if !url.path.contains("*"), let star = url.text.firstRange(of: "%2A") ?? url.text.firstRange(of: "%2a"),
+    url = separateParameters(url)
+    if !url.path.contains("*"), let star = url.text.firstMatch(of: /%(25)?2[Aa]/)?.range,
       let mended = LinkText(url.text[..<star.lowerBound] + "*" + url.text[star.upperBound...]), mended.path.contains("*")
     {
       url = mended
@@ -157,26 +90,27 @@ struct LinkDoctor {
     if isMeta, !url.isSigned { throw .cutOff(missing: "everything behind the *") }
   }
 
-  private static func unwrapQuotes(_ text: String) -> String {
-    var text = text[...]
-    while let first = text.first, first.isWhitespace || "\"'`<(“‘".contains(first) { text.removeFirst() }
-    while let last = text.last, last.isWhitespace || "\"'`>)”’".contains(last) { text.removeLast() }
-    return String(text)
-  }
-}
+  /// The parameters that stores sign with.
+  private static let parameters = [
+    "Policy", "Signature", "Key-Pair-Id", "Expires", "Download-Request-ID", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-SignedHeaders",
+    "X-Amz-Signature", "X-Amz-Security-Token", "X-Goog-Algorithm", "X-Goog-Credential", "X-Goog-Date", "X-Goog-Expires", "X-Goog-SignedHeaders", "X-Goog-Signature",
+    "sig", "se", "sp", "sv", "sr", "st", "spr",
+  ]
 
-/// `text` with its percent escapes resolved; nil when one is malformed.
-func percentDecoded(_ text: String) -> String? {
-  var bytes: [UInt8] = []
-  var rest = text.utf8[...]
-  while let byte = rest.popFirst() {
-    guard byte == UInt8(ascii: "%") else {
-      bytes.append(byte)
-      continue
+  /// Puts back the `&` and `=` of known parameters that were percent-encoded by whoever passed the link on.
+  private mutating func separateParameters(_ url: LinkText) -> LinkText {
+    guard let question = url.text.firstIndex(of: "?") else { return url }
+    var query = String(url.text[question...])
+    for name in Self.parameters {
+      // At the beginning the question mark is there; `%2526` was encoded twice.
+      for separator in ["%26", "%2526", "&", "?"] {
+        for equals in ["=", "%3D", "%3d", "%253D"] where separator.hasPrefix("%") || equals.hasPrefix("%") {
+          query = query.replacing(separator + name + equals, with: (separator.hasPrefix("%") ? "&" : separator) + name + "=")
+        }
+      }
     }
-    guard rest.count >= 2, let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
-    bytes.append(value)
-    rest = rest.dropFirst(2)
+    guard query != url.text[question...], let mended = LinkText(url.text[..<question] + query) else { return url }
+    notes.append("the link had %26 where & belongs, which was mended")
+    return mended
   }
-  return String(validating: bytes, as: UTF8.self)
 }

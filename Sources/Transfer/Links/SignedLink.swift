@@ -14,19 +14,29 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   let isSigned: Bool
 
   /// Examines what someone pasted.
-  /// - Returns: the link, and sentences on what had to be mended.
+  /// - Parameter allowsHTTP: whether a signature may go over a network without TLS.
+  /// - Returns: the link, and sentences on what had to be mended and what is odd about it.
   /// - Throws: `LinkError` for what can't be a link, with what to do.
-  public static func examine(_ text: String, now: Int = secondsSinceEpoch()) throws(LinkError) -> (link: SignedLink, notes: [String]) {
+  public static func examine(_ text: String, allowsHTTP: Bool = false, now: Int = secondsSinceEpoch()) throws(LinkError) -> (link: SignedLink, notes: [String]) {
     var doctor = LinkDoctor()
     let url = try doctor.mend(text)
+    try checkTransport(url, allowsHTTP)
     guard let star = url.text.firstIndex(of: "*") else { throw .missingStar(host: url.shownHost) }
     let expiry = LinkExpiry.find(in: url)
-    // A clock may be a little off; the server has the last word for the first minutes.
-    if let expiry, now - expiry > 300 { throw .expired(at: expiry, now: now) }
     let link = SignedLink(
       beforeStar: String(url.text[..<star]), afterStar: String(url.text[url.text.index(after: star)...]), origin: url.origin, expiry: expiry,
       isSigned: url.isSigned)
-    return (link, doctor.notes)
+    return (link, doctor.notes + expiryNotes(expiry, now))
+  }
+
+  private static func checkTransport(_ url: LinkText, _ allowsHTTP: Bool) throws(LinkError) {
+    if url.scheme == "http", url.isSecret, !url.isLoopback, !allowsHTTP { throw .withoutTLS(host: url.shownHost) }
+  }
+
+  /// The server has the last word on whether a link is over: this machine's clock may be ahead.
+  private static func expiryNotes(_ expiry: Int?, _ now: Int) -> [String] {
+    guard let expiry, now > expiry else { return [] }
+    return ["by this machine's clock (\(Moment.utc(now))) the link expired \(Moment.ago(now - expiry)) ago, at \(Moment.utc(expiry)); unless the clock is ahead, the server will refuse it"]
   }
 
   /// A link to one file, such as a store signs for it, or a plain one.
@@ -46,19 +56,19 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
 
   /// Examines a link that somebody gave where either kind will do.
   /// - Returns: nil when it is a template, which `examine` takes.
-  public static func examineFile(_ text: String, now: Int = secondsSinceEpoch()) throws(LinkError) -> OneFile? {
+  public static func examineFile(_ text: String, allowsHTTP: Bool = false, now: Int = secondsSinceEpoch()) throws(LinkError) -> OneFile? {
     var doctor = LinkDoctor()
     let url = try doctor.mend(text, isForOneFile: true)
     if url.path.contains("*") { return nil }
+    try checkTransport(url, allowsHTTP)
     let expiry = LinkExpiry.find(in: url)
-    if let expiry, now - expiry > 300 { throw .expired(at: expiry, now: now) }
     func link(_ before: String) -> SignedLink { SignedLink(beforeStar: before, afterStar: "", origin: url.origin, expiry: expiry, isSigned: url.isSigned) }
     let last = url.path.split(separator: "/", omittingEmptySubsequences: false).last.flatMap { percentDecoded(String($0)) } ?? ""
     let isName = last.utf8.count <= 200 && [".pth", ".safetensors", ".gguf"].contains(where: last.hasSuffix) && !last.contains("/")
       && last.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
     var siblings: SignedLink?
     if url.query.isEmpty, !url.text.contains("?"), let slash = url.text.lastIndex(of: "/") { siblings = link(String(url.text[...slash])) }
-    return OneFile(link: link(url.text), name: isName ? last : nil, siblings: siblings, notes: doctor.notes)
+    return OneFile(link: link(url.text), name: isName ? last : nil, siblings: siblings, notes: doctor.notes + expiryNotes(expiry, now))
   }
 
   /// Why a server says 401 or 403 to this link, as far as the link tells.
@@ -101,7 +111,8 @@ public enum LinkError: Error, Sendable, CustomStringConvertible {
   /// The redirect of a mail program that hides its target.
   case tracker(host: String)
   case huggingFace
-  case expired(at: Int, now: Int)
+  /// A signature over plain http, which everyone on the way can read and use.
+  case withoutTLS(host: String)
 
   public var description: String {
     switch self {
@@ -116,8 +127,8 @@ public enum LinkError: Error, Sendable, CustomStringConvertible {
       "the link leads to \(host), which only redirects (a mail program's tracker): don't use \"copy link address\", copy the text of the link"
     case .huggingFace:
       "that is a link to a Hugging Face page, not one to download from; Meta's link is in the mail that it sends after its own form"
-    case .expired(let at, let now):
-      "the link expired \(Moment.ago(now - at)) ago, at \(Moment.utc(at)); ask for a new one and run the same command: what is here stays"
+    case .withoutTLS(let host):
+      "the link to \(host) begins with http://, so that everyone on the way could read it and use it; ask for one with https://, or allow it with --allow-http"
     }
   }
 }

@@ -55,19 +55,20 @@ struct DownloadCommand: ParsableCommand {
   }
 
   func run() throws {
+    try ProcessStart.checkAddressSpace()
     let catalog = try server.catalog()
     let matches = models.isEmpty ? nil : try catalog.matches(models.joined(separator: ","))
     for match in matches ?? [] where !match.alternatives.isEmpty {
       note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
     }
     let releases = matches?.map(\.release) ?? catalog.releases
-    let link = try LinkInput.template(url?.text, global)
+    let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
     let download = try ReleaseDownload(
       releases,
       TransferRequest(
         files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry,
         keepsCorrupt: keepCorrupt))
-    let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json)
+    let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json, allowsHTTP: server.allowHttp)
     let (report, failure) = session.run(download, link: link)
     if let failure, failure.exit == .interrupted { throw failure }
     do { try session.write(download.receipts(report, tool: Drover.configuration.version, options: given)) } catch {

@@ -63,7 +63,7 @@ struct InspectCommand: ParsableCommand {
   }
 
   private func inspectRemote() throws -> RemoteCheckpoint {
-    let file = try link.flatMap { text throws(LinkError) in try SignedLink.examineFile(text) }
+    let file = try link.flatMap { text throws(LinkError) in try SignedLink.examineFile(text, allowsHTTP: server.allowHttp) }
     if let file {
       guard model == nil, server.manifest == nil else { throw CommandError(.usage, "a link to one file needs no --model; the link to a release has a * in it") }
       LinkInput.tell(file.notes, global)
@@ -71,7 +71,7 @@ struct InspectCommand: ParsableCommand {
       return try RemoteCheckpoint(file, authorities: server.cacert?.path, retry: server.retry)
     }
     let release = try release()
-    let link = try LinkInput.template(link, global)
+    let link = try LinkInput.template(link, allowsHTTP: server.allowHttp, global)
     exitOnInterruption()
     return try RemoteCheckpoint(release, link, authorities: server.cacert?.path, retry: server.retry)
   }

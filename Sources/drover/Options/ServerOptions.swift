@@ -11,6 +11,9 @@ struct ServerOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Certificate authorities to trust (PEM), in place of the system's.", valueName: "file"))
   var cacert: PathArgument?
 
+  @Flag(help: "Take a signed link without TLS (http://) to another machine: everyone on the way can read and use it.")
+  var allowHttp = false
+
   @Option(parsing: .unconditional, help: ArgumentHelp("Retries without a new byte between them before a file is given up. Otherwise time decides, or ten retries where nothing of a file came.", valueName: "n"))
   var retries: Int?
 
