@@ -219,7 +219,7 @@ import Testing
       let content = [UInt8](repeating: 7, count: 12_000_000)
       let server = try FaultServer { request in
         guard let range = request.range?.clamped(to: 0..<content.count), request.turn > 0 else { return FaultServer.good(request, content) }
-        let head = FaultServer.partHead(range.lowerBound, range.count, of: content.count)
+        let head = FaultServer.partHead(range.lowerBound, range.count, of: content.count, tag: "ETag: \"one\"\r\n")
         return [.send(head + content[range].prefix(2_000_000)), .wait(4), .send(Array(content[range].dropFirst(2_000_000).prefix(2_000_000))), .wait(60)]
       }
       defer { server.stop() }

@@ -141,8 +141,8 @@ import Transfer
     try withTemporaryFolder { folder in
       // Shards of 21 MB: of less than 16 MiB no journal is kept.
       let expected = try #require(try ReferenceModel.write(to: folder, scale: 16)["keep"])
-      let (www, output, manifest) = (folder + "/mp2", folder + "/out", folder + "/m.json")
-      try #require(try run("/bin/sh", ["-c", "md5sum *.pth params.json > checklist.chk; mkdir ../www; mv ../mp2 ../www/m; mv ../www/m/consolidated.01.pth ../late"], in: www).status == 0)
+      let (output, manifest) = (folder + "/out", folder + "/m.json")
+      try #require(try run("/bin/sh", ["-ec", "mkdir www; mv mp2 www/m; cd www/m; md5sum *.pth params.json > checklist.chk; mv consolidated.01.pth ../../late"], in: folder).status == 0)
       try #"{"id":"m","files":[{"path":"m/checklist.chk"},{"path":"m/params.json"},{"path":"m/consolidated.00.pth"},{"path":"m/consolidated.01.pth"}]}"#
         .write(toFile: manifest, atomically: true, encoding: .utf8)
       let nginx = try Nginx(root: folder + "/www")
