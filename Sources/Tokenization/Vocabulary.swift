@@ -124,6 +124,14 @@ public struct Vocabulary: Sendable {
     self.specials = specials
   }
 
+  /// More than any vocabulary has: the largest have some 260,000 tokens, none over a few hundred bytes, and three merges a token. Beyond that a file is
+  /// damaged or hostile, and what it would take in memory isn't spent.
+  static let mostTokens = 1 << 20
+  static let mostMerges = 4 << 20
+  static let longestToken = 4096
+  /// Bytes of a tokenizer's file.
+  static let longestFile = 64 << 20
+
   static func makeIndex(_ tokens: PackedStrings, _ kinds: [TokenKind]) -> TokenIndex {
     TokenIndex(tokens) { id in
       switch kinds[id] {

@@ -77,10 +77,11 @@ enum Pickle {
 
   /// A call of `_rebuild_tensor_v2`.
   static func tensor(
-    _ shape: [Int], _ strides: [Int], offset: Int = 0, storage: String = "FloatStorage", key: String = "0", elements: Int = 16
+    _ shape: [Int], _ strides: [Int], offset: Int = 0, storage: String = "FloatStorage", key: String = "0", elements: Int = 16, metadata: Bytes = Bytes()
   ) -> Bytes {
     .text("ctorch._utils\n_rebuild_tensor_v2\n((") + text("storage") + "ctorch\n\(storage)\n" + text(key) + text("cpu") + integer(elements) + "tQ"
-      + integer(offset) + tuple(shape) + tuple(strides) + [0x89] + "ccollections\nOrderedDict\n)RtR"
+      + integer(offset) + tuple(shape) + tuple(strides) + [0x89] + "ccollections\nOrderedDict\n)R"
+      + metadata + "tR"
   }
 
   static func dictionary(_ items: [(String, Bytes)]) -> Bytes { items.reduce(start + "}(") { $0 + text($1.0) + $1.1 } + "u." }

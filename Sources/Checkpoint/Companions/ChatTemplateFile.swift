@@ -58,11 +58,13 @@ extension Checkpoint {
 private struct TokenizerSettings {
   let path: FilePath
   private let values: [String: JSONValue]
+  /// Bytes: with hundreds of added tokens a file has some 100 kB, with thousands a megabyte.
+  private static let longest = 4 << 20
 
   /// Nothing where there is no such file.
   init(_ path: FilePath) throws(CheckpointError) {
     self.path = path
-    values = Directory.exists(path) ? try decodeJSON([String: JSONValue].self, from: LocalFile(path)) : [:]
+    values = Directory.exists(path) ? try decodeJSON([String: JSONValue].self, from: LocalFile(path), limit: Self.longest) : [:]
   }
 
   /// Those that transformers hands to a template.

@@ -8,9 +8,17 @@ extension Checkpoint {
   public func vocabulary() throws(VocabularyError) -> Vocabulary? {
     switch companions.tokenizer {
     case .file(let path): return try Vocabulary.load(path)
-    case .gguf(let metadata): return try Vocabulary(gguf: Vocabulary.GGUFMetadata(metadata), file: files.first?.path.string ?? "GGUF")
+    case .gguf(let metadata): return try vocabulary(metadata, files.first?.path.string ?? "GGUF")
     case nil: return nil
     }
+  }
+
+  private func vocabulary(_ metadata: GGUFMetadata, _ file: String) throws(VocabularyError) -> Vocabulary {
+    for key in ["tokens", "merges", "scores", "token_type"] {
+      guard let array = metadata["tokenizer.ggml.\(key)"]?.array, array.byteCount > smallFileLimit else { continue }
+      throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.\(key) has \(array.byteCount) bytes, which no vocabulary has")
+    }
+    return try Vocabulary(gguf: Vocabulary.GGUFMetadata(metadata), file: file)
   }
 }
 

@@ -12,6 +12,8 @@ enum CompanionFiles {
   }
 
   static func copy(of path: FilePath) throws(CheckpointError) -> OutputFile {
-    OutputFile(name: path.lastComponent?.string ?? "", content: try LocalFile.contents(of: path))
+    let file = try LocalFile(path)
+    try file.refuseStandIn(isText: path.extension != "json" && path.extension != "model")
+    return OutputFile(name: path.lastComponent?.string ?? "", content: try file.contents())
   }
 }

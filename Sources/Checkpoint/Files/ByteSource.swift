@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// Where the bytes of one file of a checkpoint come from: a file of this machine (`LocalFile`), one behind a link of which
@@ -43,6 +44,13 @@ extension ByteSource {
       try read(into: UnsafeMutableRawBufferPointer(UnsafeMutableBufferPointer(rebasing: buffer[..<range.count])), at: range.lowerBound)
       filled = range.count
     }
+  }
+
+  /// Says what the file is when it is none of the kind that its name says: a web page, or a pointer to the file.
+  /// - Parameter isText: whether it may begin as a web page does, as a licence may.
+  func refuseStandIn(isText: Bool = false) throws(CheckpointError) {
+    guard let standIn = StandIn(try bytes(0..<min(count, StandIn.headBytes)), isText: isText) else { return }
+    throw CheckpointError(.corrupt, in: path, byte: 0, standIn.description)
   }
 
   /// All bytes of what should be a small text file.

@@ -3,11 +3,10 @@ import Platform
 import SystemPackage
 
 /// Decodes the JSON that `file` is.
-func decodeJSON<T: Decodable>(_ type: T.Type, from file: any ByteSource) throws(CheckpointError) -> T {
-  let bytes = try file.contents()
-  if bytes.first(where: { $0 > 0x20 }) == UInt8(ascii: "<") {
-    throw CheckpointError(.corrupt, in: file.path, "is a page of HTML, not JSON; the link it came from was wrong or had expired")
-  }
+/// - Parameter limit: the most bytes that make sense.
+func decodeJSON<T: Decodable>(_ type: T.Type, from file: any ByteSource, limit: Int = descriptionLimit) throws(CheckpointError) -> T {
+  try file.refuseStandIn()
+  let bytes = try file.contents(limit: limit)
   return try decodeJSON(type, from: bytes, in: file.path)
 }
 
@@ -29,3 +28,6 @@ func decodeJSON<T: Decodable>(_ type: T.Type, from bytes: [UInt8], in path: File
 func encodeJSON(_ value: some Encodable) throws(CheckpointError) -> [UInt8] {
   do { return try JSONText.encode(value) } catch { throw CheckpointError(.output, "JSON can't be written: \(error)") }
 }
+
+/// The most bytes that a description of a model in JSON has: some have a few kilobytes, and decoding takes 30 times as much memory.
+let descriptionLimit = 1 << 20

@@ -21,11 +21,17 @@ final class LocalFile: ByteSource {
   var count: Int { file.size }
   var isHere: Bool { true }
 
-  /// - Throws: `.missing`, or `.io` for what isn't a regular file or can't be opened.
+  /// - Throws: `.missing`; `.unsupported` for what isn't a regular file; `.io` for what can't be opened.
   init(_ path: FilePath) throws(CheckpointError) {
     self.path = path
     do { file = try OpenFile(path) } catch {
-      throw CheckpointError(error == .noSuchFileOrDirectory ? .missing : .io, in: path, "can't be read: \(error)")
+      switch error {
+      case .noSuchFileOrDirectory: throw CheckpointError(.missing, in: path, "can't be read: \(error)")
+      case .isDirectory: throw CheckpointError(.unsupported, in: path, "is a folder, where a file is due")
+      case .invalidArgument, .noSuchAddressOrDevice:
+        throw CheckpointError(.unsupported, in: path, "is a pipe, a socket or a device; a checkpoint is read at any place of it, so it must be a regular file")
+      default: throw CheckpointError(.io, in: path, "can't be read: \(error)")
+      }
     }
   }
 

@@ -21,6 +21,7 @@ struct Assembly {
 
   func checkpoint() throws(CheckpointError) -> Checkpoint {
     let first = shards[0]
+    try stated.check(path)
     try checkShardsAgree()
     let layers = try countLayers()
     guard let norm = first[TensorName(.norm)], let w1 = first[TensorName(.w1, layer: 0)], let wq = first[TensorName(.wq, layer: 0)],

@@ -100,6 +100,7 @@ extension Checkpoint.Format {
     // A zip, or torch's format from before it, which the reader of zips knows to name.
     if head.starts(with: "PK".utf8) || head.first == 0x80 { return .pth }
     if head.count > 8, head[8] == UInt8(ascii: "{") { return .safetensors }
+    try file.refuseStandIn()
     throw CheckpointError(.corrupt, in: file.path, byte: 0, "is neither a .pth, nor a safetensors file, nor a GGUF")
   }
 }

@@ -11,7 +11,7 @@ struct LoneFile {
     self.file = file
     let isPth = try Checkpoint.Format.ofFile(file) == .pth
     let stored = isPth ? try PthReader.read(file, index: 0) : try SafetensorsReader.read(file, index: 0)
-    let isMeta = isPth || stored.tensors.keys.contains { TensorName($0) != nil }
+    let isMeta = isPth || stored.hasMetaNames
     format = isPth ? .pth : isMeta ? .safetensors : .hf
     var tensors: [TensorName: StoredTensor] = [:]
     if isMeta {

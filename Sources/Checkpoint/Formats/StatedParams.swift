@@ -1,3 +1,5 @@
+import SystemPackage
+
 /// What a checkpoint's own description says of its hyperparameters. The shapes are the truth; this is what they are held against, and what they
 /// can't tell (the number of heads, RoPE).
 struct StatedParams {
@@ -14,4 +16,22 @@ struct StatedParams {
   var ropeScaling: ModelParams.RoPEScaling?
   /// nil when only the tensors tell.
   var tiedEmbeddings: Bool?
+
+  /// Refuses numbers that no model can have: NaN and infinity, which a GGUF can hold, and what would divide by zero.
+  /// - Parameter path: the checkpoint's folder or file, for errors.
+  func check(_ path: FilePath) throws(CheckpointError) {
+    var numbers = [("RoPE's theta", ropeTheta)]
+    if let scaling = ropeScaling {
+      numbers += [
+        ("RoPE's scaling factor", scaling.factor), ("RoPE's low frequency factor", scaling.lowFrequencyFactor),
+        ("RoPE's high frequency factor", scaling.highFrequencyFactor), ("RoPE's original context", Double(scaling.originalContext)),
+      ]
+    }
+    for (what, value) in numbers where !(value.isFinite && value > 0) {
+      throw CheckpointError(.corrupt, in: path, "says that \(what) is \(value), where a number above 0 is due: its description is damaged")
+    }
+    guard normEpsilon >= 0, Float(normEpsilon).isFinite else {
+      throw CheckpointError(.corrupt, in: path, "says that the norm's epsilon is \(normEpsilon), where a number of 0 or more is due: its description is damaged")
+    }
+  }
 }

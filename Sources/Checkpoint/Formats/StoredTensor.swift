@@ -1,29 +1,4 @@
 import Integrity
-import SystemPackage
-
-/// What one file of weights holds, by the names that it has them under.
-struct StoredTensors {
-  var tensors: [String: StoredTensor]
-  /// What the file was called when it was written, without its suffix, where it says so: torch writes that into it.
-  var writtenAs: String?
-
-  /// Adds them to `named` under Meta's names.
-  ///
-  /// - Parameters:
-  ///   - path: of their file, for errors.
-  ///   - name: Meta's name for what the format calls so; nil for what isn't a tensor of a Llama text model.
-  ///   - skips: whether what the format calls so is no weight, and is left out.
-  func add(
-    to named: inout [TensorName: StoredTensor], in path: FilePath, skipping skips: (String) -> Bool = { _ in false }, name: (String) -> TensorName?
-  ) throws(CheckpointError) {
-    for (text, tensor) in tensors where !skips(text) {
-      guard let name = name(text) else {
-        throw CheckpointError(.unsupported, in: path, "has the tensor \(text), which isn't one of a Llama text model")
-      }
-      guard named.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), as another file does") }
-    }
-  }
-}
 
 /// A tensor as one file has it, before it is known how such pieces make a whole.
 struct StoredTensor: Equatable {

@@ -25,16 +25,16 @@ extension ShardWeight {
   ///   - kvHeads: of the model, which tells on how many ranks each of them lies; nil for one rank.
   /// - Throws: what the readers throw.
   package static func read(_ file: any ByteSource, rank: Int, ranks: Int, kvHeads: Int?) throws(CheckpointError) -> [ShardWeight] {
-    let stored: [String: StoredTensor]
+    func isOther(_ name: String) -> Bool { TensorName(name) == nil }
+    var stored: [TensorName: StoredTensor] = [:]
     switch try Checkpoint.Format.ofFile(file) {
-    case .pth: stored = try PthReader.read(file, index: 0).tensors
-    case .safetensors: stored = try SafetensorsReader.read(file, index: 0).tensors
+    case .pth: try PthReader.read(file, index: 0).add(to: &stored, in: file.path, skipping: isOther) { TensorName($0) }
+    case .safetensors: try SafetensorsReader.read(file, index: 0).add(to: &stored, in: file.path, skipping: isOther) { TensorName($0) }
     default: throw CheckpointError(.unsupported, in: file.path, "is neither a .pth nor a safetensors file, so it has no shards")
     }
-    let dim = stored[TensorName(.norm).text]?.columns
+    let dim = stored[TensorName(.norm)]?.columns
     var weights: [ShardWeight] = []
-    for (text, tensor) in stored {
-      guard let name = TensorName(text), !name.role.isBuffer else { continue }
+    for (name, tensor) in stored where !name.role.isBuffer {
       let copies = name.role == .wk || name.role == .wv ? kvHeads.map { max(1, ranks / max(1, $0)) } ?? 1 : 1
       // Ranks are files, and dimensions are those of tensors in a file: far from overflow.
       var (rows, columns) = (0..<tensor.rows, 0..<tensor.columns)

@@ -32,6 +32,7 @@ struct PairRule: MergeRule {
   private let merges: [Vocabulary.Merge]
   /// Open addressing; rank + 1, 0 is empty.
   private let slots: [UInt32]
+  private let hash = KeyedHash()
 
   /// Of two equal pairs the later counts, as in Hugging Face's `tokenizers`.
   init(_ merges: [Vocabulary.Merge]) {
@@ -39,7 +40,7 @@ struct PairRule: MergeRule {
     while capacity < merges.count + merges.count / 2 { capacity *= 2 }
     var slots = [UInt32](repeating: 0, count: capacity)
     for (rank, merge) in merges.enumerated() {
-      var slot = Self.hash(merge.left, merge.right) & (capacity - 1)
+      var slot = Self.slot(hash, merge.left, merge.right, capacity)
       while slots[slot] != 0 {
         let other = merges[Int(slots[slot]) - 1]
         if other.left == merge.left, other.right == merge.right { break }
@@ -53,7 +54,7 @@ struct PairRule: MergeRule {
 
   func merge(_ left: Symbol, _ right: Symbol, in text: UnsafePointer<UInt8>) -> Candidate? {
     guard left.id >= 0, right.id >= 0 else { return nil }
-    var slot = Self.hash(left.id, right.id) & (slots.count - 1)
+    var slot = Self.slot(hash, left.id, right.id, slots.count)
     while slots[slot] != 0 {
       let rank = slots[slot] - 1
       let merge = merges[Int(rank)]
@@ -63,9 +64,7 @@ struct PairRule: MergeRule {
     return nil
   }
 
-  private static func hash(_ left: Int32, _ right: Int32) -> Int {
-    let key = UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))
-    let product = key.multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
-    return Int(truncatingIfNeeded: product.high ^ product.low)
+  private static func slot(_ hash: KeyedHash, _ left: Int32, _ right: Int32, _ capacity: Int) -> Int {
+    Int(truncatingIfNeeded: hash(UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right)))) & (capacity - 1)
   }
 }

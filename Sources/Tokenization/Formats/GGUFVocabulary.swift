@@ -39,7 +39,13 @@ extension Vocabulary {
   public init(gguf metadata: GGUFMetadata, file: String) throws(VocabularyError) {
     let count = metadata.tokens.count
     guard count > 0 else { throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.tokens is missing or empty") }
-    guard count <= Int(Int32.max) else { throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.tokens has \(count) tokens") }
+    guard count <= Self.mostTokens, metadata.merges.count <= Self.mostMerges else {
+      throw VocabularyError(
+        .corrupt, in: file, "tokenizer.ggml.tokens has \(count) tokens and tokenizer.ggml.merges \(metadata.merges.count) merges, more than any vocabulary has")
+    }
+    for id in 0..<count where metadata.tokens[id].count > Self.longestToken {
+      throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.tokens, entry \(id), has \(metadata.tokens[id].count) bytes, which no token has")
+    }
     guard metadata.tokenTypes.isEmpty || metadata.tokenTypes.count == count else {
       throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.token_type has \(metadata.tokenTypes.count) entries for \(count) tokens")
     }

@@ -6,6 +6,8 @@ struct JSONReader {
   private let file: String
   private(set) var at = 0
   private var depth = 0
+  /// How many more values `value()` makes: each takes some 25 bytes and more, however short it is in the file.
+  private var valuesLeft = 1 << 20
   private static let maxDepth = 64
 
   init(_ text: UnsafeBufferPointer<UInt8>, file: String) {
@@ -137,6 +139,8 @@ struct JSONReader {
 
   /// Reads any value.
   mutating func value() throws(VocabularyError) -> ParsedJSON {
+    valuesLeft -= 1
+    guard valuesLeft >= 0 else { throw error("more values than any description has") }
     switch peek() {
     case nil: throw error("the file ends where a value should be")
     case UInt8(ascii: "{"):

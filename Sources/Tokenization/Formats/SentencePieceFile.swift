@@ -11,16 +11,20 @@ extension Vocabulary {
   ///
   /// - Parameter file: the name that errors carry.
   public static func sentencePiece(_ bytes: [UInt8], file: String) throws(VocabularyError) -> Vocabulary {
+    let pieces: SentencePieces
     let proto: SentencePieceModel
     do {
-      proto = try SentencePieceModel(serializedBytes: bytes)
+      pieces = try SentencePieces(bytes, file: file)
+      proto = try SentencePieceModel(serializedBytes: pieces.rest)
+    } catch let error as VocabularyError {
+      throw error
     } catch {
-      throw VocabularyError(.corrupt, in: file, "not a whole SentencePiece model: the protocol buffer is truncated or malformed; fetch it again")
+      throw SentencePieces.malformed(file)
     }
     let trainer = proto.trainerSpec
     let normalizer = proto.normalizerSpec
     func unsupported(_ what: String) -> VocabularyError { VocabularyError(.unsupported, in: file, "\(what); Llama's tokenizers don't") }
-    guard !proto.pieces.isEmpty else { throw VocabularyError(.corrupt, in: file, "a SentencePiece model without pieces") }
+    guard pieces.tokens.count > 0 else { throw VocabularyError(.corrupt, in: file, "a SentencePiece model without pieces") }
     guard trainer.modelType == .bpe else {
       throw VocabularyError(.unsupported, in: file, "a SentencePiece model of type \(trainer.modelType), and only BPE is supported")
     }
@@ -29,23 +33,12 @@ extension Vocabulary {
     if !normalizer.escapeWhitespaces { throw unsupported("does not escape whitespace") }
     if trainer.treatWhitespaceAsSuffix { throw unsupported("treats whitespace as a suffix") }
 
-    var tokens = PackedStrings()
-    tokens.reserveCapacity(proto.pieces.count, bytes: bytes.count)
-    var kinds: [TokenKind] = []
-    var scores: [Float] = []
-    for (id, piece) in proto.pieces.enumerated() {
-      guard let kind = TokenKind(rawValue: UInt8(piece.type.rawValue)) else {
-        throw VocabularyError(.corrupt, in: file, "piece \(id) is of an unknown type")
-      }
-      tokens.append(piece.piece)
-      kinds.append(kind)
-      scores.append(piece.score)
-    }
     var vocabulary = try sentencePiece(
-      tokens: tokens, scores: scores, kinds: kinds, spacePrefix: normalizer.addDummyPrefix ? .always : .never, file: file)
+      tokens: pieces.tokens, scores: pieces.scores, kinds: pieces.kinds, spacePrefix: normalizer.addDummyPrefix ? .always : .never, file: file)
     for id in 0..<vocabulary.count {
-      guard let first = vocabulary.index.find(tokens[id]), first < id, kinds[id] != .control, kinds[id] != .unknown, kinds[id] != .byte else { continue }
-      throw VocabularyError(.corrupt, in: file, "“\(tokens.string(id))” is both piece \(first) and piece \(id)")
+      let kind = vocabulary.kinds[id]
+      guard let first = vocabulary.index.find(vocabulary.tokens[id]), first < id, kind != .control, kind != .unknown, kind != .byte else { continue }
+      throw VocabularyError(.corrupt, in: file, "“\(vocabulary.tokens.string(id))” is both piece \(first) and piece \(id)")
     }
     if trainer.byteFallback, !vocabulary.hasAllBytes {
       throw VocabularyError(.corrupt, in: file, "falls back to bytes, but has not all 256 byte pieces")

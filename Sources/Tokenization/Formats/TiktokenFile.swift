@@ -117,6 +117,8 @@ private struct RankFile {
       if at < text.count, text[at] == UInt8(ascii: "\r") { at += 1 }
       guard at == text.count || text[at] == UInt8(ascii: "\n") else { return (line, "has more than a token and a rank") }
       at += 1
+      guard ids.count < Vocabulary.mostTokens else { return (line, "is one of more tokens than any vocabulary has") }
+      guard decoded.count <= Vocabulary.longestToken else { return (line, "has a token of \(decoded.count) bytes, which no vocabulary has") }
       if id != ids.count { isInOrder = false }
       tokens.append(decoded)
       ids.append(id)

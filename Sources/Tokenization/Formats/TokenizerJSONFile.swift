@@ -73,12 +73,16 @@ private struct TokenizerJSONDocument {
   }
 
   private mutating func readModel(_ reader: inout JSONReader) throws(VocabularyError) {
+    guard !hasModel else { throw reader.error("a second “model”") }
     hasModel = true
     var document = self
     try reader.object { (reader, key) throws(VocabularyError) in
       switch String(decoding: key, as: UTF8.self) {
+      case "vocab" where !document.ids.isEmpty: throw reader.error("a second “vocab”")
       case "vocab" where !reader.isAtArray:
         try reader.object { (reader, token) throws(VocabularyError) in
+          guard document.ids.count < Vocabulary.mostTokens else { throw reader.error("more than \(Vocabulary.mostTokens) tokens, which no vocabulary has") }
+          guard token.count <= Vocabulary.longestToken else { throw reader.error("a token of \(token.count) bytes, which no vocabulary has") }
           document.tokens.append(token)
           document.ids.append(try reader.id())
         }
@@ -122,6 +126,7 @@ private struct TokenizerJSONDocument {
     var bytes: [UInt8] = []
     try reader.array { (reader) throws(VocabularyError) in
       bytes.removeAll(keepingCapacity: true)
+      guard lefts.count < Vocabulary.mostMerges else { throw reader.error("more than \(Vocabulary.mostMerges) merges, which no vocabulary has") }
       if reader.isAtArray {
         var place = 0
         try reader.array { (reader) throws(VocabularyError) in

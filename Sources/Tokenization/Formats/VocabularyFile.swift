@@ -1,4 +1,4 @@
-import Glibc
+import Platform
 import SystemPackage
 
 extension Vocabulary {
@@ -11,15 +11,13 @@ extension Vocabulary {
     case .sentencePiece: return try sentencePiece(bytes, file: path.string)
     case .tiktoken: return try tiktoken(bytes, file: path.string)
     case .json: return try huggingFace(bytes, file: path.string, besides: TokenizerSettings(path.removingLastComponent()))
-    case .html:
-      throw VocabularyError(.corrupt, in: path.string, "a web page, not a tokenizer; fetch it again with a fresh link")
     case nil:
       throw VocabularyError(.corrupt, in: path.string, "neither a SentencePiece model, nor a tiktoken rank file, nor a tokenizer.json")
     }
   }
 
   private enum FileKind {
-    case sentencePiece, tiktoken, json, html
+    case sentencePiece, tiktoken, json
 
     init?(_ bytes: [UInt8]) {
       let text = bytes.prefix(4096).drop { $0 == 0x20 || 0x09...0x0D ~= $0 }
@@ -28,8 +26,6 @@ extension Vocabulary {
         self = .sentencePiece
       } else if text.first == UInt8(ascii: "{") {
         self = .json
-      } else if text.first == UInt8(ascii: "<") {
-        self = .html
       } else if let space = text.firstIndex(of: 0x20), text[..<space].allSatisfy({ 0x2B...0x7A ~= $0 }) {
         self = .tiktoken
       } else {
@@ -47,30 +43,18 @@ extension Vocabulary {
     }
   }
 
-  /// The whole of a file.
+  /// The whole of a file, which is what its name says: no web page, no pointer to it.
   static func read(_ path: FilePath) throws(VocabularyError) -> [UInt8] {
-    do {
-      let descriptor = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
-      return try descriptor.closeAfter {
-        var status = stat()
-        guard fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw VocabularyError(.unreadable, in: path.string, "is not a file") }
-        let size = Int(status.st_size)
-        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
-          filled = 0
-          while filled < size {
-            let count = try descriptor.read(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[filled...]))
-            if count == 0 { break }
-            filled += count
-          }
-        }
+    let bytes: [UInt8]
+    do throws(Errno) { bytes = try SmallFile.read(path, atMost: longestFile) } catch {
+      switch error {
+      case .noSuchFileOrDirectory: throw VocabularyError(.missing, in: path.string, "\(error)")
+      case .isDirectory, .invalidArgument: throw VocabularyError(.unsupported, in: path.string, "is not a file")
+      case .fileTooLarge: throw VocabularyError(.corrupt, in: path.string, "is over \(longestFile >> 20) MB long, which no tokenizer is")
+      default: throw VocabularyError(.unreadable, in: path.string, "\(error)")
       }
-    } catch let error as VocabularyError {
-      throw error
-    } catch let error as Errno {
-      throw VocabularyError(error == .noSuchFileOrDirectory ? .missing : .unreadable, in: path.string, "\(error)")
-    } catch {
-      throw VocabularyError(.unreadable, in: path.string, "\(error)")
     }
+    if let standIn = StandIn(Array(bytes.prefix(StandIn.headBytes))) { throw VocabularyError(.corrupt, in: path.string, standIn.description) }
+    return bytes
   }
 }

@@ -31,6 +31,8 @@ public struct GGUFMetadata: Sendable {
     let type: UInt32
     let range: Range<Int>
     public let count: Int
+    /// Bytes that it takes in the file.
+    public var byteCount: Int { range.count }
 
     /// The elements; empty when they aren't strings, or can't be read any more.
     public func packedStrings() -> PackedStrings {
@@ -76,15 +78,19 @@ public struct GGUFMetadata: Sendable {
 
   private(set) var values: [String: Value] = [:]
 
+  /// More than any model has: some have a hundred.
+  private static let mostKeys = 1 << 16
+
   public subscript(key: String) -> Value? { values[key] }
 
   /// - Parameter count: as the header says; every pair takes 12 bytes at least.
   init(_ reader: inout ByteReader, count: Int) throws(CheckpointError) {
     guard count <= reader.remaining / 12 else { throw reader.corrupt("says it has \(count) metadata keys, more than it has room for") }
-    values.reserveCapacity(count)
+    // The file may be longer than anything that was written to it, so its length vouches for nothing, and nothing is set aside by it.
+    guard count <= Self.mostKeys else { throw reader.corrupt("says it has \(count) metadata keys; no model has more than \(Self.mostKeys)", at: 16) }
     for _ in 0..<count {
       let at = reader.position
-      let key = try GGUFType.readString(&reader, "a metadata key", longest: 65_535)
+      let key = try GGUFType.readString(&reader, "a metadata key", longest: GGUFType.longestName)
       let type = try reader.integer(UInt32.self, "the type of \(key)")
       let value = type == GGUFType.array ? Value.array(try Self.readArray(&reader, key)) : try GGUFType.readScalar(type, &reader, key)
       guard values.updateValue(value, forKey: key) == nil else { throw reader.corrupt("has the metadata key \(key) twice", at: at) }
@@ -112,6 +118,11 @@ public struct GGUFMetadata: Sendable {
 
 /// Types of metadata values, by number.
 enum GGUFType {
+  /// GGUF allows 65,535 bytes; none has over a hundred, and messages repeat it.
+  static let longestName = 1024
+  /// Of a text: a chat template, a licence.
+  private static let longestText = smallFileLimit
+
   static let bool: UInt32 = 7
   static let string: UInt32 = 8
   static let array: UInt32 = 9
@@ -149,10 +160,10 @@ enum GGUFType {
     }
   }
 
-  static func readString(_ reader: inout ByteReader, _ what: String, longest: Int = .max) throws(CheckpointError) -> String {
+  static func readString(_ reader: inout ByteReader, _ what: String, longest: Int = longestText) throws(CheckpointError) -> String {
     let at = reader.position
     let length = try reader.size("the length of \(what)")
-    guard length <= longest else { throw reader.corrupt("\(what) has \(length) bytes, and \(longest) are the most GGUF allows", at: at) }
+    guard length <= longest else { throw reader.corrupt("\(what) has \(length) bytes, and \(longest) are the most that make sense", at: at) }
     return String(decoding: try reader.bytes(length, what), as: UTF8.self)
   }
 }

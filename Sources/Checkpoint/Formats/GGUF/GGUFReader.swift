@@ -36,6 +36,7 @@ enum GGUFReader {
   }
 
   static func readHeader(_ file: any ByteSource) throws(CheckpointError) -> (GGUFMetadata, [GGUFTensorInfo], dataStart: Int) {
+    try file.refuseStandIn()
     var reader = ByteReader(file)
     guard try reader.bytes(4, "the magic").elementsEqual("GGUF".utf8) else { throw reader.corrupt("isn't a GGUF file", at: 0) }
     let version = try reader.integer(UInt32.self, "the version")
@@ -48,6 +49,7 @@ enum GGUFReader {
     let keyCount = try reader.size("the key count")
     // 24 bytes is the least a tensor takes.
     guard tensorCount <= reader.remaining / 24 else { throw reader.corrupt("says it has \(tensorCount) tensors, more than it has room for", at: 8) }
+    guard tensorCount <= StoredTensors.most else { throw reader.corrupt("says it has \(tensorCount) tensors; no model has more than \(StoredTensors.most)", at: 8) }
     let metadata = try GGUFMetadata(&reader, count: keyCount)
     var infos: [GGUFTensorInfo] = []
     for _ in 0..<tensorCount { infos.append(try GGUFTensorInfo(&reader)) }
@@ -87,7 +89,7 @@ enum GGUFReader {
   private static func ropeScaling(
     _ tensor: StoredTensor, _ file: any ByteSource, _ metadata: GGUFMetadata
   ) throws(CheckpointError) -> ModelParams.RoPEScaling? {
-    guard tensor.dtype == .f32, tensor.shape.count == 1 else { throw CheckpointError(.unsupported, in: file.path, "rope_freqs.weight isn't a float32 vector") }
+    guard tensor.dtype == .f32, tensor.shape.count == 1, tensor.columns <= 1 << 16 else { throw CheckpointError(.unsupported, in: file.path, "rope_freqs.weight isn't a float32 vector") }
     var reader = ByteReader(file, tensor.offset..<tensor.offset + 4 * tensor.columns)
     var divisors: [Double] = []
     for _ in 0..<tensor.columns { divisors.append(Double(Float(bitPattern: try reader.integer(UInt32.self, "rope_freqs.weight")))) }

@@ -27,7 +27,7 @@ struct ZipArchive {
   /// By name.
   let entries: [String: Entry]
   /// Byte of the central directory.
-  private let directory: Int
+  let directory: Int
 
   private static let localHeaderSize = 30
 

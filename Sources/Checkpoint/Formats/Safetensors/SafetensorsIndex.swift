@@ -1,12 +1,12 @@
 import SystemPackage
 
 /// Which file each tensor lies in: `model.safetensors.index.json`.
-struct SafetensorsIndex: Codable {
+struct SafetensorsIndex: Encodable {
   /// From a tensor's name to its file's.
   var weightMap: [String: String]
   var metadata: Metadata?
 
-  struct Metadata: Codable {
+  struct Metadata: Encodable {
     /// Bytes of all tensors.
     var totalSize: Int?
 
@@ -18,10 +18,45 @@ struct SafetensorsIndex: Codable {
     case metadata
   }
 
+  /// Files of one model: the largest have some hundreds.
+  private static let mostFiles = 1 << 16
+  /// Bytes of an index: that of 405B has a hundred kilobytes, DeepSeek's 9 MB.
+  private static let longest = 64 << 20
+
+  /// The names of the files that an index names.
+  private static func names(_ index: any ByteSource) throws(CheckpointError) -> Set<String> {
+    try index.refuseStandIn()
+    let bytes = try index.contents(limit: longest)
+    var names: Set<String>?
+    // A closure that throws a typed error can't be passed through withUnsafeBufferPointer without losing its type.
+    let result = bytes.withUnsafeBufferPointer { text in
+      Result { () throws(JSONError) in
+        var reader = JSONScanner(text)
+        try reader.object { (reader, key) throws(JSONError) in
+          guard key.elementsEqual("weight_map".utf8) else { return try reader.skip() }
+          guard names == nil else { throw reader.error("a second weight_map") }
+          var found: Set<String> = []
+          try reader.object { (reader, _) throws(JSONError) in
+            let name = try reader.text()
+            guard name.utf8.count <= StoredTensors.longestName, found.count < mostFiles else { throw reader.error("more or longer names of files than any model has") }
+            found.insert(name)
+          }
+          names = found
+        }
+        try reader.finish()
+      }
+    }
+    do throws(JSONError) { try result.get() } catch {
+      throw CheckpointError(.corrupt, in: index.path, byte: error.byte, "isn't an index in JSON: \(error.message)")
+    }
+    guard let names else { throw CheckpointError(.corrupt, in: index.path, "has no weight_map, so it isn't an index") }
+    return names
+  }
+
   /// The files that an index names, in order of name.
   static func files(_ index: any ByteSource) throws(CheckpointError) -> [FilePath] {
     let path = index.path
-    let names = Set(try decodeJSON(SafetensorsIndex.self, from: index).weightMap.values).sorted()
+    let names = try names(index).sorted()
     let folder = path.removingLastComponent()
     var files: [FilePath] = []
     for name in names {

@@ -6,6 +6,9 @@ enum SafetensorsLayout {
   private static let alignment = 4096
 
   static func file(_ name: String, _ regions: [OutputRegion]) -> OutputFile {
+    // Wider dtypes first, as the reference writer has it: then each tensor starts at a multiple of its element's size, whatever lies before it.
+    let widths = Set(regions.map(\.dtype.blockBytes)).sorted(by: >)
+    let regions = widths.flatMap { width in regions.filter { $0.dtype.blockBytes == width } }
     // Names are Meta's, and need no escapes.
     var entries = ["\"__metadata__\":{\"format\":\"pt\"}"]
     var offset = 0

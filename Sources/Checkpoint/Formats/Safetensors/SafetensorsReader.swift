@@ -10,79 +10,55 @@ enum SafetensorsReader {
 
   /// - Parameter index: which of the checkpoint's files `file` is.
   static func read(_ file: any ByteSource, index: Int) throws(CheckpointError) -> StoredTensors {
+    try file.refuseStandIn()
     var reader = ByteReader(file)
     let length = try reader.size("the header's length")
-    guard length <= longestHeader else {
-      let isPage = try file.bytes(0..<8).first { $0 > 0x20 } == UInt8(ascii: "<")
-      throw reader.corrupt(
-        isPage ? "is a page of HTML; the link it came from was wrong or had expired" : "says its header has \(length) bytes, which is too much", at: 0)
-    }
-    let header = try reader.bytes(length, "the header")
-    guard header.first == UInt8(ascii: "{") else { throw reader.corrupt("has a header that isn't JSON", at: 8) }
-    let entries = try decodeJSON(Header.self, from: header, in: file.path).entries
+    guard length <= longestHeader else { throw reader.corrupt("says its header has \(length) bytes, which is too much", at: 0) }
+    let entries = try header(try reader.bytes(length, "the header"), file)
     let dataStart = reader.position
     let dataCount = reader.remaining
 
-    var tensors: [String: StoredTensor] = [:]
+    var tensors = StoredTensors(byte: headerStart)
     tensors.reserveCapacity(entries.count)
     var end = 0
-    for (name, entry) in entries.sorted(by: { ($0.value.order, $0.key) < ($1.value.order, $1.key) }) {
-      guard let dtype = SafetensorsDType.dtype(entry.dtype) else {
-        throw CheckpointError(.unsupported, in: file.path, byte: 8, "\(name) is stored as \(entry.dtype); supported are F32, F16 and BF16")
+    for entry in entries {
+      let (name, lower, upper) = (entry.name, entry.lower, entry.upper)
+      guard SafetensorsDType.isKnown(entry.dtype) else {
+        throw CheckpointError(.unsupported, in: file.path, byte: headerStart, "\(name) \(NoWeight.dtype(entry.dtype))")
       }
-      guard entry.dataOffsets.count == 2, entry.dataOffsets[0] >= 0, entry.dataOffsets[0] <= entry.dataOffsets[1] else {
-        throw reader.corrupt("\(name) has the data offsets \(entry.dataOffsets)", at: 8)
-      }
-      let (lower, upper) = (entry.dataOffsets[0], entry.dataOffsets[1])
+      guard lower <= upper else { throw reader.corrupt("\(name) has the data offsets \([lower, upper])", at: headerStart) }
       guard lower == end else {
-        throw reader.corrupt("\(name) starts at \(lower) of the data, where the tensor before it ends at \(end): the format allows no gap and no overlap", at: 8)
+        throw reader.corrupt(
+          "\(name) starts at \(lower) of the data, where the tensor before it ends at \(end): the format allows no gap and no overlap", at: headerStart)
       }
       guard upper <= dataCount else {
-        throw reader.corrupt("\(name) ends at \(upper) of the data, but only \(dataCount) bytes are there: the file is cut off or damaged", at: 8)
+        throw reader.corrupt("\(name) ends at \(upper) of the data, but only \(dataCount) bytes are there: the file is cut off or damaged", at: headerStart)
       }
-      guard (1...2).contains(entry.shape.count), entry.shape.allSatisfy({ $0 > 0 }) else {
-        throw CheckpointError(
-          .unsupported, in: file.path, byte: 8, "\(name) has the shape \(entry.shape); a Llama has vectors and matrices")
+      guard SafetensorsDType.byteCount(entry.dtype, entry.shape) == upper - lower else {
+        throw reader.corrupt("\(name) has \(upper - lower) bytes, which \(entry.dtype) of the shape \(entry.shape) doesn't take", at: headerStart)
       }
-      guard StoredTensor.byteCount(dtype, entry.shape) == upper - lower,
-        let tensor = StoredTensor(dtype: dtype, shape: entry.shape, file: index, offset: dataStart + lower)
-      else { throw reader.corrupt("\(name) has \(upper - lower) bytes, which \(entry.dtype) of the shape \(entry.shape) doesn't take", at: 8) }
-      tensors[name] = tensor
+      guard tensors.insert(stored(entry, file: index, dataStart: dataStart), name) else {
+        throw reader.corrupt("has \(name) twice in its header", at: headerStart)
+      }
       end = upper
     }
     guard end == dataCount else { throw reader.corrupt("has \(dataCount - end) bytes behind its last tensor", at: dataStart + end) }
-    return StoredTensors(tensors: tensors)
+    return tensors
   }
 
-  private struct Header: Decodable {
-    var entries: [String: Entry] = [:]
+  private static let headerStart = 8
 
-    init(from decoder: any Decoder) throws {
-      let container = try decoder.container(keyedBy: AnyKey.self)
-      for key in container.allKeys where key.stringValue != "__metadata__" {
-        entries[key.stringValue] = try container.decode(Entry.self, forKey: key)
-      }
+  private static func header(_ bytes: [UInt8], _ file: any ByteSource) throws(CheckpointError) -> [SafetensorsHeader.Entry] {
+    guard bytes.first == UInt8(ascii: "{") else { throw CheckpointError(.corrupt, in: file.path, byte: headerStart, "has a header that isn't JSON") }
+    do throws(JSONError) { return try SafetensorsHeader(bytes).entries } catch {
+      throw CheckpointError(.corrupt, in: file.path, byte: headerStart + error.byte, "has a header that isn't JSON as the format wants it: \(error.message)")
     }
   }
 
-  private struct Entry: Decodable {
-    var dtype: String
-    var shape: [Int]
-    var dataOffsets: [Int]
-
-    /// Where it starts; the shorter first, so that an empty tensor comes before the one that starts at the same byte.
-    var order: Int { dataOffsets.first ?? 0 }
-
-    enum CodingKeys: String, CodingKey {
-      case dtype, shape
-      case dataOffsets = "data_offsets"
-    }
-  }
-
-  private struct AnyKey: CodingKey {
-    var stringValue: String
-    var intValue: Int? { nil }
-    init?(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
+  private static func stored(_ entry: SafetensorsHeader.Entry, file: Int, dataStart: Int) -> Result<StoredTensor, NoWeight> {
+    guard let dtype = SafetensorsDType.dtype(entry.dtype) else { return .failure(.dtype(entry.dtype)) }
+    // Scalars, empty tensors and those of more dimensions are legal, but none is a Llama's.
+    guard let tensor = StoredTensor(dtype: dtype, shape: entry.shape, file: file, offset: dataStart + entry.lower) else { return .failure(.shape(entry.shape)) }
+    return .success(tensor)
   }
 }

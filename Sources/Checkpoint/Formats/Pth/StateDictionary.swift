@@ -1,0 +1,190 @@
+import Integrity
+import SystemPackage
+
+/// What a pickled state dict says: where in the zip each tensor lies.
+///
+/// Source: `torch/_utils.py` and `torch/_tensor.py`.
+struct StateDictionary {
+  private typealias Index = PickleArena.Index
+
+  private let file: any ByteSource
+  /// Which of the checkpoint's files `file` is.
+  private let index: Int
+  private let archive: ZipArchive
+  /// The zip's folder.
+  private let prefix: String
+  private let arena: PickleArena
+  /// Byte of the file where the pickle starts.
+  private let start: Int
+
+  /// Functions within functions that make one tensor: a parameter of a class has three.
+  private static let mostWrappers = 8
+  /// As torch has it.
+  private static let mostDimensions = 64
+  /// torch has two bits.
+  private static let mostBits = 16
+
+  init(file: any ByteSource, index: Int, archive: ZipArchive, prefix: String, arena: PickleArena, start: Int) {
+    (self.file, self.index, self.archive, self.prefix, self.arena, self.start) = (file, index, archive, prefix, arena, start)
+  }
+
+  func tensors(_ root: PickleArena.Index) throws(CheckpointError) -> StoredTensors {
+    guard arena[root] == .dictionary else { throw corrupt("the pickled object isn't a dictionary of tensors") }
+    // As in Python, a key that comes again replaces the value.
+    var values: [String: UInt32] = [:]
+    for (key, value) in arena.pairs(of: root) {
+      guard case .text(let range) = arena[key] else { throw corrupt("the dictionary has a key that isn't a string") }
+      values[try text(range, "a tensor's name")] = UInt32(value)
+      guard values.count <= StoredTensors.most else { throw corrupt("has more than \(StoredTensors.most) tensors, which no model has") }
+    }
+    var tensors = StoredTensors(byte: start)
+    var bytes = 0
+    for (name, value) in values.sorted(by: { $0.key < $1.key }) {
+      let tensor = try tensor(Int(value), name)
+      if case .success(let tensor) = tensor {
+        bytes += StoredTensor.byteCount(tensor.dtype, tensor.shape) ?? 0
+        // Tied embeddings lie in one storage, and the file holds more than tensors. No tensor is larger than the file, so the sum can't overflow.
+        guard bytes <= 2 * file.count else {
+          throw corrupt("has tensors of over \(bytes) bytes, more than twice the \(file.count) of the file: several share their bytes; save copies of them")
+        }
+      }
+      _ = tensors.insert(tensor, name)
+    }
+    return tensors
+  }
+
+  // MARK: Calls
+
+  private func tensor(_ made: Index, _ name: String) throws(CheckpointError) -> Result<StoredTensor, NoWeight> {
+    guard case .call(var function, var arguments) = arena[made] else { throw corrupt("\(name) isn't a tensor") }
+    for _ in 0..<Self.mostWrappers {
+      switch function.meaning {
+      case .rebuildTensor(let version): return try rebuilt(arguments, version: version, name)
+      case .rebuildParameter:
+        // (data, requires_grad, backward_hooks[, state])
+        guard case .call(let inner, let innerArguments)? = value(0, arguments) else { throw strange(name) }
+        (function, arguments) = (inner, innerArguments)
+      case .rebuildFromType:
+        // (function, class, arguments, state): attributes of a plain tensor don't change its numbers.
+        guard case .global(let inner)? = value(0, arguments), case .global(let type)? = value(1, arguments), let innerArguments = arena.item(2, of: arguments)
+        else { throw strange(name) }
+        guard type.meaning == .plainTensor else { return .failure(.made(type.name)) }
+        (function, arguments) = (inner, innerArguments)
+      default: return .failure(.made(function.name))
+      }
+    }
+    throw strange(name)
+  }
+
+  /// - Parameter arguments: (storage, offset, size, stride), then of version 2 (requires_grad, backward_hooks[, metadata]), of version 3 (requires_grad,
+  ///   backward_hooks, dtype[, metadata]).
+  private func rebuilt(_ arguments: Index, version: Int, _ name: String) throws(CheckpointError) -> Result<StoredTensor, NoWeight> {
+    let counts = [1: 4...4, 2: 6...7, 3: 7...8][version]
+    guard case .tuple(let count) = arena[arguments], counts?.contains(count) == true, case .persistent(let identifier)? = value(0, arguments),
+      case .integer(let first)? = value(1, arguments), let shape = integers(arena.item(2, of: arguments)), let strides = integers(arena.item(3, of: arguments))
+    else { throw strange(name) }
+    if let bit = try bit(arena.item(version == 3 ? 7 : 6, of: arguments), name) { return .failure(.bit(bit)) }
+
+    var storage = try storage(identifier, name)
+    if version == 3 {
+      guard case .global(let dtype)? = value(6, arguments), dtype.meaning == .dtype else { throw strange(name) }
+      storage.dtype = PthStorage.dtype(torch: dtype.shortName)
+      storage.type = dtype.name
+    }
+    guard let dtype = storage.dtype else { return .failure(.dtype(storage.type)) }
+    return try tensor(dtype, shape, strides, first, storage, name)
+  }
+
+  /// torch's negative and conjugate bits, by name.
+  /// - Returns: one that is set.
+  private func bit(_ metadata: Index?, _ name: String) throws(CheckpointError) -> String? {
+    guard let metadata, arena[metadata] != .none else { return nil }
+    guard arena[metadata] == .dictionary else { throw strange(name) }
+    for (place, (key, value)) in arena.pairs(of: metadata).enumerated() {
+      guard place < Self.mostBits, case .text(let range) = arena[key], case .bool(let isSet) = arena[value] else { throw strange(name) }
+      if isSet { return try text(range, "a bit's name") }
+    }
+    return nil
+  }
+
+  // MARK: Storages
+
+  private struct Storage {
+    /// The class as torch calls it.
+    var type: String
+    /// nil for what isn't a dtype of weights.
+    var dtype: DType?
+    let key: String
+    let entry: ZipArchive.Entry
+    /// As the pickle says; of an untyped storage bytes.
+    let elements: Int
+    let isUntyped: Bool
+  }
+
+  /// `("storage", torch.FloatStorage, key, location, element count)`
+  private func storage(_ identifier: Index, _ name: String) throws(CheckpointError) -> Storage {
+    guard arena[identifier] == .tuple(count: 5), case .text(let kind)? = value(0, identifier), try text(kind, "a storage") == "storage",
+      case .global(let type)? = value(1, identifier), type.meaning == .storage, case .text(let keyRange)? = value(2, identifier),
+      case .integer(let elements)? = value(4, identifier)
+    else { throw corrupt("\(name) has no storage that torch would write") }
+    let key = try text(keyRange, "a storage's key")
+    guard let entry = archive.entries["\(prefix)/data/\(key)"] else { throw corrupt("\(name) lies in storage \(key), which the zip doesn't have") }
+    return Storage(
+      type: type.name, dtype: PthStorage.dtype(type.shortName), key: key, entry: entry, elements: elements, isUntyped: type.shortName == "UntypedStorage")
+  }
+
+  private func tensor(
+    _ dtype: DType, _ shape: [Int], _ strides: [Int], _ first: Int, _ storage: Storage, _ name: String
+  ) throws(CheckpointError) -> Result<StoredTensor, NoWeight> {
+    let elements = storage.isUntyped ? storage.elements / dtype.blockBytes : storage.elements
+    guard let bytes = product(elements, dtype.blockBytes), bytes <= storage.entry.count else {
+      throw CheckpointError(
+        .corrupt, in: file.path, byte: storage.entry.start,
+        "storage \(storage.key) of \(name) should have \(elements) elements, but has only \(storage.entry.count) bytes")
+    }
+    guard strides.count == shape.count, first >= 0, strides.allSatisfy({ $0 >= 0 }), shape.allSatisfy({ $0 >= 0 }) else {
+      throw corrupt("\(name) has the strides \(strides) and the offset \(first), which its shape \(shape) can't have")
+    }
+    guard (1...2).contains(shape.count), !shape.contains(0) else { return .failure(.shape(shape)) }
+    // The last element must lie within the storage.
+    var last: Int? = first
+    for (size, stride) in zip(shape, strides) { last = last.flatMap { last in product(size - 1, stride).flatMap { sum(last, $0) } } }
+    guard let last, last < elements else {
+      throw corrupt("\(name) (shape \(shape), strides \(strides), offset \(first)) reaches beyond its storage of \(elements) elements")
+    }
+    // With a stride of 0, or rows that overlap, a few bytes would stand for a tensor of any size.
+    guard let size = StoredTensor.byteCount(dtype, shape), size <= bytes,
+      var tensor = StoredTensor(dtype: dtype, shape: shape, file: index, offset: storage.entry.start + first * dtype.blockBytes)
+    else {
+      throw corrupt(
+        "\(name) (shape \(shape), strides \(strides)) is larger than its storage of \(bytes) bytes, so its elements share them; save it as tensor.contiguous()")
+    }
+    // The stride of a dimension of one is never used, and may be anything.
+    for (dimension, size) in shape.enumerated() where size > 1 { tensor.strides[dimension] = strides[dimension] * dtype.blockBytes }
+    return .success(tensor)
+  }
+
+  // MARK: Values
+
+  private func value(_ place: Int, _ tuple: Index) -> PickleArena.Value? { arena.item(place, of: tuple).map { arena[$0] } }
+
+  private func integers(_ tuple: Index?) -> [Int]? {
+    guard let tuple, case .tuple(let count) = arena[tuple], count <= Self.mostDimensions else { return nil }
+    var values: [Int] = []
+    for place in 0..<count {
+      guard case .integer(let integer)? = value(place, tuple) else { return nil }
+      values.append(integer)
+    }
+    return values
+  }
+
+  private func text(_ range: Range<Int>, _ what: String) throws(CheckpointError) -> String {
+    guard range.count <= StoredTensors.longestName else { throw corrupt("\(what) has \(range.count) bytes, and none is that long") }
+    var reader = ByteReader(file, start + range.lowerBound..<start + range.upperBound)
+    return try reader.text(range.count, what)
+  }
+
+  private func strange(_ name: String) -> CheckpointError { corrupt("\(name) isn't a tensor that torch would write") }
+
+  private func corrupt(_ message: String) -> CheckpointError { CheckpointError(.corrupt, in: file.path, byte: start, message) }
+}

@@ -1,0 +1,79 @@
+import Integrity
+import SystemPackage
+
+/// What one file of weights holds, by the names that it has them under.
+struct StoredTensors {
+  /// What can be a weight.
+  private(set) var tensors: [String: StoredTensor] = [:]
+  /// What is well formed, but can't be one here, and why. It matters only under the name of a weight.
+  private(set) var others: [String: NoWeight] = [:]
+  /// Byte of the file where it lists them, for errors.
+  let byte: Int
+  /// What the file was called when it was written, without its suffix, where it says so: torch writes that into it.
+  var writtenAs: String?
+
+  /// More than any model has in a file: DeepSeek's 671B has 91,000 in all. Beyond that a file is damaged or hostile.
+  static let most = 500_000
+  /// Bytes of a name; messages repeat it.
+  static let longestName = 1024
+
+  init(byte: Int) { self.byte = byte }
+
+  mutating func reserveCapacity(_ count: Int) { tensors.reserveCapacity(count) }
+
+  /// - Returns: whether the name was free.
+  mutating func insert(_ stored: Result<StoredTensor, NoWeight>, _ name: String) -> Bool {
+    guard tensors[name] == nil, others[name] == nil else { return false }
+    switch stored {
+    case .success(let tensor): tensors[name] = tensor
+    case .failure(let reason): others[name] = reason
+    }
+    return true
+  }
+
+  /// Whether a tensor is called as Meta calls one.
+  var hasMetaNames: Bool { tensors.keys.contains { TensorName($0) != nil } || others.keys.contains { TensorName($0) != nil } }
+
+  /// Adds them to `named` under Meta's names.
+  ///
+  /// - Parameters:
+  ///   - path: of their file, for errors.
+  ///   - name: Meta's name for what the format calls so; nil for what isn't a tensor of a Llama text model.
+  ///   - skips: whether what the format calls so is no weight, and is left out.
+  func add(
+    to named: inout [TensorName: StoredTensor], in path: FilePath, skipping skips: (String) -> Bool = { _ in false }, name: (String) -> TensorName?
+  ) throws(CheckpointError) {
+    // In order of name, so that of several faults the same one is told each time.
+    for text in (Array(tensors.keys) + Array(others.keys)).sorted() where !skips(text) {
+      guard let name = name(text) else {
+        throw CheckpointError(.unsupported, in: path, "has the tensor \(text), which isn't one of a Llama text model")
+      }
+      guard let tensor = tensors[text] else {
+        throw CheckpointError(.unsupported, in: path, byte: byte, "\(text) \(others[text]?.description ?? "can't be read")")
+      }
+      guard named.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), as another file does") }
+    }
+  }
+}
+
+/// Why a well-formed tensor can't be a weight here.
+enum NoWeight: Error, Equatable, CustomStringConvertible {
+  /// Stored as what the format calls so.
+  case dtype(String)
+  case shape([Int])
+  /// Of torch: the numbers aren't those that are stored.
+  case bit(String)
+  /// Of torch: made by a function that isn't one of those that say where a tensor lies.
+  case made(String)
+
+  /// What goes after its name.
+  var description: String {
+    switch self {
+    case .dtype(let name): "is stored as \(name), a dtype that drover lacks; it reads float32, float16 and bfloat16"
+    case .shape(let shape): "has the shape \(shape); a Llama has vectors and matrices"
+    case .bit(let name):
+      "has torch's bit \"\(name)\" set, so that its numbers aren't those that are stored; save it as tensor.resolve_\(name)()"
+    case .made(let function): "is made by \(function), which drover doesn't read; save it as a plain tensor"
+    }
+  }
+}
