@@ -10,8 +10,7 @@ import Testing
   /// Opens damaged copies, and where they open goes on to plan and write.
   private func fuzz(_ original: [UInt8], name: String, rounds: Int) throws {
     try withTemporaryFolder { folder in
-      let params = #"{"dim": 8, "n_heads": 4, "n_layers": 1, "hidden_dim": 16, "norm_eps": 1e-5, "vocab_size": 32}"#
-      try params.write(toFile: folder + "/params.json", atomically: false, encoding: .utf8)
+      try Self.params.write(toFile: folder + "/params.json", atomically: false, encoding: .utf8)
       let path = FilePath("\(folder)/\(name)")
       var random = Splitmix(seed: 20_260_101)
       var refused = 0
@@ -30,7 +29,10 @@ import Testing
     }
   }
 
-  private static let shapes: [(String, [Int])] = [
+  static let params = #"{"dim": 8, "n_heads": 4, "n_layers": 1, "hidden_dim": 16, "norm_eps": 1e-5, "vocab_size": 32}"#
+
+  /// A whole model of one layer.
+  static let shapes: [(String, [Int])] = [
     ("tok_embeddings.weight", [32, 8]), ("norm.weight", [8]), ("output.weight", [32, 8]), ("layers.0.attention.wq.weight", [8, 8]),
     ("layers.0.attention.wk.weight", [8, 8]), ("layers.0.attention.wv.weight", [8, 8]), ("layers.0.attention.wo.weight", [8, 8]),
     ("layers.0.feed_forward.w1.weight", [16, 8]), ("layers.0.feed_forward.w2.weight", [8, 16]), ("layers.0.feed_forward.w3.weight", [16, 8]),
@@ -44,7 +46,7 @@ import Testing
     return FakeZip(pickle: Pickle.dictionary(tensors), storage: .zeros(1024))
   }()
 
-  private static let pth = zip.bytes
+  static let pth = zip.bytes
 
   private static let safetensorsFile: [UInt8] = {
     var offset = 0

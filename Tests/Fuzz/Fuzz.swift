@@ -6,23 +6,30 @@ import Tokenization
 
 /// A parser of untrusted bytes, with the name its corpus has.
 ///
-/// A parser may throw. It may not crash, hang, or hand out a tensor that lies outside its file.
+/// A parser may throw. It may not crash, hang, or hand out a tensor that lies outside its file; and what opens must be safe to plan and to hash.
 private enum Target: String {
   case pth, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote
+  /// Whole folders: what one shard says is held against what the others do.
+  case pthShards, safetensorsShards, hfShards
 
-  /// The one file that is fuzzed; what must lie beside it comes from the seeds' `around` folder.
-  var fuzzed: String {
+  /// The files that an input is. Of several, each is in it as its number here, its length in three bytes (little-endian), and its bytes.
+  ///
+  /// What must lie beside them comes from the seeds' `around` folder.
+  var files: [String] {
     switch self {
-    case .pth: "consolidated.00.pth"
-    case .safetensors: "consolidated.00.safetensors"
-    case .gguf: "model.gguf"
-    case .hf: "config.json"
-    case .params: "params.json"
-    case .tokenizer: "tokenizer.model"
-    case .tokenizerJSON: "tokenizer.json"
-    case .checklist: "checklist.chk"
-    case .receipt: Receipt.fileName
-    case .remote: ""
+    case .pth: ["consolidated.00.pth"]
+    case .safetensors: ["consolidated.00.safetensors"]
+    case .gguf: ["model.gguf"]
+    case .hf: ["config.json"]
+    case .params: ["params.json"]
+    case .tokenizer: ["tokenizer.model"]
+    case .tokenizerJSON: ["tokenizer.json"]
+    case .checklist: ["checklist.chk"]
+    case .receipt: [Receipt.fileName]
+    case .remote: []
+    case .pthShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).pth" }
+    case .safetensorsShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).safetensors" }
+    case .hfShards: ["config.json", "model.safetensors.index.json"] + (1..<4).map { "model-0000\($0)-of-00003.safetensors" }
     }
   }
 
@@ -31,13 +38,13 @@ private enum Target: String {
       _ = try CheckpointOutline.read(file: Elsewhere(content: Array(bytes)), name: "input") { _ in Elsewhere(content: Array(#"{"n_heads": 4}"#.utf8)) }
       return
     }
-    let path = FilePath(folder + "/" + fuzzed)
-    try Data(bytes).write(to: URL(filePath: path.string))
+    try write(bytes, to: folder)
+    let path = FilePath(folder + "/" + files[0])
     switch self {
-    case .pth, .safetensors, .params, .hf: try check(Checkpoint.open(at: FilePath(folder)))
+    case .pth, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards: try check(Checkpoint.open(at: FilePath(folder)))
     case .gguf:
       let checkpoint = try Checkpoint.open(at: path)
-      check(checkpoint)
+      try check(checkpoint)
       if let vocabulary = try checkpoint.vocabulary() { roundTrip(vocabulary) }
     case .tokenizer, .tokenizerJSON: roundTrip(try Vocabulary.load(path))
     case .checklist: _ = try Checklist(parsing: Array(bytes), path: path)
@@ -46,8 +53,26 @@ private enum Target: String {
     }
   }
 
-  /// Every element of every part must lie in its file.
-  private func check(_ checkpoint: Checkpoint) {
+  private func write(_ bytes: UnsafeRawBufferPointer, to folder: String) throws {
+    func file(_ number: Int) -> URL { URL(filePath: folder + "/" + files[number]) }
+    guard files.count > 1 else { return try Data(bytes).write(to: file(0)) }
+    for number in files.indices { try? FileManager.default.removeItem(at: file(number)) }
+    var at = 0
+    while bytes.count - at > 4 {
+      let number = Int(bytes[at]) % files.count
+      let length = Int(bytes[at + 1]) | Int(bytes[at + 2]) << 8 | Int(bytes[at + 3]) << 16
+      at += 4
+      let end = min(bytes.count, at + length)
+      try Data(bytes[at..<end]).write(to: file(number))
+      at = end
+    }
+  }
+
+  /// Every element of every part must lie in its file, and no more may be claimed than is there.
+  private func check(_ checkpoint: Checkpoint) throws {
+    let size = checkpoint.files.reduce(0) { $0 + $1.count }
+    precondition(checkpoint.fingerprintBytes <= 2 * size, "\(checkpoint.fingerprintBytes) bytes of tensors are claimed out of \(size)")
+
     for tensor in checkpoint.tensors {
       for part in tensor.parts where !part.rows.isEmpty && !part.columns.isEmpty {
         let blocks = part.columns.count / tensor.dtype.blockElements
@@ -57,6 +82,8 @@ private enum Target: String {
         precondition(!a && !b && part.offset >= 0 && last <= checkpoint.files[part.file].count, "\(tensor.name) lies outside its file")
       }
     }
+    for ranks in [1, 2] { _ = try? ReshardPlan(checkpoint, .init(modelParallel: ranks, dtype: .f32)) }
+    _ = try checkpoint.fingerprint()
   }
 
   /// What a tokenizer makes of a text it must be able to take apart and put together again.

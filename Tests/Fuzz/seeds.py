@@ -83,3 +83,35 @@ json.dump({"created": "2026-11-23T08:47:14Z", "files": [{"bytes": 0, "path": "a/
 for parser, name in [("pth", "bf16"), ("pth", "views"), ("safetensors", None), ("gguf", None)]:
     for file in [name] if name else sorted(os.listdir(f"{out}/{parser}")):
         shutil.copy(f"{out}/{parser}/{file}", seed("remote", f"{parser}-{file}"))
+
+# Whole folders: each file as its number in the target's list, its length in three bytes, and its bytes.
+def folder(parser, name, files):
+    with open(seed(parser, name), "wb") as f:
+        for number, content in files: f.write(bytes([number]) + len(content).to_bytes(3, "little") + content)
+
+
+def saved(save, tensors):
+    path = seed("around/scratch", "file")
+    save(tensors, path)
+    return open(path, "rb").read()
+
+
+def cut(name, t, rank, ranks):
+    if t.dim() == 1: return t
+    if name.split(".")[-2] in ("wk", "wv"): ranks, rank = min(ranks, kv // 2), rank * min(ranks, kv // 2) // ranks
+    return t.chunk(ranks, 1 if name.split(".")[-2] in ("tok_embeddings", "wo", "w2") else 0)[rank].clone()
+
+
+WIDE = PARAMS | {"n_heads": 4, "n_kv_heads": 2}
+for ranks in (2, 4):
+    for dtype, tensors in [("f32", model), ("bf16", half)]:
+        shards = [{k: cut(k, t, rank, ranks) for k, t in tensors.items()} for rank in range(ranks)]
+        described = (0, json.dumps(WIDE | {"n_kv_heads": max(2, ranks)}).encode())
+        folder("pthShards", f"{dtype}-{ranks}", [described] + [(1 + r, saved(torch.save, s)) for r, s in enumerate(shards)])
+        folder("safetensorsShards", f"{dtype}-{ranks}", [described] + [(1 + r, saved(save_file, s)) for r, s in enumerate(shards)])
+renamed = {("model." + p + hf[k.removeprefix(p).removesuffix(".weight")] if k.startswith(p) else hf[k.removesuffix(".weight")]) + ".weight": v
+           for k, v in half.items() if k != "rope.freqs"}
+places = {name: number % 3 for number, name in enumerate(renamed)}
+parts = [{n: v for n, v in renamed.items() if places[n] == i} for i in range(3)]
+index = json.dumps({"weight_map": {n: f"model-0000{i + 1}-of-00003.safetensors" for n, i in places.items()}, "metadata": {"total_size": 0}}).encode()
+folder("hfShards", "three", [(0, open(f"{out}/hf/config", "rb").read()), (1, index)] + [(2 + i, saved(save_file, part)) for i, part in enumerate(parts)])

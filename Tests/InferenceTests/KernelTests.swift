@@ -1,4 +1,5 @@
 import CKernels
+import TestSupport
 import Testing
 
 /// Every fast kernel next to its plain one, on every instruction set that this processor has.
@@ -31,7 +32,7 @@ import Testing
   }
 
   func expectClose(_ a: [Float], _ b: [Float], within tolerance: Float, _ what: String) {
-    let worst = zip(a, b).map { abs($0 - $1) / max(1, abs($1)) }.max() ?? 0
+    let worst = largest(zip(a, b).map { abs($0 - $1) / max(1, abs($1)) })
     #expect(a.count == b.count && worst <= tolerance, "\(what): off by \(worst)")
   }
 

@@ -12,6 +12,18 @@ import Testing
     let completions: [Completion]
   }
 
+  struct Dialogs: Decodable {
+    struct Dialog: Decodable {
+      struct Message: Decodable {
+        let role: String
+        let content: String
+      }
+      let generation: Message
+      let finish: String
+    }
+    let dialogs: [Dialog]
+  }
+
   private func complete(_ model: String, _ prompt: String) throws -> Completions.Completion {
     let outcome = try drover("complete", model, "--prompt", prompt, "--temperature", "0", "--max-gen-len", "24", "--json")
     try #require(outcome.status == 0, "\(outcome.errors)")
@@ -43,8 +55,9 @@ import Testing
       try #"[[{"role":"user","content":"What is 2 + 2? Answer with a number."}]]"#.write(toFile: dialogs, atomically: true, encoding: .utf8)
       let outcome = try drover("chat", Peer.smolLM2.path, "--dialogs", dialogs, "--temperature", "0", "--max-gen-len", "64", "--json")
       try #require(outcome.status == 0, "\(outcome.errors)")
-      #expect(outcome.output.contains("4"))
-      #expect(!outcome.output.contains("<|im_"))
+      let answer = try #require(JSONDecoder().decode(Dialogs.self, from: Data(outcome.output.utf8)).dialogs.first)
+      #expect(answer.generation.role == "assistant" && answer.generation.content.contains("4"), "\(answer.generation.content)")
+      #expect(!answer.generation.content.contains("<|im_") && answer.finish == "stop", "\(answer)")
     }
   }
 }

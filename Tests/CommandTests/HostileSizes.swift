@@ -1,0 +1,179 @@
+/// Inputs of any size, of every kind that is parsed, made to take as much time and memory as they can.
+enum HostileSizes {
+  /// Arguments: the program, the demo model's folder, a scratch folder. Makes each kind in 1, 4 and 16 MB, runs the program on it, and prints for each
+  /// kind the CPU seconds, the most megabytes of memory, the exit codes and the last words.
+  ///
+  /// It never holds much itself: what a process had before it became another counts as the other's.
+  static let script = #"""
+    import base64, json, os, shutil, struct, subprocess, sys
+    drover, demo, root = sys.argv[1:4]
+    META = {"params.json": '{"dim": 8, "n_heads": 4, "n_layers": 1, "multiple_of": 16, "norm_eps": 1e-5, "vocab_size": 32}'}
+
+    def write(path, *pieces):
+        """Writes bytes, and (bytes, count) for bytes that repeat, without ever holding much."""
+        with open(path, "wb") as f:
+            for piece in pieces:
+                if isinstance(piece, bytes): f.write(piece)
+                elif isinstance(piece, tuple):
+                    unit, count = piece
+                    batch = max(1, 65536 // len(unit))
+                    for _ in range(count // batch): f.write(unit * batch)
+                    f.write(unit * (count % batch))
+                else:
+                    for part in piece: f.write(part)
+
+    def zipped(path, *pieces):
+        write(path + ".pkl", *pieces)
+        size = os.path.getsize(path + ".pkl"); storage = bytes(64)
+        with open(path, "wb") as f:
+            directory = b""
+            for name, content in [(b"a/data.pkl", None), (b"a/data/0", storage)]:
+                n = size if content is None else len(content)
+                directory += struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, 0, 0, 0, 0, 0, n, n, len(name), 0, 0, 0, 0, 0, f.tell()) + name
+                f.write(struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, 0, 0, 0, 0, 0, n, n, len(name), 0) + name)
+                if content is not None: f.write(content); continue
+                with open(path + ".pkl", "rb") as p:
+                    while block := p.read(65536): f.write(block)
+            at = f.tell()
+            f.write(directory + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 2, 2, len(directory), at, 0))
+        os.remove(path + ".pkl")
+
+    def entries(path, n):
+        """A zip of nothing but names."""
+        count = min(n // 96, 65534)
+        with open(path, "wb") as f:
+            for i in range(count): name = b"%08d" % i; f.write(struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, 0, 0, 0, 0, 0, 0, 0, 8, 0) + name)
+            start = f.tell()
+            for i in range(count): name = b"%08d" % i; f.write(struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, i * 38) + name)
+            size = f.tell() - start
+            f.write(struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, count, count, size, start, 0))
+
+    text = lambda t: b"X" + struct.pack("<I", len(t)) + t
+    TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n((" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu") + b"K\x10tQK\0(K\x10t(K\x01t\x89ccollections\nOrderedDict\n)RtR"
+    PICKLES = {
+        "a list in itself": lambda n: (b"]q\0", (b"h\0a", n // 3)),
+        "tuples in tuples": lambda n: (b"N", (b"\x85", n)),
+        "tuples of two in tuples": lambda n: (b"N", (b"2\x86", n // 2)),
+        "tuples of eight": lambda n: ((b"(NNNNNNNNt0", n // 11),),
+        "one value memoized": lambda n: (b"N", (b"\x94", n)),
+        "memo of four bytes": lambda n: (b"N", (b"r" + struct.pack("<I", i) for i in range(n // 5))),
+        "memo from the end": lambda n: (b"N", (b"r" + struct.pack("<I", n - i) for i in range(n // 5))),
+        "empty dictionaries": lambda n: ((b"}0", n // 2),),
+        "a dictionary of nothing": lambda n: (b"}", (b"(" + b"N" * 1000 + b"u", n // 1002)),
+        "marks": lambda n: ((b"(", n),),
+        "values": lambda n: ((b"N", n),),
+        "dictionaries": lambda n: ((b"}", n),),
+        "integers": lambda n: ((b"\x8a\x08" + b"\x7f" * 8 + b"0", n // 11),),
+        "globals": lambda n: ((b"ctorch\nSize\n0", n // 13),),
+        "a long string": lambda n: (text(b"a" * 60000), (b"2", 1), (b"0", 1), (text(b"b" * 60000) + b"0", n // 60006)),
+        "a long name": lambda n: (b"}X" + struct.pack("<I", n), (b"n", n), b"Ns"),
+        "calls": lambda n: (b"ccollections\nOrderedDict\nq\0", (b"h\0)R0", n // 5)),
+        "names of one tensor": lambda n: (b"}" + TENSOR + b"q\x010", (text(b"%06d" % i) + b"h\x01s" for i in range(n // 14))),
+        "one name, many values": lambda n: (b"}" + TENSOR + b"q\x010" + text(b"norm.weight") + b"q\x020", (b"h\x02h\x01s", n // 5)),
+        "a shape of many": lambda n: (b"}" + text(b"norm.weight") + b"ctorch._utils\n_rebuild_tensor_v2\n((" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu") + b"K\x10tQK\0(", (b"K\x01", min(n // 2, 1000000)), b"t(K\x01t\x89NtRs"),
+    }
+    def framed(pieces): return (b"\x80\x02",) + pieces + (b".",)
+
+    def safe(path, header, data=0):
+        write(path + ".h", *header); size = os.path.getsize(path + ".h")
+        with open(path, "wb") as f, open(path + ".h", "rb") as h:
+            f.write(struct.pack("<Q", size))
+            while block := h.read(65536): f.write(block)
+            f.truncate(8 + size + data)
+        os.remove(path + ".h")
+    ENTRY = b'"%06d":{"dtype":"F32","shape":[1],"data_offsets":[%d,%d]},'
+    SAFETENSORS = {
+        "tensors": lambda n: ((b"{", (ENTRY % (i, 4 * i, 4 * i + 4) for i in range(n // 66)), b'"x":{"dtype":"F32","shape":[],"data_offsets":[%d,%d]}}' % (n // 66 * 4, n // 66 * 4 + 4)), n // 66 * 4 + 4),
+        "empty tensors": lambda n: ((b"{", (b'"%06d":{"dtype":"F64","shape":[0],"data_offsets":[0,0]},' % i for i in range(n // 58)), b'"x":{"dtype":"F64","shape":[0],"data_offsets":[0,0]}}'), 0),
+        "dimensions": lambda n: ((b'{"norm.weight":{"dtype":"F32","shape":[', (b"1,", n // 2), b'1],"data_offsets":[0,4]}}'), 4),
+        "metadata": lambda n: ((b'{"__metadata__":{', (b'"":"",', n // 6), b'"":""}}'), 0),
+        "brackets": lambda n: ((b'{"a":', (b"[", n)), 0),
+        "an unknown key": lambda n: ((b'{"a":{"x":[', (b"0,", n // 2), b"0]}}"), 0),
+        "a long name": lambda n: ((b'{"', (b"n", n), b'":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'), 4),
+    }
+    string = lambda s: struct.pack("<Q", len(s)) + s
+    def gguf(path, keys, tensors, pieces):
+        write(path, b"GGUF" + struct.pack("<IQQ", 3, tensors, keys), *pieces)
+    GGUFS = {
+        "keys": lambda n: (n // 19, 0, ((string(b"%06d" % i) + b"\7\0\0\0\1" for i in range(n // 19)),)),
+        "as many keys as are allowed": lambda n: (min(65536, n // 19), 0, ((string(b"%06d" % i) + b"\7\0\0\0\1" for i in range(n // 19)),)),
+        "tensors": lambda n: (0, n // 46, ((string(b"%06d" % i) + struct.pack("<IQIQ", 1, 32, 0, 128 * i) for i in range(n // 46)),)),
+        "a text": lambda n: (1, 0, (string(b"a") + struct.pack("<IQ", 8, n), (b"\xff", n))),
+        "an array": lambda n: (1, 0, (string(b"a") + struct.pack("<IIQ", 9, 0, n), (b"\0", n))),
+        "an array of strings": lambda n: (1, 0, (string(b"a") + struct.pack("<IIQ", 9, 8, n // 8), (bytes(8), n // 8))),
+    }
+    JSONS = {
+        "numbers": lambda n: (b'{"a":[', (b"0,", n // 2), b"0]}"),
+        "brackets": lambda n: (b'{"a":', (b"[", n)),
+        "objects": lambda n: (b'{"a":[', (b"{},", n // 3), b"0]}"),
+        "keys": lambda n: (b"{", (b'"%06d":0,' % i for i in range(n // 11)), b'"a":0}'),
+        "a string": lambda n: (b'{"a":"', (b"x", n), b'"}'),
+        "weight map": lambda n: (b'{"weight_map":{', (b'"%06d":"a",' % i for i in range(n // 13)), b'"a":"a"}}'),
+    }
+    field = lambda number, b: bytes([number << 3 | 2, len(b)]) + b
+    piece = lambda t, kind=1: field(1, field(1, t) + bytes([0x18, kind]))
+    SPEC = piece(b"<unk>", 2) + field(2, b"\x18\x02") + field(3, b"\x20\x00")
+    BYTES = b"".join(base64.b64encode(bytes([i])) + b" %d\n" % i for i in range(256))
+    TOKENIZERS = {
+        "pieces": lambda n: (SPEC, (field(1, field(1, b"%05d" % i)) for i in range(min(n // 9, 99999))), (field(1, field(1, b"%07d" % i)) for i in range(max(0, (n - 900000) // 11)))),
+        "control pieces": lambda n: (SPEC, (piece(b"%06d" % i, 3) for i in range(n // 12))),
+        "empty fields": lambda n: (SPEC, (b"\x12\x00", n // 2)),
+        "samples": lambda n: (SPEC, (b"\x22\x00", n // 2)),
+        "unknown fields": lambda n: (SPEC, (b"\x7a\x00", n // 2)),
+        "trainer's strings": lambda n: (SPEC, b"\x12" + varint(n // 2 * 2), (b"\x0a\x00", n // 2)),
+        "ranks": lambda n: (BYTES, (base64.b64encode(b"%06d" % i) + b" %d\n" % (i + 256) for i in range(n // 16))),
+        "one token": lambda n: (BYTES, (b"YWFh", n // 4), b" 256\n"),
+        "vocab": lambda n: (b'{"model":{"type":"BPE","vocab":{', (b'"%06d":%d,' % (i, i) for i in range(n // 16)), b'"a":0}}}'),
+        "merges": lambda n: (b'{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[', (b'"a b",', n // 6), b'"a b"]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}'),
+        "merges as pairs": lambda n: (b'{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[', (b'["a","b"],', n // 10), b'["a","b"]]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}'),
+        "added tokens": lambda n: (b'{"added_tokens":[', (b'{"id":%d,"content":"%06d","special":true},' % (i + 3, i) for i in range(n // 48)), b'{"id":2,"content":"x"}],"model":{"type":"BPE","vocab":{"a":0,"b":1}},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}'),
+        "values": lambda n: (b'{"normalizer":[', (b"0,", n // 2), b'0],"model":{}}'),
+        "models": lambda n: (b'{"a":0', (b',"model":{"vocab":{"a":0}}', n // 26), b"}"),
+        "ignored values": lambda n: (b'{"a":[', (b"0,", n // 2), b'0],"model":{}}'),
+    }
+    def varint(v):
+        out = b""
+        while v > 127: out += bytes([v & 127 | 128]); v >>= 7
+        return out + bytes([v])
+
+    def meta(folder):
+        os.makedirs(folder)
+        for name, content in META.items(): open(folder + "/" + name, "w").write(content)
+
+    KINDS = {}
+    def pth(make): return lambda f, n: (meta(f), zipped(f + "/consolidated.00.pth", *framed(make(n))), ["inspect", f])[2]
+    for k, v in PICKLES.items(): KINDS["pickle: " + k] = pth(v)
+    KINDS["zip: entries"] = lambda f, n: (meta(f), entries(f + "/consolidated.00.pth", n), ["inspect", f])[2]
+    for k, v in SAFETENSORS.items(): KINDS["safetensors: " + k] = lambda f, n, v=v: (meta(f), safe(f + "/consolidated.00.safetensors", *v(n)), ["inspect", f])[2]
+    for k, v in GGUFS.items(): KINDS["gguf: " + k] = lambda f, n, v=v: (meta(f), gguf(f + "/model.gguf", *v(n)), ["inspect", f + "/model.gguf"])[2]
+    def described(f, n, name, make):
+        os.makedirs(f)
+        write(f + "/" + name, *make(n))
+        open(f + "/" + ("consolidated.00.safetensors" if name == "params.json" else "model.safetensors"), "wb").write(struct.pack("<Q", 2) + b"{}")
+        if name != "config.json": open(f + "/config.json", "w").write('{"model_type":"llama","num_attention_heads":4}')
+        return ["inspect", f]
+    for name in ["params.json", "config.json", "model.safetensors.index.json"]:
+        for k, v in JSONS.items(): KINDS[name + ": " + k] = lambda f, n, v=v, name=name: described(f, n, name, v)
+    for k, v in TOKENIZERS.items(): KINDS["tokenizer: " + k] = lambda f, n, v=v: (os.makedirs(f), write(f + "/tokenizer", *v(n)), ["complete", demo, "--tokenizer", f + "/tokenizer", "--prompt", "a", "--max-gen-len", "0", "-q"])[2]
+    KINDS["checklist: names"] = lambda f, n: (os.makedirs(f), write(f + "/checklist.chk", (b"d41d8cd98f00b204e9800998ecf8427e  %06d\n" % i for i in range(n // 41))), ["verify", f + "/checklist.chk", "-q"])[2]
+    for k, v in JSONS.items(): KINDS["receipt: " + k] = lambda f, n, v=v: (os.makedirs(f), write(f + "/drover.json", *v(n)), ["verify", f + "/drover.json", "-q"])[2]
+
+
+    results = []
+    for kind, make in KINDS.items():
+        row = {"kind": kind, "seconds": [], "megabytes": [], "status": [], "says": ""}
+        for megabytes in (1, 4, 16):
+            arguments = make(root + "/input", megabytes << 20)
+            with open(root + "/said", "w+b") as said:
+                process = subprocess.Popen([drover, *arguments], stdout=said, stderr=said)
+                _, status, usage = os.wait4(process.pid, 0)
+                said.seek(0)
+                row["says"] = said.read(400).decode(errors="replace")
+            row["seconds"].append(usage.ru_utime + usage.ru_stime)
+            row["megabytes"].append(usage.ru_maxrss // 1024)
+            row["status"].append(os.waitstatus_to_exitcode(status))
+            shutil.rmtree(root + "/input")
+        results.append(row)
+    print(json.dumps(results))
+    """#
+}
