@@ -30,7 +30,7 @@ import Tokenization
     (["params.json": params, "consolidated.00.safetensors": noTensors], ["params.json", "consolidated.00.safetensors"]),
     (huggingFace, ["config.json", "model.safetensors.index.json", "model-1.safetensors", "model-2.safetensors"]),
     ([:], ["model.gguf"]),
-    (whole, ["tokenizer_config.json", "chat_template.jinja"]),
+    (whole, ["chat_template.jinja"]), (whole.filter { $0.key != "chat_template.jinja" }, ["tokenizer_config.json"]),
   ]
 
   private func expect(_ files: [String: [UInt8]], replacing name: String, _ body: (String) throws -> Void) throws {

@@ -32,7 +32,7 @@ import Testing
         "tensors with an attribute": with_attribute(lambda t: t), "ordered, with metadata": ordered, "transposed": matrices(lambda t: t.t().contiguous().t()),
         "views": {n: torch.cat([t.flatten(), t.flatten()])[t.numel():].view(t.shape) for n, t in state.items()},
         "float8": matrices(lambda t: t.to(torch.float8_e4m3fn)), "float64": matrices(lambda t: t.double()), "int64": norm(torch.arange(8)),
-        "untyped uint16": norm(torch.arange(8, dtype=torch.uint16)), "bool": norm(torch.ones(8, dtype=torch.bool)),
+        "untyped uint16": norm(torch.arange(8, dtype=torch.int16).view(torch.uint16)), "bool": norm(torch.ones(8, dtype=torch.bool)),
         "complex": norm(torch.ones(8, dtype=torch.complex64)), "negative": norm(torch._neg_view(torch.ones(8))),
         "imaginary part of a conjugate": norm(torch.ones(8, dtype=torch.complex64).conj().imag), "expanded": norm(torch.ones(1).expand(8)),
         "scalar": norm(torch.tensor(1.0)), "empty": norm(torch.ones(0)), "sparse": norm(torch.ones(8).to_sparse()),

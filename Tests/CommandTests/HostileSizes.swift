@@ -148,15 +148,14 @@ enum HostileSizes {
     for k, v in GGUFS.items(): KINDS["gguf: " + k] = lambda f, n, v=v: (meta(f), gguf(f + "/model.gguf", *v(n)), ["inspect", f + "/model.gguf"])[2]
     def described(f, n, name, make):
         os.makedirs(f)
-        write(f + "/" + name, *make(n))
+        write(f + "/" + name, *make(n - 4096))
         open(f + "/" + ("consolidated.00.safetensors" if name == "params.json" else "model.safetensors"), "wb").write(struct.pack("<Q", 2) + b"{}")
         if name != "config.json": open(f + "/config.json", "w").write('{"model_type":"llama","num_attention_heads":4}')
         return ["inspect", f]
     for name in ["params.json", "config.json", "model.safetensors.index.json"]:
         for k, v in JSONS.items(): KINDS[name + ": " + k] = lambda f, n, v=v, name=name: described(f, n, name, v)
     for k, v in TOKENIZERS.items(): KINDS["tokenizer: " + k] = lambda f, n, v=v: (os.makedirs(f), write(f + "/tokenizer", *v(n)), ["complete", demo, "--tokenizer", f + "/tokenizer", "--prompt", "a", "--max-gen-len", "0", "-q"])[2]
-    KINDS["checklist: names"] = lambda f, n: (os.makedirs(f), write(f + "/checklist.chk", (b"d41d8cd98f00b204e9800998ecf8427e  %06d\n" % i for i in range(n // 41))), ["verify", f + "/checklist.chk", "-q"])[2]
-    for k, v in JSONS.items(): KINDS["receipt: " + k] = lambda f, n, v=v: (os.makedirs(f), write(f + "/drover.json", *v(n)), ["verify", f + "/drover.json", "-q"])[2]
+    for k, v in JSONS.items(): KINDS["receipt: " + k] = lambda f, n, v=v: (os.makedirs(f), write(f + "/drover-receipt.json", *v(n)), ["verify", f, "-q"])[2]
 
 
     results = []

@@ -58,6 +58,8 @@ extension Receipt {
 
   private static func document(_ bytes: [UInt8], _ path: FilePath) throws(ReceiptError) -> ReceiptDocument {
     func failure(_ what: String) -> ReceiptError { ReceiptError(path: path, reason: .malformed(what)) }
+    // Decoding takes some 50 bytes of memory a value, however short. Those of a receipt, each on its own line, have over 20 bytes in the file.
+    guard bytes.lazy.filter({ $0 == UInt8(ascii: ",") }).count <= 4096 + bytes.count / 16 else { throw failure("it has more values than a receipt of its length") }
     let decoder = JSONDecoder()
     decoder.dateDecodingStrategy = .iso8601
     let data = Data(bytes)
