@@ -30,7 +30,6 @@ import Tokenization
     (["params.json": params, "consolidated.00.safetensors": noTensors], ["params.json", "consolidated.00.safetensors"]),
     (huggingFace, ["config.json", "model.safetensors.index.json", "model-1.safetensors", "model-2.safetensors"]),
     ([:], ["model.gguf"]),
-    (whole, ["chat_template.jinja"]), (whole.filter { $0.key != "chat_template.jinja" }, ["tokenizer_config.json"]),
   ]
 
   private func expect(_ files: [String: [UInt8]], replacing name: String, _ body: (String) throws -> Void) throws {
@@ -53,8 +52,9 @@ import Tokenization
 
   @Test func everyReaderOfATokenizer() throws {
     for name in ["tokenizer.model", "tokenizer.json"] { try expect([:], replacing: name) { _ = try Vocabulary.load(FilePath("\($0)/\(name)")) } }
+    try expect(Self.whole, replacing: "tokenizer_config.json") { _ = try Vocabulary.load(FilePath($0 + "/tokenizer.json")) }
     for name in ["tokenizer_config.json", "chat_template.jinja"] {
-      try expect(Self.whole, replacing: name) { _ = try Vocabulary.load(FilePath($0 + "/tokenizer.json")) }
+      try expect(Self.whole, replacing: name) { _ = try Checkpoint.open(at: FilePath($0)).chatTemplate() }
     }
   }
 
