@@ -12,8 +12,7 @@ enum CompanionFiles {
   }
 
   static func copy(of path: FilePath) throws(CheckpointError) -> OutputFile {
-    let file = try LocalFile(path)
-    try file.refuseStandIn(isText: path.extension != "json" && path.extension != "model")
-    return OutputFile(name: path.lastComponent?.string ?? "", content: try file.contents())
+    let isText = path.extension != "json" && path.extension != "model"
+    return OutputFile(name: path.lastComponent?.string ?? "", content: try LocalFile.contents(of: path, isText: isText))
   }
 }

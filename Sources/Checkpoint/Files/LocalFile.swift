@@ -36,8 +36,10 @@ final class LocalFile: ByteSource {
   }
 
   /// The whole of a small file, such as a licence.
-  static func contents(of path: FilePath) throws(CheckpointError) -> [UInt8] {
+  /// - Parameter isText: whether it may begin as a web page does.
+  static func contents(of path: FilePath, isText: Bool = true) throws(CheckpointError) -> [UInt8] {
     let file = try LocalFile(path)
+    try file.refuseStandIn(isText: isText)
     let bytes = try file.contents()
     try file.checkUnchanged()
     return bytes
