@@ -20,7 +20,8 @@ struct StatedParams {
   /// Refuses numbers that no model can have: NaN and infinity, which a GGUF can hold, and what would divide by zero.
   /// - Parameter path: the checkpoint's folder or file, for errors.
   func check(_ path: FilePath) throws(CheckpointError) {
-    var numbers = [("RoPE's theta", ropeTheta)]
+    var numbers: [(String, Double)] = []
+    if let ropeTheta { numbers.append(("RoPE's theta", ropeTheta)) }
     if let scaling = ropeScaling {
       numbers += [
         ("RoPE's scaling factor", scaling.factor), ("RoPE's low frequency factor", scaling.lowFrequencyFactor),
