@@ -14,6 +14,7 @@ struct FirstBytes {
   private let kind: Kind
   private var page: WebPage
   private var isSuitable = false
+  private var isUnsuitable = false
   private var count = 0
   /// nil until enough has been seen.
   private(set) var verdict: Verdict?
@@ -34,23 +35,26 @@ struct FirstBytes {
     guard verdict == nil else { return }
     page.take(bytes)
     if page.isFound == true { return verdict = .page }
-    for byte in bytes where !isSuitable && count < Self.most {
+    for byte in bytes where !isSuitable && !isUnsuitable && count < Self.most {
       count += 1
       switch kind {
       case .weights: isSuitable = (byte < 0x20 && !(0x09...0x0D ~= byte)) || byte == 0x7F
       case .json:
         if byte == 0x20 || 0x09...0x0D ~= byte || [0xEF, 0xBB, 0xBF].contains(byte) { continue }
-        guard byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[") else { return verdict = unsuitable }
-        isSuitable = true
+        isSuitable = byte == UInt8(ascii: "{") || byte == UInt8(ascii: "[")
+        isUnsuitable = !isSuitable
       case .any: isSuitable = true
       }
     }
-    if isSuitable { verdict = page.isFound == false ? .file : nil } else if count >= Self.most { verdict = unsuitable }
+    isUnsuitable = isUnsuitable || !isSuitable && count >= Self.most
+    // What may still become a page, a byte at a time, is called one.
+    guard page.isFound == false else { return }
+    if isSuitable { verdict = .file } else if isUnsuitable { verdict = unsuitable }
   }
 
   /// Says that nothing more will come.
   /// - Parameter isEntire: whether that was all of the file, rather than a part of it.
-  mutating func end(isEntire: Bool) { verdict = verdict ?? (isSuitable || !isEntire || count == 0 ? .file : unsuitable) }
+  mutating func end(isEntire: Bool) { verdict = verdict ?? (isUnsuitable || isEntire && !isSuitable && count > 0 ? unsuitable : .file) }
 
   private var unsuitable: Verdict { .other(kind == .json ? "something that isn't JSON" : "plain text") }
 }
