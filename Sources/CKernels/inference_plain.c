@@ -136,6 +136,18 @@ static void add(float *x, const float *y, ptrdiff_t n) {
     for (ptrdiff_t i = 0; i < n; i++) x[i] += y[i];
 }
 
+_Bool drover_are_finite(const float *x, ptrdiff_t n) {
+    // No early end: so the compiler makes vectors of it.
+    uint32_t worst = 0;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, 4);
+        bits &= 0x7FFFFFFF;
+        worst = bits > worst ? bits : worst;
+    }
+    return worst < 0x7F800000;
+}
+
 const drover_kernels drover_kernels_plain = {
     .name = "plain", .unpack = unpack, .gemv = gemv, .gemm_nt = gemm_nt, .gemm_nn = gemm_nn, .rms_norm = rms_norm, .rope = rope,
     .softmax = softmax, .sum_exp = sum_exp, .swiglu = swiglu, .add = add,

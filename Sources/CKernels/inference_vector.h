@@ -66,11 +66,17 @@ INLINE v16 add_lanes_of_16(const v16 v[16]) {
            __builtin_shufflevector(c[0], c[1], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 }
 
-/// exp(x) to about one unit in the last place: 2ⁿ · e^r with |r| ≤ ln 2 / 2, e^r by Cephes' polynomial (expf.c). Saturates at 2^±126.
+/// `a` in the lanes whose mask is set, `b` in the others.
+INLINE v16 choose(i16 mask, v16 a, v16 b) { return (v16)((mask & (i16)a) | (~mask & (i16)b)); }
+
+/// exp(x) to about one unit in the last place: 2ⁿ · e^r with |r| ≤ ln 2 / 2, e^r by Cephes' polynomial (expf.c).
+/// What float32 has no normal number for is 0 (below -87.3) or infinity (above 88.7), and NaN stays NaN, as in expf.
 INLINE v16 exp16(v16 x) {
-    x = __builtin_elementwise_min(__builtin_elementwise_max(x, splat(-87.33654f)), splat(87.33654f));
-    v16 n = __builtin_elementwise_roundeven(x * 1.44269504088896341f);
-    v16 r = fma16(n, splat(-0.693359375f), x);
+    const v16 least = splat(-87.33654f), most = splat(88.0f);
+    // A NaN is no less and no more than anything: it computes with `least`, and is put back in the end.
+    v16 within = choose(x >= least, choose(x <= most, x, most), least);
+    v16 n = __builtin_elementwise_roundeven(within * 1.44269504088896341f);
+    v16 r = fma16(n, splat(-0.693359375f), within);
     r = fma16(n, splat(2.12194440e-4f), r);
     v16 p = splat(1.9875691500e-4f);
     p = fma16(p, r, splat(1.3981999507e-3f));
@@ -80,7 +86,9 @@ INLINE v16 exp16(v16 x) {
     p = fma16(p, r, splat(5.0000001201e-1f));
     v16 y = fma16(p, r * r, r) + 1.0f;
     i16 power = (__builtin_convertvector(n, i16) + 127) << 23;
-    return y * (v16)power;
+    y = choose(x < least, splat(0), y * (v16)power);
+    y = choose(x > splat(88.72284f), splat(__builtin_inff()), y);
+    return choose(x == x, y, x);
 }
 
 // Weights

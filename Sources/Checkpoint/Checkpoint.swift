@@ -20,10 +20,12 @@ public struct Checkpoint: Sendable {
   public let files: [any ByteSource]
   /// Tokenizer, chat template, notes.
   public let companions: Companions
+  /// What its description says and drover doesn't honour: nothing that computes with the model may go on while there is some. See `requireHonoured`.
+  public let unhonoured: [UnhonouredKey]
 
   public init(
     format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [any ByteSource],
-    companions: Companions = Companions()
+    companions: Companions = Companions(), unhonoured: [UnhonouredKey] = []
   ) {
     self.format = format
     self.modelParallel = modelParallel
@@ -31,6 +33,7 @@ public struct Checkpoint: Sendable {
     self.tensors = tensors
     self.files = files
     self.companions = companions
+    self.unhonoured = unhonoured
   }
 
   /// nil when the checkpoint doesn't have the tensor.

@@ -48,7 +48,7 @@ public struct CheckpointOutline: Sendable {
     self.init(
       format: checkpoint.format, modelParallel: checkpoint.modelParallel, params: .complete(checkpoint.params),
       tensors: checkpoint.tensors.map { Tensor(name: $0.name, shape: $0.shape, dtype: $0.dtype, split: $0.split, parts: $0.parts.count) },
-      notes: checkpoint.companions.notes)
+      notes: checkpoint.companions.notes + checkpoint.unhonoured.map(\.note))
   }
 
   init(format: Checkpoint.Format, modelParallel: Int, params: Params, tensors: [Tensor], notes: [String]) {

@@ -1,3 +1,5 @@
+import SystemPackage
+
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -35,6 +37,18 @@ public struct ModelParams: Sendable, Equatable, Encodable {
       self.lowFrequencyFactor = lowFrequencyFactor
       self.highFrequencyFactor = highFrequencyFactor
       self.originalContext = originalContext
+    }
+
+    /// - Parameter keys: what the description calls the four numbers, in the order of their declaration.
+    /// - Throws: for numbers with which the frequencies wouldn't be numbers.
+    func check(_ file: FilePath, _ keys: (factor: String, low: String, high: String, context: String)) throws(CheckpointError) {
+      let values: [(key: String, value: Double)] = [
+        (keys.factor, factor), (keys.low, lowFrequencyFactor), (keys.high, highFrequencyFactor), (keys.context, Double(originalContext)),
+      ]
+      for (key, value) in values where !(value > 0 && value.isFinite) { throw CheckpointError(.corrupt, in: file, "says \(key) is \(value), which scales RoPE to nothing") }
+      guard highFrequencyFactor > lowFrequencyFactor else {
+        throw CheckpointError(.corrupt, in: file, "says \(keys.low) is \(lowFrequencyFactor) and \(keys.high) is \(highFrequencyFactor), which must be the greater one")
+      }
     }
 
     /// What each RoPE frequency is divided by: 1 for the high ones, `factor` for the low ones, a blend in between.

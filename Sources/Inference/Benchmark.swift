@@ -23,12 +23,12 @@ public struct Benchmark: Sendable {
   /// Runs once without counting, then `repetitions` times.
   ///
   /// - Parameter onRun: is told how many runs are done.
-  /// - Throws: `InferenceError.promptTooLong` when the model's longest sequence is shorter than what is asked for.
+  /// - Throws: `InferenceError.promptTooLong` when the model's longest sequence is shorter than what is asked for, `notFinite` for logits that aren't.
   public init(
     _ model: Transformer, promptTokens: Int, genTokens: Int, repetitions: Int, onRun: (_ done: Int) -> Void = { _ in }
-  ) throws(InferenceError) {
+  ) throws {
     let longest = max(promptTokens, genTokens)
-    guard longest <= model.maxSequenceLength else { throw .promptTooLong(index: 0, count: longest, limit: model.maxSequenceLength) }
+    guard longest <= model.maxSequenceLength else { throw InferenceError.promptTooLong(index: 0, count: longest, limit: model.maxSequenceLength) }
     var random = RandomSource(seed: 1, stream: 0)
     let prompt = (0..<promptTokens).map { _ in Int(random.next() % UInt64(model.params.vocabularySize)) }
     var prefill: [Double] = []
@@ -36,11 +36,11 @@ public struct Benchmark: Sendable {
 
     for run in 0...repetitions {
       if promptTokens > 0 {
-        let seconds = Self.seconds(of: { Self.prefill(prompt, model) })
+        let seconds = try Self.seconds(of: { try Self.prefill(prompt, model) })
         if run > 0 { prefill.append(Double(promptTokens) / seconds) }
       }
       if genTokens > 0 {
-        let seconds = Self.seconds(of: { Self.decode(genTokens, model) })
+        let seconds = try Self.seconds(of: { try Self.decode(genTokens, model) })
         if run > 0 { decode.append(Double(genTokens) / seconds) }
       }
       onRun(run)
@@ -49,25 +49,25 @@ public struct Benchmark: Sendable {
     decodeTokensPerSecond = Spread(decode)
   }
 
-  private static func seconds(of body: () -> Void) -> Double {
+  private static func seconds(of body: () throws -> Void) rethrows -> Double {
     let start = steadySeconds()
-    body()
+    try body()
     return steadySeconds() - start
   }
 
-  private static func prefill(_ prompt: [Int], _ model: Transformer) {
+  private static func prefill(_ prompt: [Int], _ model: Transformer) throws {
     for start in stride(from: 0, to: prompt.count, by: model.maxRows) {
       let pass = start..<min(start + model.maxRows, prompt.count)
       model.forward(pass.map { Transformer.Row(token: prompt[$0], slot: 0, position: $0) })
-      if pass.upperBound == prompt.count { model.withLogits(of: [pass.count - 1]) { _, _ in } }
+      if pass.upperBound == prompt.count { try model.withLogits(of: [pass.count - 1]) { _, _ in } }
     }
   }
 
-  private static func decode(_ count: Int, _ model: Transformer) {
+  private static func decode(_ count: Int, _ model: Transformer) throws {
     var token = 0
     for position in 0..<count {
       model.forward([Transformer.Row(token: token, slot: 0, position: position)])
-      model.withLogits(of: [0]) { _, logits in token = Sampler.argmax(logits) }
+      try model.withLogits(of: [0]) { _, logits in token = Sampler.argmax(logits) }
     }
   }
 }

@@ -78,7 +78,7 @@ public struct Generator {
   ///
   /// - Parameter onEvent: is told of each token as it is made, and of the end of each prompt's.
   /// - Throws: `InferenceError` for more prompts than `maxBatchSize`, a prompt longer than `maxSequenceLength`, an empty one, a token
-  ///   outside the vocabulary, and for logits that aren't numbers. What `onEvent` throws ends generation.
+  ///   outside the vocabulary, and for logits that aren't finite. What `onEvent` throws ends generation.
   public func generate(
     _ prompts: [[Int]], _ options: GenerationOptions, onEvent: (_ prompt: Int, _ event: GenerationEvent) throws -> Void = { _, _ in }
   ) throws -> (completions: [Completion], timings: GenerationTimings) {
@@ -90,7 +90,6 @@ public struct Generator {
     /// Takes a row's next token from its logits, or ends the row if that is a stop token.
     func advance(_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws {
       let likeliest = Sampler.argmax(logits)
-      guard logits[likeliest].isFinite else { throw InferenceError.notFinite(position: rows[index].next - 1) }
       let logSumExp = options.logprobs ? model.logSumExp(logits) : 0
       // Sampling overwrites the logits, and the log-probability is that of before.
       let kept = options.logprobs && options.temperature > 0 ? Array(logits) : []
@@ -177,7 +176,6 @@ public struct Generator {
         let position = wanted[index]
         guard position + 1 < prompt.count else { return last = Array(logits) }
         let logprob = logits[prompt[position + 1]] - model.logSumExp(logits)
-        guard logprob.isFinite else { throw InferenceError.notFinite(position: position) }
         logprobs.append(logprob)
       }
     }

@@ -20,8 +20,8 @@ public enum InferenceError: Error, Sendable, Equatable, CustomStringConvertible 
   case promptTooLong(index: Int, count: Int, limit: Int)
   case emptyPrompt(index: Int)
   case unknownToken(id: Int, vocabulary: Int)
-  /// The logits hold a NaN or an infinity.
-  case notFinite(position: Int)
+  /// The logits hold a NaN or an infinity; so does `tensor`, the first of the checkpoint's that does, or none.
+  case notFinite(position: Int, tensor: TensorName?)
 
   public var description: String {
     switch self {
@@ -47,8 +47,10 @@ public enum InferenceError: Error, Sendable, Equatable, CustomStringConvertible 
       "prompt \(index + 1) is empty, and this model's tokenizer adds no token to begin with"
     case .unknownToken(let id, let vocabulary):
       "token \(id) is outside the model's vocabulary of \(vocabulary); does the tokenizer belong to this model?"
-    case .notFinite(let position):
-      "the model's output at position \(position) is not a finite number; the weights are damaged, or not of the type they claim (try drover verify)"
+    case .notFinite(let position, let tensor?):
+      "the model's output at position \(position) is not finite: \(tensor) is the first tensor that holds a NaN or an infinity; it is damaged, or not of the type it claims (try drover verify)"
+    case .notFinite(let position, nil):
+      "the model's output at position \(position) is not finite, though all weights are: its numbers overflow float32; are weights and description of one model? (try drover verify)"
     }
   }
 }

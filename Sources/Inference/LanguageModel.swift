@@ -15,11 +15,14 @@ public struct LanguageModel {
   ///   - options: what the caller says of the checkpoint.
   ///   - tokenizer: a tokenizer file; nil for the one that came with the weights.
   ///   - threads: nil for one a processor.
+  ///   - ignoredKeys: keys of the model's description to go on without; see `Checkpoint.ignoring`.
   /// - Throws: `CheckpointError`, `VocabularyError` or `InferenceError`.
   public init(
-    at path: FilePath, _ options: Checkpoint.OpenOptions = .init(), tokenizer: FilePath? = nil, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil
+    at path: FilePath, _ options: Checkpoint.OpenOptions = .init(), tokenizer: FilePath? = nil, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil,
+    ignoredKeys: [String] = []
   ) throws {
-    checkpoint = try Checkpoint.open(at: path, options)
+    checkpoint = try Checkpoint.open(at: path, options).ignoring(ignoredKeys)
+    try checkpoint.requireHonoured()
     guard let vocabulary = try tokenizer.map(Vocabulary.load) ?? checkpoint.vocabulary() else {
       throw InferenceError.missingTokenizer(path: path.string)
     }
@@ -27,12 +30,8 @@ public struct LanguageModel {
     transformer = try Transformer(checkpoint, maxBatchSize: maxBatchSize, maxSequenceLength: maxSequenceLength, threads: threads)
   }
 
-  /// What ends a text: end of sequence, and the ends of a turn and of a message where the vocabulary has them.
-  public var stopTokens: Set<Int> {
-    let vocabulary = tokenizer.vocabulary
-    let named = ["<|end_of_text|>", "<|eot_id|>", "<|eom_id|>"].compactMap { vocabulary.specials[$0] }
-    return Set([vocabulary.eos, vocabulary.eot].compactMap { $0 } + named)
-  }
+  /// What ends a text: the vocabulary's ends, and what `config.json` and `generation_config.json` name.
+  public var stopTokens: Set<Int> { Set(tokenizer.vocabulary.endTokens + checkpoint.endTokens) }
 
   /// The tokens of a prompt, BOS first where the model was trained with it. Added tokens that the prompt spells are found in a Hugging Face folder, as
   /// `AutoTokenizer` finds them; elsewhere the text of a control token stays text, as in Meta's reference.

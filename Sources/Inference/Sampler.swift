@@ -17,7 +17,10 @@ public struct Sampler: Sendable {
   /// A token. `logits` are overwritten.
   public func sample(_ logits: UnsafeMutableBufferPointer<Float>, using random: inout RandomSource) -> Int {
     guard temperature > 0, let base = logits.baseAddress else { return Self.argmax(logits) }
-    kernels.table.softmax(base, logits.count, 1 / temperature)
+    // The greatest becomes 0 before it is scaled: what a tiny temperature makes infinite is then the others' distance from it.
+    let greatest = logits[Self.argmax(logits)]
+    for index in logits.indices { logits[index] -= greatest }
+    kernels.table.softmax(base, logits.count, min(1 / temperature, .greatestFiniteMagnitude))
     var nucleus = nucleus(UnsafeBufferPointer(logits))
     // A point between 0 and the nucleus' probability in all; the token in whose share it lies is taken.
     let mass = nucleus.reduce(0) { $0 + Double($1.probability) }
@@ -43,10 +46,10 @@ public struct Sampler: Sendable {
     package let probability: Float
   }
 
-  /// The tokens that top-p keeps, the likeliest first. Never empty.
+  /// The tokens that top-p keeps, the likeliest first. Never empty where there are probabilities.
   package func nucleus(_ probabilities: UnsafeBufferPointer<Float>) -> [Candidate] {
-    // All tokens below the cutoff together have less than 1 - p, so none of them is ever kept. Few are left to sort.
-    let cutoff = (1 - topP) / Float(max(1, probabilities.count - 1))
+    // All tokens below the cutoff together have less than 1 - p, so none of them is ever kept, but for the likeliest. Few are left to sort.
+    let cutoff = min((1 - topP) / Float(max(1, probabilities.count - 1)), probabilities.max() ?? 0)
     var candidates: [Candidate] = []
     for (token, probability) in probabilities.enumerated() where probability >= cutoff {
       candidates.append(Candidate(token: token, probability: probability))
@@ -58,7 +61,7 @@ public struct Sampler: Sendable {
       before += candidates[kept].probability
       kept += 1
     }
-    return kept > 0 ? Array(candidates[..<kept]) : [Candidate(token: 0, probability: 1)]
+    return Array(candidates[..<kept])
   }
 }
 

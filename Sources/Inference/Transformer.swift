@@ -1,3 +1,4 @@
+import CKernels
 import Checkpoint
 import Platform
 
@@ -55,6 +56,9 @@ public final class Transformer {
   /// [logitRows, vocabularySize]
   private let logits: Rows
 
+  /// The rows of the last pass.
+  private var pass: [Row] = []
+
   /// Rows whose logits are computed at once; at least the batch.
   private let logitRows: Int
 
@@ -62,13 +66,14 @@ public final class Transformer {
   ///   - checkpoint: stays mapped as long as the transformer lives.
   ///   - threads: nil for one a processor.
   ///   - kernels: nil for the fastest this processor runs, or what `DROVER_KERNEL` names.
-  /// - Throws: `CheckpointError` when a file can't be mapped; `InferenceError` when tensors are missing, contradict the parameters, or don't fit into memory.
+  /// - Throws: `CheckpointError` when a file can't be mapped, or the checkpoint's description says what isn't honoured; `InferenceError` when tensors are missing, contradict the parameters, or don't fit into memory.
   public init(
     _ checkpoint: Checkpoint, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil, kernels: Kernels? = nil
   ) throws {
     guard maxBatchSize > 0, maxSequenceLength > 0, maxSequenceLength < 1 << 28, maxBatchSize < 1 << 20 else {
       throw InferenceError.cacheTooLarge(sequences: maxBatchSize, length: maxSequenceLength)
     }
+    try checkpoint.requireHonoured()
     params = checkpoint.params
     weights = try Weights(checkpoint)
     self.maxBatchSize = maxBatchSize
@@ -106,6 +111,7 @@ public final class Transformer {
           && (0..<params.vocabularySize).contains($0.token)
       },
       "a row outside the batch, the sequence or the vocabulary")
+    pass = rows
     attention.prepare(rows)
     compute.gather(weights.tokEmbeddings, rows.map(\.token), into: x)
 
@@ -130,13 +136,18 @@ public final class Transformer {
   /// The logits after row `indices[i]` of the last pass, `body(i, logits)` for each, in order.
   ///
   /// The buffer is valid during the call, and may be written to.
-  public func withLogits(of indices: [Int], _ body: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Void) rethrows {
+  ///
+  /// - Throws: `InferenceError.notFinite` for logits of which any is a NaN or an infinity, and what `body` throws.
+  public func withLogits(of indices: [Int], _ body: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Void) throws {
     for start in stride(from: 0, to: indices.count, by: logitRows) {
       let run = indices[start..<min(start + logitRows, indices.count)]
       for (row, index) in run.enumerated() { last[row].update(from: x[index], count: params.dim) }
       compute.rmsNorm(last, run.count, weights.norm, epsilon: params.normEpsilon, into: last)
       compute.multiply(last, run.count, (weights.output, logits))
       for row in 0..<run.count {
+        guard drover_are_finite(logits[row], params.vocabularySize) else {
+          throw InferenceError.notFinite(position: pass[indices[start + row]].position, tensor: weights.firstNotFinite(compute.kernels))
+        }
         try body(start + row, UnsafeMutableBufferPointer(start: logits[row], count: params.vocabularySize))
       }
     }

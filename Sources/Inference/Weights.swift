@@ -1,3 +1,4 @@
+import CKernels
 import Checkpoint
 import Platform
 
@@ -90,6 +91,31 @@ struct Weights {
     layers.reduce(output.rows * output.rowBytes) { sum, layer in
       sum + [layer.wq, layer.wk, layer.wv, layer.wo, layer.w1, layer.w2, layer.w3].reduce(0) { $0 + $1.rows * $1.rowBytes }
     }
+  }
+
+  /// The first tensor, in the order of the computation, that holds a NaN or an infinity. Reads all weights up to it.
+  func firstNotFinite(_ kernels: Kernels) -> TensorName? {
+    func isFinite(_ matrix: Matrix) -> Bool {
+      var row = [Float](repeating: 0, count: padded(matrix.columns))
+      return row.withUnsafeMutableBufferPointer { buffer in
+        guard let base = buffer.baseAddress else { return true }
+        return (0..<matrix.rows).allSatisfy { index in
+          matrix.unpack(rows: index..<index + 1, into: base, kernels)
+          return drover_are_finite(base, matrix.columns)
+        }
+      }
+    }
+    func isFinite(_ vector: [Float]) -> Bool { vector.allSatisfy(\.isFinite) }
+
+    if !isFinite(tokEmbeddings) { return tokEmbeddings.name }
+    for (index, layer) in layers.enumerated() {
+      if !isFinite(layer.attentionNorm) { return TensorName(.attentionNorm, layer: index) }
+      for matrix in [layer.wq, layer.wk, layer.wv, layer.wo] where !isFinite(matrix) { return matrix.name }
+      if !isFinite(layer.ffnNorm) { return TensorName(.ffnNorm, layer: index) }
+      for matrix in [layer.w1, layer.w3, layer.w2] where !isFinite(matrix) { return matrix.name }
+    }
+    if !isFinite(norm) { return TensorName(.norm) }
+    return isFinite(output) ? nil : output.name
   }
 
   private static func check(_ params: ModelParams) throws(InferenceError) {

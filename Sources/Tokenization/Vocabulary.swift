@@ -97,6 +97,13 @@ public struct Vocabulary: Sendable {
   /// The id of the token that is spelled so, of whatever kind but bytes: as its file spells it, `▁` for a space in SentencePiece.
   public func id(spelled piece: String) -> Int? { specials[piece] ?? index.find(piece.utf8) }
 
+  /// What ends a text: end of sequence first, then the ends of a turn and of a message where there are some, in the order of their ids.
+  public var endTokens: [Int] {
+    let named = ["<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"].compactMap { specials[$0] }
+    let others = Set([eot].compactMap(\.self) + named)
+    return [eos].compactMap(\.self) + others.filter { $0 != eos }.sorted()
+  }
+
   /// Whether `id` is a control token: it shows as nothing and never comes from text.
   public func isControl(_ id: Int) -> Bool { kind(of: id) == .control }
 

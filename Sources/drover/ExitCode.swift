@@ -159,6 +159,10 @@ extension InferenceError: ExitCoded {
   }
 }
 
+extension PromptFileError: ExitCoded {
+  var exit: DroverExit { .badData }
+}
+
 extension ChatError: ExitCoded {
   var exit: DroverExit {
     switch self {

@@ -97,6 +97,7 @@ struct FakeGGUF {
   var keyCount: UInt64?
   var keys: [(String, Bytes)] = [
     ("general.architecture", FakeGGUF.text("llama")), ("llama.attention.head_count", FakeGGUF.u32(4)), ("llama.block_count", FakeGGUF.u32(1)),
+    ("llama.attention.layer_norm_rms_epsilon", .u32(6) + .u32(Int(Float(1e-5).bitPattern))),
   ]
   var tensors: [(name: String, shape: [UInt64], type: Int, offset: UInt64)] = FakeGGUF.model
   var dataBytes = 16384

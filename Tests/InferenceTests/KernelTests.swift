@@ -167,4 +167,38 @@ import Testing
     table.softmax(&alike, alike.count, 1)
     #expect(alike.allSatisfy { abs($0 - 1 / 37) < 1e-7 })
   }
+
+  /// NaN and infinities among numbers, in whole vectors and behind them: what comes out is what torch gives.
+  @Test(.needs(.python)) func whatIsNotFiniteIsAsInTorch() throws {
+    let output = try python(
+      """
+      import torch
+      torch.manual_seed(3)
+      print("# softmax or silu; input; output")
+      nan, inf = float("nan"), float("inf")
+      for n in (1, 5, 16, 37):
+          rows = [[v] * n for v in (nan, inf, -inf)]
+          for at in {0, n // 2, n - 1}:
+              for v in (nan, inf, -inf, 1e30, -1e30, 89.0, -89.0):
+                  rows.append((torch.randn(n) * 3).tolist()); rows[-1][at] = v
+          for row in rows:
+              x = torch.tensor(row)
+              for name, y in (("softmax", torch.softmax(x, -1)), ("silu", torch.nn.functional.silu(x))):
+                  print(name, *x.tolist(), *y.tolist())
+      """)
+    let rows = output.split(separator: "\n").dropFirst().map { $0.split(separator: " ") }
+    #expect(rows.count == 164)
+    for name in Self.fast + ["plain"] {
+      let table = try #require(drover_kernels_named(name)).pointee
+      for row in rows {
+        let numbers = try row.dropFirst().map { try #require(Float($0)) }
+        var x = Array(numbers.prefix(numbers.count / 2))
+        if row[0] == "softmax" { table.softmax(&x, x.count, 1) } else { table.swiglu(&x, [Float](repeating: 1, count: x.count), x.count) }
+        for (got, expected) in zip(x, numbers.suffix(numbers.count / 2)) {
+          let isSame: Bool = if expected.isNaN { got.isNaN } else { got == expected || abs(got - expected) <= 1e-5 * Swift.max(1, abs(expected)) }
+          #expect(isSame, "\(name) \(row[0]): \(got) for \(expected)")
+        }
+      }
+    }
+  }
 }

@@ -11,14 +11,17 @@ import Testing
   }
 
   /// The tokens that top-p keeps are those of the reference (`sample_top_p` of Meta's generation.py).
-  @Test(.needs(.python), arguments: [(0.9, 0.6), (0.5, 1), (0.99, 2), (0, 1), (1, 1), (0.1, 0.2)] as [(Float, Float)])
+  @Test(.needs(.python), arguments: [
+    (0.9, 0.6), (0.5, 1), (0.99, 2), (0, 1), (1, 1), (0.1, 0.2), (0, 100), (0, 1000), (0.9, 1e-5), (0.9, 1e-38), (0.9, Float(bitPattern: 1)), (0, 1e-38),
+  ] as [(Float, Float)])
   func nucleusIsTheReferences(topP: Float, temperature: Float) throws {
     var random = Splitmix(seed: 11)
     let logits = (0..<2000).map { _ in Float.random(in: -6...6, using: &random) }
     let output = try python(
       """
       import json, sys, torch
-      logits, p, t = torch.tensor(json.loads(sys.argv[1])), float(sys.argv[2]), float(sys.argv[3])
+      # In float64, where the smallest temperature of float32 overflows nothing.
+      logits, p, t = torch.tensor(json.loads(sys.argv[1]), dtype=torch.float64), float(sys.argv[2]), float(sys.argv[3])
       probs = torch.softmax(logits / t, -1)
       ordered, indices = torch.sort(probs, descending=True)
       mask = torch.cumsum(ordered, -1) - ordered > p

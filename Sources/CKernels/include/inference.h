@@ -73,6 +73,9 @@ extern const drover_kernels drover_kernels_plain;
 /// The table called `name` ("avx512", "avx2", "neon", "plain"); NULL where this processor can't run it or the build hasn't got it.
 const drover_kernels *_Nullable drover_kernels_named(const char *name);
 
+/// Whether none of `n` numbers is a NaN or an infinity.
+_Bool drover_are_finite(const float *x, ptrdiff_t n);
+
 /// Tells the processor that it is in a loop that waits for another core.
 static inline void drover_spin_hint(void) {
 #if defined(__x86_64__)

@@ -17,6 +17,8 @@ public struct Companions: Sendable {
   public var folder: FilePath?
   /// Meta's `params.json`, where the checkpoint has one.
   public var params: FilePath?
+  /// What a Hugging Face folder has beside its weights; nil of other formats.
+  public var huggingFace: HuggingFaceCompanions?
   /// Licences and policies, which must go where the weights go.
   public var legal: [FilePath]
   /// What a person should know about the checkpoint, in sentences: where description and shapes differ, what was left out.

@@ -5,9 +5,21 @@ import SystemPackage
 /// Decodes the JSON that `file` is.
 /// - Parameter limit: the most bytes that make sense.
 func decodeJSON<T: Decodable>(_ type: T.Type, from file: any ByteSource, limit: Int = descriptionLimit) throws(CheckpointError) -> T {
+  try decodeJSON(type, from: jsonContents(of: file, limit: limit), in: file.path)
+}
+
+/// The bytes of a file that should be JSON, and is no web page.
+func jsonContents(of file: any ByteSource, limit: Int = descriptionLimit) throws(CheckpointError) -> [UInt8] {
   try file.refuseStandIn()
-  let bytes = try file.contents(limit: limit)
-  return try decodeJSON(type, from: bytes, in: file.path)
+  return try file.contents(limit: limit)
+}
+
+/// The members of the JSON object that lies in `path`.
+func decodeJSONObject(_ bytes: [UInt8], in path: FilePath) throws(CheckpointError) -> [String: JSONValue] {
+  guard case .object(let object) = try decodeJSON(JSONValue.self, from: bytes, in: path) else {
+    throw CheckpointError(.corrupt, in: path, "isn't a JSON object")
+  }
+  return object
 }
 
 /// Decodes JSON that lies in `path`.

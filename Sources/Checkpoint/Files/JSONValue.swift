@@ -1,5 +1,5 @@
 /// Any JSON, for files of which only a part is understood.
-enum JSONValue: Codable, Equatable {
+enum JSONValue: Codable, Equatable, Sendable {
   case null
   case bool(Bool)
   case integer(Int)

@@ -55,7 +55,8 @@ struct Assembly {
       try companions.takeSharedTokenizer(above: path, vocabularySize: params.vocabularySize)
     }
     return Checkpoint(
-      format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions)
+      format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions,
+      unhonoured: stated.unhonoured)
   }
 
   /// How many heads there are and how wide they are: the description says, and the rows of wq bear it out.

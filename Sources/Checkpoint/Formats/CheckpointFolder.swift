@@ -8,7 +8,7 @@ struct CheckpointFolder {
   let names: [FilePath.Component]
   /// Opens a file in it.
   let open: (FilePath) throws(CheckpointError) -> any ByteSource
-  private let isHere: Bool
+  let isHere: Bool
 
   /// A folder that is elsewhere.
   init(path: FilePath, names: [String], open: @escaping (FilePath) throws(CheckpointError) -> any ByteSource) {

@@ -16,6 +16,8 @@ struct StatedParams {
   var ropeScaling: ModelParams.RoPEScaling?
   /// nil when only the tensors tell.
   var tiedEmbeddings: Bool?
+  /// What it says besides and drover doesn't honour.
+  var unhonoured: [UnhonouredKey] = []
 
   /// Refuses numbers that no model can have: NaN and infinity, which a GGUF can hold, and what would divide by zero.
   /// - Parameter path: the checkpoint's folder or file, for errors.

@@ -50,6 +50,7 @@ public struct ReshardPlan: Sendable {
     if let dtype = options.dtype, !capacity.dtypes.contains(dtype) {
       throw CheckpointError(.refused, "\(name) has no \(dtype.rawValue); \(capacity.dtypeNames) can be written")
     }
+    if !Self.keepsDescription(of: source, as: options.format) { try source.requireHonoured() }
     // In one shard nothing is cut, and any axis will do.
     let embedding = options.modelParallel > 1 ? try EmbeddingAxis(source) : nil
     let layout = try ShardLayout(params: source.params, modelParallel: options.modelParallel, embeddingAxis: embedding?.axis ?? 0)
@@ -60,9 +61,14 @@ public struct ReshardPlan: Sendable {
     }
     files += try CompanionFiles.of(source, layout, options.format)
     self.files = files
-    notes = source.companions.notes + [embedding?.note].compactMap { $0 } + Self.notes(source, options)
+    notes = source.companions.notes + source.unhonoured.map(\.note) + [embedding?.note].compactMap { $0 } + Self.notes(source, options)
     tensors = try Self.tensors(source, files, options)
     try checkPieces()
+  }
+
+  /// Whether the output has the source's own description, with every key of it.
+  private static func keepsDescription(of source: Checkpoint, as format: Checkpoint.Format) -> Bool {
+    format == .hf ? source.companions.huggingFace != nil : source.companions.params != nil
   }
 
   /// A file for each rank, with Meta's names.
@@ -110,6 +116,9 @@ public struct ReshardPlan: Sendable {
     var notes: [String] = []
     if options.dtype == nil, dtypes.contains(where: \.isQuantized) {
       notes.append("\(options.format.rawValue) can't hold quantized tensors: they become float32, exactly. --dtype bf16 or f16 halves the size, and rounds")
+    }
+    if options.format == .hf, source.companions.huggingFace == nil, HuggingFaceConfig.contextLength(source) == nil {
+      notes.append("nothing says how many positions the model was trained for: config.json is without max_position_embeddings, and transformers takes 2048")
     }
     if let target = options.dtype {
       let rounded = dtypes.filter { !$0.isExact(in: target) }.map(\.rawValue).sorted()

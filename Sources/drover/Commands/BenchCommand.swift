@@ -37,6 +37,7 @@ struct BenchCommand: ParsableCommand {
   var json = false
 
   @OptionGroup var checkpoint: CheckpointOptions
+  @OptionGroup var ignoredKeys: IgnoredKeys
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
@@ -49,8 +50,10 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     exitOnInterruption()
     let started = steadySeconds()
+    let source = try Checkpoint.open(at: model.path, checkpoint.forOpening).ignoring(ignoredKeys.names)
+    for note in source.companions.notes where !global.quiet { Console.note("note: \(note)") }
     let transformer = try Transformer(
-      Checkpoint.open(at: model.path, checkpoint.forOpening), maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
+      source, maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
     let load = steadySeconds() - started
     let result = try Benchmark(transformer, promptTokens: promptTokens, genTokens: genTokens, repetitions: repetitions)
     let report = Report(

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Checkpoint
-import FoundationEssentials
 import Inference
 import Platform
 import SystemPackage
@@ -58,7 +57,7 @@ struct CompleteCommand: ParsableCommand {
 
   func run() throws {
     exitOnInterruption()
-    let texts = try prompt.map(\.text) + (prompts.map { try readPrompts($0.path) } ?? [])
+    let texts = try prompt.map(\.text) + (prompts.map { try PromptFile(readInput($0.path), file: $0.path.string).prompts } ?? [])
     let started = steadySeconds()
     let model = try options.load(model)
     let load = steadySeconds() - started
@@ -82,20 +81,6 @@ struct CompleteCommand: ParsableCommand {
           + "text at \(Format.fixed(timings.decodeTokensPerSecond, 1)) tokens/s with \(model.transformer.kernels.name) on \(model.transformer.threads) threads"
       )
     }
-  }
-
-  private func readPrompts(_ path: FilePath) throws -> [String] {
-    let bytes = try readInput(path)
-    if bytes.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "[") {
-      do {
-        return try JSONDecoder().decode([String].self, from: bytes)
-      } catch {
-        throw CommandError(.badData, "\(path): begins like JSON, but is not an array of strings")
-      }
-    }
-    let lines = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
-    guard !lines.isEmpty else { throw CommandError(.badData, "\(path): has no prompts") }
-    return lines
   }
 
   /// The JSON document; its keys are a promise.

@@ -76,6 +76,7 @@ struct DownloadCommand: ParsableCommand {
       throw error
     }
     if let failure { throw failure }
+    if !global.quiet { noteUnhonouredKeys(of: report.files.map { output.path.appending($0.path) }) }
     if json { return try outputJSON(DownloadJSON(report)) }
     let fetched = report.files.count { $0.status != .present }
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }

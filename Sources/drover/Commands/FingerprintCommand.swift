@@ -40,6 +40,7 @@ struct FingerprintCommand: ParsableCommand {
 
   func run() throws {
     let sources = try paths.map { try Source($0.path, checkpoint.forOpening) }
+    for note in sources.flatMap(\.notes) where !global.quiet { Console.note("note: \(note)") }
     let display = ProgressDisplay("fingerprint", mode: global.progressMode)
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
@@ -76,6 +77,14 @@ struct FingerprintCommand: ParsableCommand {
         throw CommandError(.badData, "\(path): this receipt has no fingerprint; compute it from the weights")
       }
       self = .receipt(stated)
+    }
+
+    /// What a description says and drover doesn't honour: weights may be the same, and the models others.
+    var notes: [String] {
+      switch self {
+      case .checkpoint(let checkpoint): checkpoint.unhonoured.map(\.note)
+      case .receipt: []
+      }
     }
 
     var bytes: Int {

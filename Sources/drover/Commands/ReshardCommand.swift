@@ -57,6 +57,7 @@ struct ReshardCommand: ParsableCommand {
   var json = false
 
   @OptionGroup var checkpoint: CheckpointOptions
+  @OptionGroup var ignoredKeys: IgnoredKeys
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
@@ -65,7 +66,7 @@ struct ReshardCommand: ParsableCommand {
 
   func run() throws {
     let start = steadySeconds()
-    let plan = try ReshardPlan(Checkpoint.open(at: source.path, checkpoint.forOpening), planOptions)
+    let plan = try ReshardPlan(Checkpoint.open(at: source.path, checkpoint.forOpening).ignoring(ignoredKeys.names), planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
     let options = ReshardPlan.WriteOptions(replacing: force, digests: Set(digest), checklist: checklist, tool: Drover.configuration.version)
     if dryRun {

@@ -56,6 +56,7 @@ struct VerifyCommand: ParsableCommand {
       report.describe(verbose: global.verbose, quiet: global.quiet)
       if !global.quiet, !findings.isEmpty { Console.outputLine("\(report.summary(seconds: seconds))") }
     }
+    if !global.quiet { noteUnhonouredKeys(of: findings.map(\.path) + verification.unlisted) }
     if let code = report.exit { throw ExitCode(code) }
   }
 }

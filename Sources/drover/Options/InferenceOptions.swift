@@ -29,6 +29,8 @@ struct InferenceOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: "Threads that compute (default: one a processor).")
   var threads: Int?
 
+  @OptionGroup var ignoredKeys: IgnoredKeys
+
   func validate() throws {
     guard temperature >= 0, temperature.isFinite else { throw ValidationError("--temperature is 0 or more.") }
     guard topP >= 0, topP <= 1 else { throw ValidationError("--top-p is between 0 and 1.") }
@@ -40,7 +42,7 @@ struct InferenceOptions: ParsableArguments {
   func load(_ model: PathArgument) throws -> LanguageModel {
     try LanguageModel(
       at: model.path, checkpoint.forOpening, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
-      threads: threads)
+      threads: threads, ignoredKeys: ignoredKeys.names)
   }
 
   func generation(maxGenLen: Int, logprobs: Bool = false, echo: Bool = false) -> GenerationOptions {

@@ -1,3 +1,4 @@
+import SystemPackage
 import Tokenization
 
 /// The key-value pairs at the start of a GGUF file. Arrays stay in the file until they are asked for.
@@ -83,6 +84,17 @@ public struct GGUFMetadata: Sendable {
 
   public subscript(key: String) -> Value? { values[key] }
 
+  /// What `key` says; nil when it isn't there.
+  /// - Throws: where it is no integer: what has another type says something that isn't understood.
+  func integer(_ key: String, _ file: FilePath) throws(CheckpointError) -> Int? { try values[key].map(key, file, "an integer", \.integer) }
+
+  func number(_ key: String, _ file: FilePath) throws(CheckpointError) -> Double? { try values[key].map(key, file, "a number", \.number) }
+
+  func text(_ key: String, _ file: FilePath) throws(CheckpointError) -> String? { try values[key].map(key, file, "a string", \.text) }
+
+  /// As JSON; arrays are empty, and stand for themselves.
+  var json: [String: JSONValue] { values.mapValues(\.json) }
+
   /// - Parameter count: as the header says; every pair takes 12 bytes at least.
   init(_ reader: inout ByteReader, count: Int) throws(CheckpointError) {
     guard count <= reader.remaining / 12 else { throw reader.corrupt("says it has \(count) metadata keys, more than it has room for") }
@@ -113,6 +125,30 @@ public struct GGUFMetadata: Sendable {
       throw reader.corrupt("\(key) is an array of the type \(type), which isn't supported", at: start - 12)
     }
     return Array(file: reader.file, type: type, range: start..<reader.position, count: count)
+  }
+}
+
+extension GGUFMetadata.Value? {
+  fileprivate func map<T>(
+    _ key: String, _ file: FilePath, _ type: String, _ convert: (GGUFMetadata.Value) -> T?
+  ) throws(CheckpointError) -> T? {
+    guard let self else { return nil }
+    guard let value = convert(self) else {
+      throw CheckpointError(.unsupported, in: file, "says \(key) is \(self.json.brief), where \(type) is supported")
+    }
+    return value
+  }
+}
+
+extension GGUFMetadata.Value {
+  var json: JSONValue {
+    switch self {
+    case .integer(let value): .integer(value)
+    case .float(let value): .number(value)
+    case .bool(let value): .bool(value)
+    case .text(let value): .text(value)
+    case .array: .array([])
+    }
   }
 }
 

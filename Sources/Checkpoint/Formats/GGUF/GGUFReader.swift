@@ -61,26 +61,31 @@ enum GGUFReader {
   }
 
   private static func stated(_ metadata: GGUFMetadata, _ path: FilePath) throws(CheckpointError) -> StatedParams {
-    guard let architecture = metadata["general.architecture"]?.text, architecture == "llama" else {
-      throw CheckpointError(
-        .unsupported, in: path, "is a model of the architecture \(metadata["general.architecture"]?.text ?? "(none given)"); only llama is supported")
+    let architecture = try metadata.text("general.architecture", path)
+    guard architecture == "llama" else {
+      throw CheckpointError(.unsupported, in: path, "is a model of the architecture \(architecture ?? "(none given)"); only llama is supported")
     }
-    guard let heads = metadata["llama.attention.head_count"]?.integer else {
+    guard let heads = try metadata.integer("llama.attention.head_count", path) else {
       throw CheckpointError(.corrupt, in: path, "doesn't say llama.attention.head_count")
     }
-    if let experts = metadata["llama.expert_count"]?.integer, experts > 0 {
-      throw CheckpointError(.unsupported, in: path, "is a mixture of experts, which isn't supported")
+    guard let epsilon = try metadata.number("llama.attention.layer_norm_rms_epsilon", path) else {
+      throw CheckpointError(.corrupt, in: path, "doesn't say llama.attention.layer_norm_rms_epsilon, without which no norm can be computed")
     }
+    guard epsilon.isFinite, epsilon >= 0 else { throw CheckpointError(.corrupt, in: path, "says llama.attention.layer_norm_rms_epsilon is \(epsilon)") }
     var stated = StatedParams(
-      dim: metadata["llama.embedding_length"]?.integer, layers: metadata["llama.block_count"]?.integer, heads: heads,
-      kvHeads: metadata["llama.attention.head_count_kv"]?.integer ?? heads, headDim: metadata["llama.attention.key_length"]?.integer,
-      hiddenDim: metadata["llama.feed_forward_length"]?.integer, vocabularySize: metadata["llama.vocab_size"]?.integer,
-      normEpsilon: metadata["llama.attention.layer_norm_rms_epsilon"]?.number ?? 1e-5,
-      ropeTheta: metadata["llama.rope.freq_base"]?.number)
-    // A float32 such as 1e-5 is shown as the decimal number that was meant.
-    stated.normEpsilon = Double("\(Float(stated.normEpsilon))") ?? stated.normEpsilon
-    if let scaling = metadata["llama.rope.scaling.type"]?.text, scaling != "none" {
-      throw CheckpointError(.unsupported, in: path, "scales RoPE in the way \"\(scaling)\", which isn't supported")
+      dim: try metadata.integer("llama.embedding_length", path), layers: try metadata.integer("llama.block_count", path), heads: heads,
+      kvHeads: try metadata.integer("llama.attention.head_count_kv", path) ?? heads, headDim: try metadata.integer("llama.attention.key_length", path),
+      hiddenDim: try metadata.integer("llama.feed_forward_length", path), vocabularySize: try metadata.integer("llama.vocab_size", path),
+      // A float32 such as 1e-5 is shown as the decimal number that was meant.
+      normEpsilon: Float(epsilon).shortest, ropeTheta: try metadata.number("llama.rope.freq_base", path))
+    stated.unhonoured = KeyTable.gguf.unhonoured(metadata.json, in: path)
+    // The width of a head can be said three times; what the tensors have is held against the first.
+    if let dim = stated.dim, heads > 0 {
+      let width = stated.headDim ?? dim / heads
+      for key in ["llama.attention.value_length", "llama.rope.dimension_count"] {
+        guard let said = try metadata.integer(key, path), said != width else { continue }
+        stated.unhonoured.append(UnhonouredKey(key, .integer(said), in: path, because: "heads are \(width) wide, and only whole heads are supported"))
+      }
     }
     return stated
   }

@@ -1,6 +1,5 @@
 import Integrity
 import SystemPackage
-import Tokenization
 
 /// Hugging Face's `config.json` of a Llama model, read and written.
 ///
@@ -25,6 +24,8 @@ struct HuggingFaceConfig: Codable {
   var attentionBias: Bool?
   var mlpBias: Bool?
   var maxPositionEmbeddings: Int?
+  /// Where it isn't in the object with the scaling.
+  var originalMaxPositionEmbeddings: Int?
   var torchDType: String?
   var bosTokenID: TokenIDs?
   var eosTokenID: TokenIDs?
@@ -48,12 +49,13 @@ struct HuggingFaceConfig: Codable {
     case attentionBias = "attention_bias"
     case mlpBias = "mlp_bias"
     case maxPositionEmbeddings = "max_position_embeddings"
+    case originalMaxPositionEmbeddings = "original_max_position_embeddings"
     case torchDType = "torch_dtype"
     case bosTokenID = "bos_token_id"
     case eosTokenID = "eos_token_id"
   }
 
-  struct RoPE: Codable {
+  struct RoPE: Codable, Equatable {
     var ropeType: String?
     /// The older name of `rope_type`.
     var type: String?
@@ -77,7 +79,7 @@ struct HuggingFaceConfig: Codable {
   struct TokenIDs: Codable {
     var ids: [Int]
 
-    init(_ id: Int) { ids = [id] }
+    init(_ ids: [Int]) { self.ids = ids }
 
     init(from decoder: any Decoder) throws {
       let container = try decoder.singleValueContainer()
@@ -94,38 +96,33 @@ struct HuggingFaceConfig: Codable {
 // MARK: Reading
 
 extension HuggingFaceConfig {
-  /// - Parameter path: of the file, for errors.
-  func stated(_ path: FilePath) throws(CheckpointError) -> StatedParams {
+  /// - Parameter file: the `config.json`.
+  static func stated(in file: any ByteSource) throws(CheckpointError) -> StatedParams {
+    let bytes = try jsonContents(of: file)
+    return try decodeJSON(HuggingFaceConfig.self, from: bytes, in: file.path).stated(decodeJSONObject(bytes, in: file.path), file.path)
+  }
+
+  /// - Parameters:
+  ///   - object: all that the file says.
+  ///   - path: of the file, for errors.
+  private func stated(_ object: [String: JSONValue], _ path: FilePath) throws(CheckpointError) -> StatedParams {
     guard modelType == "llama" else {
       throw CheckpointError(.unsupported, in: path, "is a model of the type \(modelType ?? "(none given)"); only llama is supported")
     }
-    if let hiddenAct, hiddenAct != "silu" {
-      throw CheckpointError(.unsupported, in: path, "has the activation \"\(hiddenAct)\"; Llama's is silu")
-    }
-    if attentionBias == true || mlpBias == true { throw CheckpointError(.unsupported, in: path, "has biases, which Llama hasn't") }
     guard let heads = numAttentionHeads else { throw CheckpointError(.corrupt, in: path, "doesn't say num_attention_heads") }
+    let rope = try HuggingFaceRoPE(self, object, path)
+    let epsilon = rmsNormEps ?? 1e-6
+    guard epsilon.isFinite, epsilon >= 0 else { throw CheckpointError(.corrupt, in: path, "says rms_norm_eps is \(epsilon)") }
     return StatedParams(
       dim: hiddenSize, layers: numHiddenLayers, heads: heads, kvHeads: numKeyValueHeads ?? heads, headDim: headDim,
-      hiddenDim: intermediateSize, vocabularySize: vocabSize, normEpsilon: rmsNormEps ?? 1e-6,
-      ropeTheta: ropeParameters?.ropeTheta ?? ropeTheta,
-      ropeScaling: try (ropeParameters ?? ropeScaling)?.scaling(path), tiedEmbeddings: tieWordEmbeddings)
+      hiddenDim: intermediateSize, vocabularySize: vocabSize, normEpsilon: epsilon, ropeTheta: rope.theta, ropeScaling: rope.scaling,
+      tiedEmbeddings: tieWordEmbeddings ?? false, unhonoured: KeyTable.huggingFace.unhonoured(object, in: path) + rope.unhonoured)
   }
 }
 
-extension HuggingFaceConfig.RoPE {
-  fileprivate func scaling(_ path: FilePath) throws(CheckpointError) -> ModelParams.RoPEScaling? {
-    switch ropeType ?? type ?? "default" {
-    case "default": return nil
-    case "llama3":
-      let standard = ModelParams.RoPEScaling()
-      return ModelParams.RoPEScaling(
-        factor: factor ?? standard.factor, lowFrequencyFactor: lowFreqFactor ?? standard.lowFrequencyFactor,
-        highFrequencyFactor: highFreqFactor ?? standard.highFrequencyFactor,
-        originalContext: originalMaxPositionEmbeddings ?? standard.originalContext)
-    case let other: throw CheckpointError(.unsupported, in: path, "scales RoPE in the way \"\(other)\"; supported are default and llama3")
-    }
-  }
+// MARK: Writing
 
+extension HuggingFaceConfig.RoPE {
   fileprivate init(_ scaling: ModelParams.RoPEScaling) {
     ropeType = "llama3"
     factor = scaling.factor
@@ -135,11 +132,25 @@ extension HuggingFaceConfig.RoPE {
   }
 }
 
-// MARK: Writing
-
 extension HuggingFaceConfig {
+  /// The bytes of a `config.json` for `source`: its own, if it has one, with all that it says.
   /// - Parameter dtype: of the weights that it goes with.
-  init(_ source: Checkpoint, _ dtype: DType) throws(CheckpointError) {
+  static func file(for source: Checkpoint, _ dtype: DType) throws(CheckpointError) -> [UInt8] {
+    guard let path = source.companions.huggingFace?.config else { return try encodeJSON(HuggingFaceConfig(source, dtype)) }
+    let bytes = try LocalFile.contents(of: path)
+    guard dtype != source.dominantDType else { return bytes }
+    var object = try decodeJSONObject(bytes, in: path)
+    // transformers 5 calls it dtype.
+    let keys = ["dtype", CodingKeys.torchDType.rawValue].filter { object[$0] != nil }
+    for key in keys.isEmpty ? [CodingKeys.torchDType.rawValue] : keys { object[key] = .text(name(of: dtype)) }
+    return try encodeJSON(JSONValue.object(object))
+  }
+
+  /// As torch calls it.
+  private static func name(of dtype: DType) -> String { dtype == .f16 ? "float16" : dtype == .bf16 ? "bfloat16" : "float32" }
+
+  /// What Meta's and other files say, as transformers says it.
+  private init(_ source: Checkpoint, _ dtype: DType) throws(CheckpointError) {
     let params = source.params
     architectures = ["LlamaForCausalLM"]
     modelType = "llama"
@@ -158,18 +169,28 @@ extension HuggingFaceConfig {
     attentionBias = false
     mlpBias = false
     maxPositionEmbeddings = Self.contextLength(source)
-    torchDType = dtype == .f16 ? "float16" : dtype == .bf16 ? "bfloat16" : "float32"
-    do {
-      let vocabulary = try source.vocabulary()
-      bosTokenID = vocabulary?.bos.map { TokenIDs($0) }
-      eosTokenID = vocabulary?.eos.map { TokenIDs($0) }
-    } catch { throw CheckpointError(.unsupported, "the tokenizer can't come along: \(error)") }
+    torchDType = Self.name(of: dtype)
+    let ends = try GenerationConfig(source)
+    bosTokenID = ends.bosTokenID
+    eosTokenID = ends.eosTokenID
   }
 
-  /// Positions that the model was trained for. Meta's params.json doesn't say; the families' are known.
-  private static func contextLength(_ source: Checkpoint) -> Int {
+  /// Positions that the model was trained for; nil where nothing tells. Meta's params.json doesn't say; the families' are known.
+  ///
+  /// Source: `CONTEXT_LENGTH_FOR_VERSION` and the rule for Code Llama in `convert_llama_weights_to_hf.py` of transformers.
+  static func contextLength(_ source: Checkpoint) -> Int? {
     if case .gguf(let metadata) = source.companions.tokenizer, let length = metadata["llama.context_length"]?.integer { return length }
-    if source.params.ropeScaling != nil { return 131_072 }
-    return source.params.ropeTheta >= 500_000 ? 8192 : 4096
+    let params = source.params
+    switch params.vocabularySize {
+    // Llama 3, and what came after it.
+    case 128_256: return params.ropeScaling == nil ? 8192 : 131_072
+    case 32_000...32_016:
+      // Code Llama; its chat model of 70B has Llama 2's theta and context.
+      if params.ropeTheta > 10000 { return 16_384 }
+      // Llama 1 has RoPE's frequencies in every layer, Llama 2 once.
+      if source.tensors.contains(where: { $0.name.role == .layerRopeFreqs }) { return 2048 }
+      return source[TensorName(.ropeFreqs)] == nil ? nil : 4096
+    default: return nil
+    }
   }
 }

@@ -33,7 +33,8 @@ enum HuggingFaceLayout {
       files.append(OutputFile(name: "model.safetensors.index.json", content: try encodeJSON(index)))
     }
     let dominant = DType.dominant(source.tensors.map { (dtype($0), $0.rows * $0.columns) })
-    files.append(OutputFile(name: "config.json", content: try encodeJSON(HuggingFaceConfig(source, dominant))))
+    files.append(OutputFile(name: "config.json", content: try HuggingFaceConfig.file(for: source, dominant)))
+    if let generation = try GenerationConfig.file(for: source) { files.append(OutputFile(name: GenerationConfig.fileName, content: generation)) }
     return files
   }
 

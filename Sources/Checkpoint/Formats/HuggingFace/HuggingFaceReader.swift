@@ -6,23 +6,50 @@ import SystemPackage
 enum HuggingFaceReader {
   static func open(_ folder: CheckpointFolder, _ paths: [FilePath], _ options: Checkpoint.OpenOptions) throws(CheckpointError) -> Checkpoint {
     let configPath = folder.path.appending("config.json")
-    let config = try decodeJSON(HuggingFaceConfig.self, from: folder.open(configPath))
-    var stated = try config.stated(configPath)
+    var stated = try HuggingFaceConfig.stated(in: folder.open(configPath))
     var files: [any ByteSource] = []
     var tensors: [TensorName: StoredTensor] = [:]
-    var companions = try folder.companions()
     for path in paths {
       let file = try folder.open(path)
-      try SafetensorsReader.read(file, index: files.count).add(to: &tensors, in: path, skipping: isBuffer, name: metaName)
+      do throws(CheckpointError) {
+        try SafetensorsReader.read(file, index: files.count).add(to: &tensors, in: path, skipping: isBuffer, name: metaName)
+      } catch {
+        // A tensor that no Llama has often comes with a key that says so.
+        guard error.reason == .unsupported, !stated.unhonoured.isEmpty else { throw error }
+        let keys = stated.unhonoured.map(\.statement).joined(separator: ", ")
+        throw CheckpointError(.unsupported, in: error.file, byte: error.byte, "\(error.message); config.json says \(keys), which drover doesn't honour")
+      }
       files.append(file)
     }
-    if stated.tiedEmbeddings == true, tensors.removeValue(forKey: TensorName(.output)) != nil {
-      companions.notes.append("config.json ties the embeddings, so lm_head.weight is left out, as transformers does")
+    if stated.tiedEmbeddings == true {
+      try settleTie(&tensors, &stated, files, configPath)
+    } else if tensors[TensorName(.output)] == nil {
+      throw CheckpointError(
+        .corrupt, in: folder.path, "has no lm_head.weight, and config.json doesn't say tie_word_embeddings: true: is a file of weights missing?")
     }
-    stated.tiedEmbeddings = stated.tiedEmbeddings ?? false
+    var companions = try folder.companions()
+    if folder.isHere { companions.huggingFace = try HuggingFaceCompanions(folder, config: configPath) }
     var assembly = Assembly(format: .hf, path: folder.path, shards: [tensors], files: files, stated: stated, options: options, companions: companions)
     assembly.rowOrder = { role, headDim in role.isRotated ? .halves(headDim: headDim) : .pairs }
     return try assembly.checkpoint()
+  }
+
+  /// Where config.json ties the output projection to the embeddings, an `lm_head.weight` is a copy of them, which isn't needed. One that is something else
+  /// contradicts it: transformers 4 takes the embeddings, and transformers 5 takes it.
+  private static func settleTie(
+    _ tensors: inout [TensorName: StoredTensor], _ stated: inout StatedParams, _ files: [any ByteSource], _ config: FilePath
+  ) throws(CheckpointError) {
+    guard let output = tensors[TensorName(.output)], let embedding = tensors[TensorName(.tokEmbeddings)] else { return }
+    // What lies elsewhere isn't fetched to be compared.
+    var areAlike = output.dtype == embedding.dtype && output.shape == embedding.shape
+    if areAlike, files.allSatisfy(\.isHere) {
+      areAlike = try output.part.isEqual(in: files[output.file], to: embedding.part, in: files[embedding.file], output.dtype)
+    }
+    if areAlike {
+      tensors[TensorName(.output)] = nil
+    } else {
+      stated.unhonoured.append(UnhonouredKey("tie_word_embeddings", .bool(true), in: config, because: "lm_head.weight isn't model.embed_tokens.weight"))
+    }
   }
 
   private static let roles: [String: TensorName.Role] = [

@@ -21,6 +21,8 @@ struct MetaParams: Codable {
   var ropeScalingFactor: Double?
   var ropeLowFrequencyFactor: Double?
   var ropeHighFrequencyFactor: Double?
+  /// Llama 4's name for it.
+  var llama4HighFrequencyFactor: Double?
   var ropeOriginalContext: Int?
 
   enum CodingKeys: String, CodingKey {
@@ -39,6 +41,7 @@ struct MetaParams: Codable {
     case ropeScalingFactor = "rope_scaling_factor"
     case ropeLowFrequencyFactor = "low_freq_factor"
     case ropeHighFrequencyFactor = "high_freq_factor"
+    case llama4HighFrequencyFactor = "rope_high_freq_factor"
     case ropeOriginalContext = "original_rotary_embed_context"
   }
 }
@@ -48,7 +51,10 @@ struct MetaParams: Codable {
 extension MetaParams {
   /// - Parameter file: the `params.json`.
   static func stated(in file: any ByteSource) throws(CheckpointError) -> StatedParams {
-    try decodeJSON(MetaParams.self, from: file).stated(file.path)
+    let bytes = try jsonContents(of: file)
+    var stated = try decodeJSON(MetaParams.self, from: bytes, in: file.path).stated(file.path)
+    stated.unhonoured += KeyTable.meta.unhonoured(try decodeJSONObject(bytes, in: file.path), in: file.path)
+    return stated
   }
 
   private func stated(_ path: FilePath) throws(CheckpointError) -> StatedParams {
@@ -65,9 +71,23 @@ extension MetaParams {
       stated.ropeScaling = ModelParams.RoPEScaling(
         factor: ropeScalingFactor ?? (dim == 2048 || dim == 3072 ? 32 : scaling.factor),
         lowFrequencyFactor: ropeLowFrequencyFactor ?? scaling.lowFrequencyFactor,
-        highFrequencyFactor: ropeHighFrequencyFactor ?? scaling.highFrequencyFactor,
+        highFrequencyFactor: ropeHighFrequencyFactor ?? llama4HighFrequencyFactor ?? scaling.highFrequencyFactor,
         originalContext: ropeOriginalContext ?? scaling.originalContext)
+      try stated.ropeScaling?.check(path, ("rope_scaling_factor", "low_freq_factor", "high_freq_factor", "original_rotary_embed_context"))
+    } else {
+      let parts: [(key: CodingKeys, value: Double?)] = [
+        (.ropeScalingFactor, ropeScalingFactor), (.ropeLowFrequencyFactor, ropeLowFrequencyFactor), (.ropeHighFrequencyFactor, ropeHighFrequencyFactor),
+        (.llama4HighFrequencyFactor, llama4HighFrequencyFactor), (.ropeOriginalContext, ropeOriginalContext.map(Double.init)),
+      ]
+      for (key, value) in parts {
+        if let value { stated.unhonoured.append(UnhonouredKey(key.rawValue, .number(value), in: path, because: "without use_scaled_rope")) }
+      }
     }
+    if let ropeHighFrequencyFactor, let llama4HighFrequencyFactor, ropeHighFrequencyFactor != llama4HighFrequencyFactor {
+      stated.unhonoured.append(
+        UnhonouredKey(CodingKeys.llama4HighFrequencyFactor.rawValue, .number(llama4HighFrequencyFactor), in: path, because: "high_freq_factor says \(ropeHighFrequencyFactor)"))
+    }
+    guard stated.normEpsilon.isFinite, stated.normEpsilon >= 0 else { throw CheckpointError(.corrupt, in: path, "says norm_eps is \(stated.normEpsilon)") }
     return stated
   }
 
@@ -132,9 +152,7 @@ extension MetaParams {
     let own = try decodeJSON(MetaParams.self, from: bytes, in: path)
     if own.nKVHeads ?? own.nHeads == keyValueHeads { return bytes }
     // The rest of it stays, known here or not.
-    guard case .object(var object) = try decodeJSON(JSONValue.self, from: bytes, in: path) else {
-      throw CheckpointError(.corrupt, in: path, "isn't a JSON object")
-    }
+    var object = try decodeJSONObject(bytes, in: path)
     object[CodingKeys.nKVHeads.rawValue] = .integer(keyValueHeads)
     return try encodeJSON(JSONValue.object(object))
   }

@@ -1,0 +1,33 @@
+import SystemPackage
+import Tokenization
+
+/// Hugging Face's `generation_config.json`, as far as it is read and written here: the tokens that begin and end a text.
+///
+/// Source: `transformers/generation/configuration_utils.py`.
+struct GenerationConfig: Codable {
+  var bosTokenID: HuggingFaceConfig.TokenIDs?
+  var eosTokenID: HuggingFaceConfig.TokenIDs?
+
+  static let fileName = "generation_config.json"
+
+  enum CodingKeys: String, CodingKey {
+    case bosTokenID = "bos_token_id"
+    case eosTokenID = "eos_token_id"
+  }
+
+  /// From the vocabulary that comes with `source`.
+  init(_ source: Checkpoint) throws(CheckpointError) {
+    do {
+      let vocabulary = try source.vocabulary()
+      bosTokenID = vocabulary?.bos.map { .init([$0]) }
+      eosTokenID = vocabulary.flatMap { $0.endTokens.isEmpty ? nil : .init($0.endTokens) }
+    } catch { throw CheckpointError(.unsupported, "the tokenizer can't come along: \(error)") }
+  }
+
+  /// The bytes of the file for `source`: its own, if it is a Hugging Face folder; nil when that has none, or nothing is known.
+  static func file(for source: Checkpoint) throws(CheckpointError) -> [UInt8]? {
+    if let own = source.companions.huggingFace { return try own.generationConfig.map { path throws(CheckpointError) in try LocalFile.contents(of: path) } }
+    let config = try GenerationConfig(source)
+    return config.eosTokenID == nil ? nil : try encodeJSON(config)
+  }
+}
