@@ -19,7 +19,7 @@ struct HuggingFaceOutputTests {
         p = "layers.0."
         w = {"tok_embeddings.weight": t(vocabulary, 8), "norm.weight": t(8), "output.weight": t(vocabulary, 8), p + "attention_norm.weight": t(8), p + "ffn_norm.weight": t(8),
              p + "attention.wq.weight": t(8, 8), p + "attention.wk.weight": t(8, 8), p + "attention.wv.weight": t(8, 8), p + "attention.wo.weight": t(8, 8),
-             p + "feed_forward.w1.weight": t(16, 8), p + "feed_forward.w2.weight": t(8, 16), p + "feed_forward.w3.weight": t(16, 8)}
+             p + "feed_forward.w1.weight": t(32, 8), p + "feed_forward.w2.weight": t(8, 32), p + "feed_forward.w3.weight": t(32, 8)}
         if buffer: w[buffer] = (1 / theta ** (torch.arange(0, 4, 2).float() / 4)).to(dtype)
         torch.save(w, folder + "/consolidated.00.pth")
         json.dump(dict(dim=8, n_layers=1, n_heads=2, vocab_size=-1, multiple_of=16, norm_eps=1e-5, rope_theta=theta, **params), open(folder + "/params.json", "w"))
