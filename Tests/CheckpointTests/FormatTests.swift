@@ -93,7 +93,7 @@ struct FormatTests {
       let vocabulary = try #require(try Checkpoint.open(at: FilePath(folder + "/3-float32")).vocabulary())
       let original = try #require(try Checkpoint.open(at: FilePath(Peer.smolLM2.path)).vocabulary())
       #expect(vocabulary.count == 49152)
-      #expect(vocabulary.chatTemplate == original.chatTemplate)
+      #expect(try Checkpoint.open(at: FilePath(folder + "/3-float32")).chatTemplate()?.text == original.chatTemplate)
       #expect(vocabulary.bos == original.bos && vocabulary.eos == original.eos && vocabulary.addsBOS == original.addsBOS)
       // Back at MP 1 it is the same model.
       let again = try Checkpoint.open(at: FilePath(folder + "/3-float32"))

@@ -4,6 +4,7 @@ import Integrity
 import SystemPackage
 import TestSupport
 import Testing
+import Tokenization
 
 /// What a Hugging Face folder says beside its weights, as transformers reads it.
 @Suite(.needs(.currentTorch))
@@ -73,6 +74,38 @@ struct HuggingFaceOutputTests {
       try python(Self.check, root, with: .currentTorch)
       let plan = try ReshardPlan(Checkpoint.open(at: FilePath(root + "/unknown")), .init(modelParallel: 1, format: .hf))
       #expect(plan.notes.contains { $0.contains("max_position_embeddings") }, "\(plan.notes)")
+    }
+  }
+
+  /// A tokenizer that drover can't run goes along with the weights to every format, and of two the one that AutoTokenizer takes counts.
+  @Test(.needs(.sentencePieceModel), .needs(.llama3Tokenizer)) func tokenizersTravel() throws {
+    try withTemporaryFolder { root in
+      // Without the keys that only a Hugging Face folder can keep.
+      let rest = """
+        for key in ("sliding_window", "a_key_of_tomorrow"): said.pop(key)
+        json.dump(said, open(root + "/hf/config.json", "w"))
+        """
+      try python(Self.write + "\n" + rest, root, Peer.sentencePieceModel.path, Peer.llama3Tokenizer.path, with: .currentTorch)
+      let files = [
+        "tokenizer.json": #"{"model":{"type":"WordPiece","vocab":{"a":0}}}"#, "added_tokens.json": #"{"<x>":1}"#, "tokenizer_config.json": "{}",
+        "special_tokens_map.json": "{}",
+      ]
+      for (name, content) in files { try Data(content.utf8).write(to: URL(filePath: "\(root)/hf/\(name)")) }
+      for format in [Checkpoint.Format.hf, .pth, .safetensors] {
+        try reshard(root + "/hf", root + "/out-\(format)", modelParallel: 1, format: format)
+        for (name, content) in files { #expect(try String(contentsOfFile: "\(root)/out-\(format)/\(name)", encoding: .utf8) == content, "\(name), \(format)") }
+      }
+      // The same from Meta's layout to a Hugging Face folder.
+      try reshard(root + "/out-pth", root + "/back", modelParallel: 1, format: .hf)
+      #expect(try String(contentsOfFile: root + "/back/tokenizer.json", encoding: .utf8) == files["tokenizer.json"])
+
+      let both = #"{"added_tokens":[],"model":{"type":"BPE","vocab":{"a":0},"merges":[]},"decoder":{"type":"Fuse"}}"#
+      for folder in ["hf", "2"] {
+        try Data(both.utf8).write(to: URL(filePath: "\(root)/\(folder)/tokenizer.json"))
+        try? FileManager.default.copyItem(atPath: Peer.sentencePieceModel.path, toPath: "\(root)/\(folder)/tokenizer.model")
+        let vocabulary = try #require(try Checkpoint.open(at: FilePath("\(root)/\(folder)")).vocabulary())
+        #expect(vocabulary.model == (folder == "hf" ? .pipeline : .sentencePiece), "\(folder)")
+      }
     }
   }
 }

@@ -26,8 +26,8 @@ extension Checkpoint {
   public func chatTemplate() throws(CheckpointError) -> ChatTemplateFile? {
     if case .gguf(let metadata)? = companions.tokenizer { return try Self.chatTemplate(metadata, in: files.first?.path) }
     guard let folder = companions.folder else { return nil }
-    let config = try TokenizerSettings(folder.appending("tokenizer_config.json"))
-    let tokens = try TokenizerSettings(folder.appending("special_tokens_map.json")).specialTokens.merging(config.specialTokens) { $1 }
+    let config = try TemplateSettings(folder.appending("tokenizer_config.json"))
+    let tokens = try TemplateSettings(folder.appending("special_tokens_map.json")).specialTokens.merging(config.specialTokens) { $1 }
     let file = folder.appending("chat_template.jinja")
     if Directory.exists(file) {
       guard let text = String(validating: try LocalFile.contents(of: file), as: UTF8.self) else { throw CheckpointError(.corrupt, in: file, "isn't UTF-8") }
@@ -55,7 +55,7 @@ extension Checkpoint {
 }
 
 /// A `tokenizer_config.json` or `special_tokens_map.json`, as far as chat templates need it.
-private struct TokenizerSettings {
+private struct TemplateSettings {
   let path: FilePath
   private let values: [String: JSONValue]
   /// Bytes: with hundreds of added tokens a file has some 100 kB, with thousands a megabyte.

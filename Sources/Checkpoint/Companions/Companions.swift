@@ -35,8 +35,10 @@ public struct Companions: Sendable {
   }
 
   /// What lies in the checkpoint's folder.
-  init(besides folder: FilePath) throws(CheckpointError) {
-    let tokenizers = ["tokenizer.model", "tokenizer.json"].map { folder.appending($0) }
+  /// - Parameter isHuggingFace: whether its `tokenizer.json` comes before its `tokenizer.model`, as for `AutoTokenizer`; Meta's programs read the latter.
+  init(besides folder: FilePath, isHuggingFace: Bool) throws(CheckpointError) {
+    let names = ["tokenizer.model", "tokenizer.json"]
+    let tokenizers = (isHuggingFace ? names.reversed() : names).map { folder.appending($0) }
     let legal = ["LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice"].map { folder.appending($0) }.filter(Directory.exists)
     self.init(tokenizer: tokenizers.first(where: Directory.exists).map { .file($0) }, folder: folder, legal: legal)
   }

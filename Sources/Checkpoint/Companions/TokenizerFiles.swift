@@ -13,10 +13,10 @@ enum TokenizerFiles {
     }
   }
 
-  /// A `tokenizer.json` is not whole without the files that say which tokens begin and end a text, and how a chat looks.
+  /// A tokenizer is not whole without the files that say which tokens were added, which begin and end a text, and how a chat looks.
   private static func copies(of path: FilePath) throws(CheckpointError) -> [OutputFile] {
     var files = [try CompanionFiles.copy(of: path)]
-    for name in ["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"] {
+    for name in ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"] {
       let beside = path.removingLastComponent().appending(name)
       if Directory.exists(beside) { files.append(try CompanionFiles.copy(of: beside)) }
     }

@@ -35,7 +35,9 @@ struct CheckpointFolder {
   func has(_ name: String) -> Bool { names.contains { $0.string == name } }
 
   /// What lies beside the weights; nothing of a folder that is elsewhere.
-  func companions() throws(CheckpointError) -> Companions { isHere ? try Companions(besides: path) : Companions() }
+  func companions(isHuggingFace: Bool = false) throws(CheckpointError) -> Companions {
+    isHere ? try Companions(besides: path, isHuggingFace: isHuggingFace) : Companions()
+  }
 
   /// The files `consolidated.NN.<suffix>` in the order of rank.
   /// - Returns: nil when there are none.

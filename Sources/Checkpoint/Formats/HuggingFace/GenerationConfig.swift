@@ -15,13 +15,15 @@ struct GenerationConfig: Codable {
     case eosTokenID = "eos_token_id"
   }
 
-  /// From the vocabulary that comes with `source`.
+  /// From the vocabulary that comes with `source`. One that drover can't run goes along as it is, and says which its tokens are.
   init(_ source: Checkpoint) throws(CheckpointError) {
-    do {
+    do throws(VocabularyError) {
       let vocabulary = try source.vocabulary()
       bosTokenID = vocabulary?.bos.map { .init([$0]) }
       eosTokenID = vocabulary.flatMap { $0.endTokens.isEmpty ? nil : .init($0.endTokens) }
-    } catch { throw CheckpointError(.unsupported, "the tokenizer can't come along: \(error)") }
+    } catch {
+      guard error.reason == .unsupported else { throw CheckpointError(.corrupt, "the tokenizer can't come along: \(error)") }
+    }
   }
 
   /// The bytes of the file for `source`: its own, if it is a Hugging Face folder; nil when that has none, or nothing is known.

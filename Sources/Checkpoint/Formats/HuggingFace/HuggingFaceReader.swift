@@ -27,7 +27,7 @@ enum HuggingFaceReader {
       throw CheckpointError(
         .corrupt, in: folder.path, "has no lm_head.weight, and config.json doesn't say tie_word_embeddings: true: is a file of weights missing?")
     }
-    var companions = try folder.companions()
+    var companions = try folder.companions(isHuggingFace: true)
     if folder.isHere { companions.huggingFace = try HuggingFaceCompanions(folder, config: configPath) }
     var assembly = Assembly(format: .hf, path: folder.path, shards: [tensors], files: files, stated: stated, options: options, companions: companions)
     assembly.rowOrder = { role, headDim in role.isRotated ? .halves(headDim: headDim) : .pairs }
