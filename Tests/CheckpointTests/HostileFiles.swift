@@ -120,6 +120,9 @@ struct FakeGGUF {
     }
   }()
 
+  /// Gives a key that is there another value.
+  mutating func set(_ key: String, to value: Bytes) { keys = keys.map { $0.0 == key ? (key, value) : $0 } }
+
   var bytes: [UInt8] {
     var out = .text(magic) + .u32(version) + .u64(tensorCount ?? UInt64(tensors.count)) + .u64(keyCount ?? UInt64(keys.count))
     for (key, value) in keys { out = out + Self.string(key) + value }

@@ -42,4 +42,4 @@ func encodeJSON(_ value: some Encodable) throws(CheckpointError) -> [UInt8] {
 }
 
 /// The most bytes that a description of a model in JSON has: some have a few kilobytes, and decoding takes 30 times as much memory.
-let descriptionLimit = 1 << 20
+let descriptionLimit = 512 << 10
