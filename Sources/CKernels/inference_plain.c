@@ -5,44 +5,6 @@
 
 enum { LANES = 16 };
 
-static void unpack(drover_dtype type, const void *source, ptrdiff_t count, float *out) {
-    const uint8_t *p = source;
-    switch (type) {
-    case drover_f32:
-        memcpy(out, p, (size_t)count * 4);
-        break;
-    case drover_f16:
-        for (ptrdiff_t i = 0; i < count; i++) out[i] = float_of_f16(p + 2 * i);
-        break;
-    case drover_bf16:
-        for (ptrdiff_t i = 0; i < count; i++) out[i] = float_of_bf16(p + 2 * i);
-        break;
-    case drover_q8_0:
-        for (ptrdiff_t i = 0; i < count; i += 32) {
-            const block_q8_0 *block = (const block_q8_0 *)p + i / 32;
-            float d = float_of_f16(block->d);
-            for (int j = 0; j < 32; j++) out[i + j] = d * (float)block->q[j];
-        }
-        break;
-    case drover_q4_0:
-        for (ptrdiff_t i = 0; i < count; i += 32) {
-            const block_q4_0 *block = (const block_q4_0 *)p + i / 32;
-            float d = float_of_f16(block->d);
-            for (int j = 0; j < 16; j++) out[i + j] = d * (float)((block->q[j] & 15) - 8);
-            for (int j = 0; j < 16; j++) out[i + j + 16] = d * (float)((block->q[j] >> 4) - 8);
-        }
-        break;
-    case drover_q4_1:
-        for (ptrdiff_t i = 0; i < count; i += 32) {
-            const block_q4_1 *block = (const block_q4_1 *)p + i / 32;
-            float d = float_of_f16(block->d), m = float_of_f16(block->m);
-            for (int j = 0; j < 16; j++) out[i + j] = d * (float)(block->q[j] & 15) + m;
-            for (int j = 0; j < 16; j++) out[i + j + 16] = d * (float)(block->q[j] >> 4) + m;
-        }
-        break;
-    }
-}
-
 static float add_lanes(float sums[LANES]) {
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int j = 0; j < half; j++) sums[j] += sums[j + half];
@@ -52,14 +14,14 @@ static float add_lanes(float sums[LANES]) {
 static void gemv(drover_dtype type, const drover_segment *segments, ptrdiff_t count, ptrdiff_t first_row, ptrdiff_t rows, const float *x,
                  float *y) {
     for (ptrdiff_t r = 0; r < rows; r++) {
-        float sums[LANES] = {0}, w[32];
+        float sums[LANES] = {0}, w[256];
         const float *at = x;
         for (ptrdiff_t s = 0; s < count; s++) {
             const uint8_t *row = (const uint8_t *)segments[s].first + (first_row + r) * segments[s].row_stride;
             ptrdiff_t columns = segments[s].columns;
             for (ptrdiff_t k = 0; k < columns;) {
-                ptrdiff_t run = columns - k < 32 ? columns - k : 32;
-                unpack(type, row + k / block_elements(type) * block_bytes(type), run, w);
+                ptrdiff_t run = columns - k < 256 ? columns - k : 256;
+                drover_unpack_plain(type, row + k / block_elements(type) * block_bytes(type), run, w);
                 for (ptrdiff_t j = 0; j < run; j++) sums[j % LANES] += w[j] * at[j];
                 at += run;
                 k += run;
@@ -149,6 +111,6 @@ _Bool drover_are_finite(const float *x, ptrdiff_t n) {
 }
 
 const drover_kernels drover_kernels_plain = {
-    .name = "plain", .unpack = unpack, .gemv = gemv, .gemm_nt = gemm_nt, .gemm_nn = gemm_nn, .rms_norm = rms_norm, .rope = rope,
+    .name = "plain", .unpack = drover_unpack_plain, .gemv = gemv, .gemm_nt = gemm_nt, .gemm_nn = gemm_nn, .rms_norm = rms_norm, .rope = rope,
     .softmax = softmax, .sum_exp = sum_exp, .swiglu = swiglu, .add = add,
 };

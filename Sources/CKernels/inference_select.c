@@ -16,3 +16,12 @@ const drover_kernels *drover_kernels_named(const char *name) {
 #endif
     return NULL;
 }
+
+const drover_kernels *drover_kernels_best(void) {
+    static const char *const names[] = {"avx512", "avx2", "neon"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const drover_kernels *kernels = drover_kernels_named(names[i]);
+        if (kernels) return kernels;
+    }
+    return &drover_kernels_plain;
+}

@@ -151,6 +151,7 @@ INLINE void load32(drover_dtype type, const uint8_t *p, v16 *low, v16 *high) {
         const block_q4_1 *block = (const block_q4_1 *)p;
         return nibbles(block->q, 0, scale_of(block->d), scale_of(block->m), low, high);
     }
+    default: __builtin_unreachable();
     }
 }
 
@@ -162,7 +163,7 @@ INLINE void unpack_type(drover_dtype type, const uint8_t *p, ptrdiff_t count, fl
         store(out + i, low);
         store(out + i + 16, high);
     }
-    if (i < count) drover_kernels_plain.unpack(type, p, count - i, out + i);
+    if (i < count) drover_unpack_plain(type, p, count - i, out + i);
 }
 
 static void unpack(drover_dtype type, const void *source, ptrdiff_t count, float *out) {
@@ -174,6 +175,7 @@ static void unpack(drover_dtype type, const void *source, ptrdiff_t count, float
     case drover_q8_0: return unpack_type(drover_q8_0, source, count, out);
     case drover_q4_0: return unpack_type(drover_q4_0, source, count, out);
     case drover_q4_1: return unpack_type(drover_q4_1, source, count, out);
+    default: return drover_unpack_plain(type, source, count, out);
     }
 }
 
@@ -223,6 +225,24 @@ INLINE void gemv_type(drover_dtype type, const drover_segment *segments, ptrdiff
     for (; r < rows; r++) gemv_rows(type, 1, segments, count, row + r, x, y + r);
 }
 
+/// Of types without a loop of their own.
+INLINE void gemv_unpacked(drover_dtype type, const drover_segment *segments, ptrdiff_t count, ptrdiff_t row, ptrdiff_t rows, const float *x,
+                          float *y) {
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        v16 sums = {};
+        const float *at = x;
+        for (ptrdiff_t s = 0; s < count; s++) {
+            const uint8_t *p = (const uint8_t *)segments[s].first + (row + r) * segments[s].row_stride;
+            for (ptrdiff_t k = 0; k < segments[s].columns; k += block_elements(type), p += block_bytes(type)) {
+                float w[256];
+                drover_unpack_plain(type, p, block_elements(type), w);
+                for (ptrdiff_t i = 0; i < block_elements(type); i += 16, at += 16) sums = fma16(load(w + i), load(at), sums);
+            }
+        }
+        y[r] = add_lanes(sums);
+    }
+}
+
 static void gemv(drover_dtype type, const drover_segment *segments, ptrdiff_t count, ptrdiff_t row, ptrdiff_t rows, const float *x,
                  float *y) {
     switch (type) {
@@ -232,6 +252,7 @@ static void gemv(drover_dtype type, const drover_segment *segments, ptrdiff_t co
     case drover_q8_0: return gemv_type(drover_q8_0, segments, count, row, rows, x, y);
     case drover_q4_0: return gemv_type(drover_q4_0, segments, count, row, rows, x, y);
     case drover_q4_1: return gemv_type(drover_q4_1, segments, count, row, rows, x, y);
+    default: return gemv_unpacked(type, segments, count, row, rows, x, y);
     }
 }
 

@@ -1,6 +1,5 @@
 import CKernels
 import Checkpoint
-import Integrity
 
 #if canImport(Glibc)
   import Glibc
@@ -38,7 +37,7 @@ public struct Kernels: @unchecked Sendable {
       }
       return kernels
     }
-    return available.first ?? reference
+    return Kernels(table: drover_kernels_best().pointee)
   }
 }
 
@@ -47,19 +46,5 @@ extension Kernels {
   func logSumExp(_ logits: UnsafeMutableBufferPointer<Float>) -> Float {
     guard let base = logits.baseAddress, let most = logits.max() else { return -.infinity }
     return most + log(table.sum_exp(base, logits.count, most))
-  }
-}
-
-extension DType {
-  /// The same type, as the kernels call it.
-  var kernelType: drover_dtype {
-    switch self {
-    case .f32: drover_f32
-    case .f16: drover_f16
-    case .bf16: drover_bf16
-    case .q8_0: drover_q8_0
-    case .q4_0: drover_q4_0
-    case .q4_1: drover_q4_1
-    }
   }
 }

@@ -3,7 +3,7 @@
 
 #pragma clang assume_nonnull begin
 
-/// How weights are stored; the order of `DType` in the Checkpoint library. Quantized types are ggml's blocks of 32.
+/// How weights are stored; the order of `DType` in the Integrity library. Quantized types are ggml's blocks of 32 and of 256.
 typedef enum {
     drover_f32,
     drover_f16,
@@ -11,6 +11,15 @@ typedef enum {
     drover_q8_0,
     drover_q4_0,
     drover_q4_1,
+    drover_q5_0,
+    drover_q5_1,
+    drover_q2_k,
+    drover_q3_k,
+    drover_q4_k,
+    drover_q5_k,
+    drover_q6_k,
+    drover_iq4_nl,
+    drover_iq4_xs,
 } drover_dtype;
 
 /// A run of columns of a block of rows, where it lies in a mapped file. Nothing about it need be aligned.
@@ -69,6 +78,9 @@ typedef struct {
 
 /// Straightforward loops, the reference that the others are tested against.
 extern const drover_kernels drover_kernels_plain;
+
+/// The fastest table that this processor runs.
+const drover_kernels *drover_kernels_best(void);
 
 /// The table called `name` ("avx512", "avx2", "neon", "plain"); NULL where this processor can't run it or the build hasn't got it.
 const drover_kernels *_Nullable drover_kernels_named(const char *name);

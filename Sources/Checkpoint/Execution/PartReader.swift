@@ -64,7 +64,7 @@ struct PartReader {
     let (from, skip) = (plan.tensor.dtype, first % dtype.blockElements)
     for row in 0..<rows.count {
       let isFinite = conversions[[from, plan.dtype], default: RowConversion(from: from, to: plan.dtype)].convert(
-        UnsafeRawPointer(bytes) + row * width, first: skip, columns: columns.count, columnStride: dtype.blockBytes, into: out + row * pitch)
+        UnsafeRawPointer(bytes) + row * width, first: skip, columns: columns.count, into: out + row * pitch)
       guard isFinite else {
         throw CheckpointError(
           .refused, "\(plan.tensor.name) has values too large for \(plan.dtype.rawValue); keep \(from.rawValue), or choose bf16 or f32")

@@ -1,4 +1,6 @@
-/// The element types that checkpoints hold. Quantized types are ggml's: blocks of 32 elements with a scale.
+/// The element types that checkpoints hold. Quantized types are ggml's: blocks of 32 or 256 elements that share a scale.
+///
+/// Source: `ggml-common.h` and `dequantize_row_*` in `ggml-quants.c` of the ggml repository.
 public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
   case f32, f16, bf16
   /// Per block a float16 scale `d` and 32 signed bytes: `d * q`.
@@ -7,12 +9,31 @@ public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
   case q4_0
   /// Per block float16 scale `d` and minimum `m`, and 32 nibbles: `d * q + m`.
   case q4_1
+  /// Per block a float16 scale `d` and 32 numbers of five bits: `d * (q - 16)`.
+  case q5_0
+  /// Per block float16 scale `d` and minimum `m`, and 32 numbers of five bits: `d * q + m`.
+  case q5_1
+  /// Per block of 256 float16 scales `d` and `dmin`; for each 16 elements a scale `s` and a minimum `m` of four bits; numbers of two bits: `d * s * q - dmin * m`.
+  case q2_k
+  /// Per block of 256 a float16 scale `d`; for each 16 elements a scale `s` of six bits; numbers of three bits: `d * (s - 32) * (q - 4)`.
+  case q3_k
+  /// Per block of 256 float16 scales `d` and `dmin`; for each 32 elements a scale `s` and a minimum `m` of six bits; nibbles: `d * s * q - dmin * m`.
+  case q4_k
+  /// As Q4_K, with numbers of five bits.
+  case q5_k
+  /// Per block of 256 a float16 scale `d`; for each 16 elements a signed byte `s` as scale; numbers of six bits: `d * s * (q - 32)`.
+  case q6_k
+  /// Per block a float16 scale `d` and 32 nibbles that choose among sixteen levels: `d * level[q]`.
+  case iq4_nl
+  /// Per block of 256 a float16 scale `d`; for each 32 elements a scale `s` of six bits; the levels of IQ4_NL: `d * (s - 32) * level[q]`.
+  case iq4_xs
 
   /// Elements that are stored together; 1 unless quantized.
   public var blockElements: Int {
     switch self {
     case .f32, .f16, .bf16: 1
-    case .q8_0, .q4_0, .q4_1: 32
+    case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .iq4_nl: 32
+    case .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_xs: 256
     }
   }
 
@@ -22,8 +43,16 @@ public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
     case .f32: 4
     case .f16, .bf16: 2
     case .q8_0: 34
-    case .q4_0: 18
+    case .q4_0, .iq4_nl: 18
     case .q4_1: 20
+    case .q5_0: 22
+    case .q5_1: 24
+    case .q2_k: 84
+    case .q3_k: 110
+    case .q4_k: 144
+    case .q5_k: 176
+    case .q6_k: 210
+    case .iq4_xs: 136
     }
   }
 

@@ -149,10 +149,10 @@ struct GGUFTensorInfo {
 
   /// The tensor, and the bytes of the file that hold it.
   func tensor(_ file: any ByteSource, dataStart: Int) throws(CheckpointError) -> (StoredTensor, Range<Int>) {
-    guard let dtype = Self.dtype(type) else {
+    guard let dtype = Self.dtypes[type] else {
       throw CheckpointError(
         .unsupported, in: file.path, byte: at,
-        "\(name) is stored as \(Self.typeNames[type] ?? "type \(type)"); supported are F32, F16, BF16, Q8_0, Q4_0 and Q4_1")
+        "\(name) is stored as \(Self.typeNames[type] ?? "type \(type)"); supported are \(Self.dtypes.values.map { $0.rawValue.uppercased() }.sorted().joined(separator: ", "))")
     }
     guard let start = sum(dataStart, offset), let bytes = StoredTensor.byteCount(dtype, shape), let end = sum(start, bytes),
       let tensor = StoredTensor(dtype: dtype, shape: shape, file: 0, offset: start)
@@ -166,21 +166,14 @@ struct GGUFTensorInfo {
   }
 
   /// `enum ggml_type`.
-  private static func dtype(_ type: UInt32) -> DType? {
-    switch type {
-    case 0: .f32
-    case 1: .f16
-    case 2: .q4_0
-    case 3: .q4_1
-    case 8: .q8_0
-    case 30: .bf16
-    default: nil
-    }
-  }
+  private static let dtypes: [UInt32: DType] = [
+    0: .f32, 1: .f16, 2: .q4_0, 3: .q4_1, 6: .q5_0, 7: .q5_1, 8: .q8_0, 10: .q2_k, 11: .q3_k, 12: .q4_k, 13: .q5_k, 14: .q6_k, 20: .iq4_nl, 23: .iq4_xs,
+    30: .bf16,
+  ]
 
+  /// The other types.
   private static let typeNames: [UInt32: String] = [
-    6: "Q5_0", 7: "Q5_1", 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS",
-    18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64",
-    29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
+    9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S", 24: "I8", 25: "I16", 26: "I32", 27: "I64",
+    28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4",
   ]
 }
