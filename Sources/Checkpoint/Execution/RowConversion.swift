@@ -5,6 +5,7 @@ import Integrity
 struct RowConversion {
   let source: DType
   let output: DType
+  private let kernels = drover_kernels_best().pointee
   private var floats: [Float] = []
 
   init(from source: DType, to output: DType) {
@@ -22,15 +23,13 @@ struct RowConversion {
     let blocks = (skip + columns + block - 1) / block
     if floats.count < blocks * block { floats = [Float](repeating: 0, count: blocks * block) }
     let start = row + first / block * source.blockBytes
-    let (source, output) = (source, output)
+    let (source, output, kernels) = (source, output, kernels)
     return floats.withUnsafeMutableBufferPointer { floats in
       guard let base = floats.baseAddress else { return true }
-      Self.kernels.unpack(source.kernelType, start, blocks * block, base)
+      kernels.unpack(source.kernelType, start, blocks * block, base)
       return Self.encode(base + skip, columns, output, out)
     }
   }
-
-  private static let kernels = drover_kernels_best().pointee
 
   private static func encode(_ floats: UnsafePointer<Float>, _ count: Int, _ dtype: DType, _ out: UnsafeMutableRawPointer) -> Bool {
     var isFinite = true
