@@ -77,7 +77,7 @@ let package = Package(
     tests("TokenizationTests", ["Tokenization", system]),
     tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),
-    tests("InferenceTests", ["Inference", "Checkpoint", "Templates", "Tokenization", "CKernels", system]),
+    tests("InferenceTests", ["Inference", "Checkpoint", "Integrity", "Templates", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
     tests("PeerTests", []),
   ],

@@ -2,6 +2,7 @@
 #include "inference_tables.h"
 
 #if defined(__aarch64__)
+#include <arm_neon.h>
 
 #define KERNELS drover_kernels_neon
 #define KERNELS_NAME "neon"

@@ -1,29 +1,37 @@
 import CKernels
+import Checkpoint
+import Foundation
+import Integrity
 import TestSupport
 import Testing
 
 /// Every fast kernel next to its plain one, on every instruction set that this processor has.
 @Suite struct KernelTests {
   static let fast: [String] = ["avx512", "avx2", "neon"].filter { drover_kernels_named($0) != nil }
-  static let types: [drover_dtype] = [drover_f32, drover_f16, drover_bf16, drover_q8_0, drover_q4_0, drover_q4_1]
   let plain = drover_kernels_plain
 
+  /// Where each quantized block has its float16 scales.
+  static let scales: [DType: [Int]] = [
+    .q8_0: [0], .q4_0: [0], .q4_1: [0, 2], .q5_0: [0], .q5_1: [0, 2], .q2_k: [80, 82], .q3_k: [108], .q4_k: [0, 2], .q5_k: [0, 2], .q6_k: [208],
+    .iq4_nl: [0], .iq4_xs: [0],
+  ]
+
   /// Bytes of `count` random elements, with scales that are ordinary numbers.
-  func weights(_ type: drover_dtype, _ count: Int, _ random: inout some RandomNumberGenerator) -> [UInt8] {
-    func half() -> [UInt8] { withUnsafeBytes(of: Float16.random(in: -0.1...0.1, using: &random).bitPattern) { Array($0) } }
-    func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) } }
-    let blocks = count / 32
+  func weights(_ type: DType, _ count: Int, _ random: inout some RandomNumberGenerator) -> [UInt8] {
+    func half(_ most: Float16) -> [UInt8] { withUnsafeBytes(of: Float16.random(in: -most...most, using: &random).bitPattern) { Array($0) } }
     switch type {
-    case drover_f32:
-      return (0..<count).flatMap { _ in withUnsafeBytes(of: Float.random(in: -1...1, using: &random).bitPattern) { Array($0) } }
-    case drover_f16: return (0..<count).flatMap { _ in half() }
-    case drover_bf16:
+    case .f32: return (0..<count).flatMap { _ in withUnsafeBytes(of: Float.random(in: -1...1, using: &random).bitPattern) { Array($0) } }
+    case .f16: return (0..<count).flatMap { _ in half(0.1) }
+    case .bf16:
       return (0..<count).flatMap { _ in
         withUnsafeBytes(of: UInt16(Float.random(in: -1...1, using: &random).bitPattern >> 16)) { Array($0) }
       }
-    case drover_q8_0: return (0..<blocks).flatMap { _ in half() + bytes(32) }
-    case drover_q4_0: return (0..<blocks).flatMap { _ in half() + bytes(16) }
-    default: return (0..<blocks).flatMap { _ in half() + half() + bytes(16) }
+    default:
+      return (0..<count / type.blockElements).flatMap { _ in
+        var block = (0..<type.blockBytes).map { _ in UInt8.random(in: 0...255, using: &random) }
+        for at in Self.scales[type] ?? [] { block.replaceSubrange(at..<at + 2, with: half(type.blockElements == 256 ? 0.001 : 0.1)) }
+        return block
+      }
     }
   }
 
@@ -37,20 +45,44 @@ import Testing
   }
 
   /// Reading a weight has one right answer, whatever the alignment.
-  @Test(arguments: fast, types.indices) func unpacks(name: String, type: Int) throws {
+  @Test(arguments: fast, DType.allCases) func unpacks(name: String, type: DType) throws {
     let table = try #require(drover_kernels_named(name)).pointee
     var random = SystemRandomNumberGenerator()
-    let type = Self.types[type]
-    for count in type.rawValue >= drover_q8_0.rawValue ? [32, 96, 1024] : [1, 15, 16, 31, 33, 100, 1000] {
+    for count in type.isQuantized ? [1, 3, 32].map({ $0 * type.blockElements }) : [1, 15, 16, 31, 33, 100, 1000] {
       let source = [0xAB] + weights(type, count, &random)
       var a = [Float](repeating: 0, count: count)
       var b = a
       source.withUnsafeBytes { source in
         guard let base = source.baseAddress else { return }
-        table.unpack(type, base + 1, count, &a)
-        plain.unpack(type, base + 1, count, &b)
+        table.unpack(type.kernelType, base + 1, count, &a)
+        plain.unpack(type.kernelType, base + 1, count, &b)
       }
-      #expect(a == b, "\(name), \(count) elements")
+      #expect(a.map(\.bitPattern) == b.map(\.bitPattern), "\(name), \(count) elements")
+    }
+  }
+
+  /// Blocks of random bits, scales of NaN, infinity and all others included, against the `gguf` library.
+  @Test(.needs(.python), arguments: DType.allCases.filter(\.isQuantized)) func readsBlocksAsTheirLibraryDoes(type: DType) throws {
+    try withTemporaryFolder { folder in
+      try python(
+        randomBlocks + """
+          import sys
+          np.seterr(all="ignore")
+          kind, out = sys.argv[1:]
+          rng = np.random.default_rng(3)
+          raw = np.concatenate([random_blocks(kind, 64, 4096, rng, sane) for sane in (True, False)])
+          raw.tofile(out + "/blocks")
+          gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[kind]).astype("<f4").tofile(out + "/values")
+          """, type.rawValue.uppercased(), folder)
+      let blocks = try [UInt8](Data(contentsOf: URL(filePath: folder + "/blocks")))
+      let values = try Data(contentsOf: URL(filePath: folder + "/values")).withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+      for name in Self.fast + ["plain"] {
+        let table = try #require(drover_kernels_named(name)).pointee
+        var out = [Float](repeating: 0, count: blocks.count / type.blockBytes * type.blockElements)
+        blocks.withUnsafeBytes { if let base = $0.baseAddress { table.unpack(type.kernelType, base, out.count, &out) } }
+        let isEqual = out.count == values.count && zip(out, values).allSatisfy { $0.bitPattern == $1.bitPattern || $0.isNaN && $1.isNaN }
+        #expect(isEqual, "\(name)")
+      }
     }
   }
 
@@ -63,13 +95,12 @@ import Testing
     #expect(out == halves.map { Float(Float16(bitPattern: $0)) })
   }
 
-  @Test(arguments: fast, types.indices) func multipliesByAVector(name: String, type: Int) throws {
+  @Test(arguments: fast, DType.allCases) func multipliesByAVector(name: String, type: DType) throws {
     let table = try #require(drover_kernels_named(name)).pointee
     var random = SystemRandomNumberGenerator()
-    let type = Self.types[type]
-    let quantized = type.rawValue >= drover_q8_0.rawValue
-    for (rows, runs) in quantized
-      ? [(1, [32]), (5, [64, 32]), (13, [576])] : [(1, [16]), (3, [16, 48]), (9, [32, 16, 16]), (13, [576, 16])]
+    let block = type.blockElements
+    for (rows, runs) in type.isQuantized
+      ? [(1, [block]), (5, [2 * block, block]), (13, [18 * block])] : [(1, [16]), (3, [16, 48]), (9, [32, 16, 16]), (13, [576, 16])]
     {
       let columns = runs.reduce(0, +)
       let blocks = runs.map { weights(type, rows * $0, &random) }
@@ -82,8 +113,8 @@ import Testing
         return drover_segment(first: UnsafeRawPointer(copy.baseAddress!), row_stride: block.count / rows, columns: run)
       }
       defer { for segment in segments { segment.first.deallocate() } }
-      table.gemv(type, segments, segments.count, 0, rows, x, &a)
-      plain.gemv(type, segments, segments.count, 0, rows, x, &b)
+      table.gemv(type.kernelType, segments, segments.count, 0, rows, x, &a)
+      plain.gemv(type.kernelType, segments, segments.count, 0, rows, x, &b)
       expectClose(a, b, within: 1e-4, "\(name) \(rows) × \(runs)")
     }
   }
