@@ -17,7 +17,7 @@ public struct RemoteCheckpoint: Sendable {
   ///   - authorities: a PEM file of certificate authorities to trust in place of the system's.
   /// - Throws: `TransferError`, or `CheckpointError` where what came can't be read.
   public init(_ release: Release, _ link: SignedLink, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy()) throws {
-    let session = try RemoteSession(origin: link.origin, authorities: authorities, retry: retry)
+    let session = try RemoteSession(to: link, authorities: authorities, retry: retry)
     let files = release.checkpointFiles
     let outline = try CheckpointOutline.read(folder: FilePath(release.folder), names: Array(files.keys), .init(keyValueHeads: release.shape?.kvHeads)) { name in
       guard let file = files[name] else { throw ArrivalError.noSuchFile(name, of: release.id) }
@@ -28,7 +28,7 @@ public struct RemoteCheckpoint: Sendable {
 
   /// One file, and the file that describes it (`params.json` or `config.json`) if that lies openly beside it.
   public init(_ file: SignedLink.OneFile, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy()) throws {
-    let session = try RemoteSession(origin: file.link.origin, authorities: authorities, retry: retry)
+    let session = try RemoteSession(to: file.link, authorities: authorities, retry: retry)
     let name = file.name ?? "the file"
     let outline = try CheckpointOutline.read(file: RemoteFile(file.link, as: name, session: session), name: FilePath(name)) { name in
       guard let siblings = file.siblings else { return nil }

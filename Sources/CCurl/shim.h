@@ -22,6 +22,8 @@ static inline CURLcode ccurl_easy_setopt_callback(CURL *handle, CURLoption optio
 static inline CURLMcode ccurl_multi_setopt_long(CURLM *handle, CURLMoption option, long value) {
     return curl_multi_setopt(handle, option, value);
 }
+// A macro with a cast, which Swift can't read.
+static const long ccurl_auth_bearer = (long)CURLAUTH_BEARER;
 // The result of a finished transfer; it lives in a union.
 static inline CURLcode ccurl_message_result(const CURLMsg *message) {
     return message->data.result;

@@ -160,7 +160,7 @@ extension Release {
   }
 
   /// Why a path must not be joined to a folder; nil when it stays below it.
-  static func danger(ofPath path: String) -> String? {
+  package static func danger(ofPath path: String) -> String? {
     if path.isEmpty { return "is empty" }
     if path.hasPrefix("/") { return "is absolute" }
     if path.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F || $0 == "\\" }) { return "has a control character or a backslash in it" }

@@ -14,12 +14,18 @@ public struct TransferRequest: Sendable {
     public var isOptional: Bool
     /// Bytes of its end that are fetched before the rest, for whoever reads it while it arrives: a zip's directory is there.
     public var directoryBytes: Int
+    /// What its publisher says of it beforehand; a checklist that is fetched first may say more.
+    public var digest: PublishedDigest?
+    /// SHA-256 of what an earlier download has put there, which needn't be kept when this is another version.
+    public var replaceable: Digest?
 
-    public init(path: String, remote: String, isOptional: Bool = false, directoryBytes: Int = 0) {
+    public init(path: String, remote: String, isOptional: Bool = false, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil) {
       self.path = path
       self.remote = remote
       self.isOptional = isOptional
       self.directoryBytes = directoryBytes
+      self.digest = digest
+      self.replaceable = replaceable
     }
   }
 
@@ -62,10 +68,12 @@ public struct TransferReport: Sendable {
   public struct File: Sendable {
     public var path: String
     public var bytes: Int
-    /// Of the kind that the checklist has; SHA-256 where nothing vouches for the file.
+    /// Of the kind that the checklist has; SHA-256 where nothing vouches for the file, or only git's name for it.
     public var digest: ChainedDigest
+    /// git's name for it, where that was held against it.
+    public var blob: GitBlobID?
     public var status: Status
-    /// Whether a checklist names it.
+    /// Whether a checklist names it, or its publisher.
     public var isVerified: Bool
     /// Whether its follower has seen every byte; false for a file without one.
     public var isFollowed: Bool
@@ -140,7 +148,7 @@ public final class Download: Sendable {
     self.observe = observe
     self.confirm = confirm
     self.newLink = newLink
-    parts = request.files.map { PartialFile(path: request.folder.appending($0.path), name: $0.path, remote: $0.remote) }
+    parts = request.files.map { PartialFile(path: request.folder.appending($0.path), name: $0.path, remote: $0.remote, replaceable: $0.replaceable) }
   }
 
   /// Stops the download: what is there is synced, and `run` throws `.interrupted`. May be called from any thread, at any time.

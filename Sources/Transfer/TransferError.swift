@@ -18,6 +18,8 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   /// What came can't be the file. `what` stands after "answered with".
   case notTheFile(path: String, origin: String, what: String)
   case mismatch(path: String, expected: Digest, actual: Digest, kept: String?)
+  /// git's name for what came is another than the one that the repository has.
+  case otherBlob(path: String, expected: GitBlobID, actual: GitBlobID, kept: String?)
   /// A checklist that can't be one, or that doesn't name what it should.
   case checklist(path: String, why: String)
   case disk(path: String, errno: Int32)
@@ -44,7 +46,9 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .notTheFile(let path, let origin, let what):
       "\(path): \(origin) answered with \(what) in place of the file; if that doesn't pass, the link is for other files, or the server lacks this one"
     case .mismatch(let path, let expected, let actual, let kept):
-      "\(path): what arrived has \(actual.algorithm == .md5 ? "MD5" : "SHA-256") \(actual), the checklist says \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
+      "\(path): what arrived has \(actual.algorithm == .md5 ? "MD5" : "SHA-256") \(actual), \(actual.algorithm == .md5 ? "the checklist" : "its publisher") says \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
+    case .otherBlob(let path, let expected, let actual, let kept):
+      "\(path): what arrived is git's blob \(actual), the repository has \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
     case .checklist(let path, let why): "\(path): \(why); nothing it should vouch for was fetched"
     case .disk(let path, let code): "\(path): \(String(cString: strerror(code))); \(Self.advice(code))"
     case .noRoom(let needed, let free, let folder): "\(folder): \(needed) bytes are needed, and \(free) are free; make room or choose another folder with --output"

@@ -67,6 +67,7 @@ extension ArrivalError: ExitCoded {
     switch self {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
+    case .unsafePath: .badData
     case .receiptsInterrupted: .interrupted
     }
   }
@@ -82,11 +83,23 @@ extension TransferError: ExitCoded {
     case .link(let error): error.exit
     case .refused: .linkRefused
     case .denied, .missing, .unavailable, .unreadable: .unavailable
-    case .html, .notTheFile, .mismatch, .checklist, .unsafePath: .badData
+    case .html, .notTheFile, .mismatch, .otherBlob, .checklist, .unsafePath: .badData
     case .disk, .noRoom, .busyFolder: .cannotCreate
     case .authorities: .noInput
     case .declined, .interrupted: .interrupted
     case .library: .failure
+    }
+  }
+}
+
+extension HubError: ExitCoded {
+  var exit: DroverExit {
+    switch self {
+    case .malformedName, .endpoint, .withoutTLS, .ambiguous: .usage
+    case .offline, .noRepository, .noRevision, .noFile, .disabled: .noInput
+    case .gated, .badToken, .forbidden: .linkRefused
+    case .answer: .badData
+    case .unavailable: .unavailable
     }
   }
 }

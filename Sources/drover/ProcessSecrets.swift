@@ -5,17 +5,26 @@ import SystemPackage
 /// Keeps links out of what other programs can read of this process: `/proc/PID/cmdline`, which is what `ps` shows, and `/proc/PID/environ`.
 enum ProcessSecrets {
   /// The link in `DROVER_URL`, as it was when the program started.
-  static let environmentLink: String? = getenv(variable).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
+  static let environmentLink: String? = environment[link].flatMap { $0.isEmpty ? nil : $0 }
 
-  private static let variable = "DROVER_URL"
+  /// The environment as it was when the program started, tokens included.
+  static let environment = Dictionary(
+    Arguments.environment.compactMap { entry -> (String, String)? in
+      let text = String(decoding: entry, as: UTF8.self)
+      return text.firstIndex(of: "=").map { (String(text[..<$0]), String(text[text.index(after: $0)...])) }
+    }) { first, _ in first }
+
+  private static let link = "DROVER_URL"
+  /// Those that hold a secret: huggingface_hub's tokens too.
+  private static let secretNames = [link, "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
 
   /// Copies what the program needs, and overwrites the originals. The first thing to do.
   static func hide() {
     // Both are read, and so copied, before their originals are overwritten.
     _ = Arguments.words
-    _ = environmentLink
+    _ = environment
     // Whatever the command does with it.
-    if environmentLink != nil || (Arguments.words ?? []).contains(where: resemblesLink) { lockMemory() }
+    if secretNames.contains(where: { environment[$0] != nil }) || (Arguments.words ?? []).contains(where: resemblesLink) { lockMemory() }
     var previous = ""
     for argument in Arguments.memory {
       let text = String(decoding: argument, as: UTF8.self)
@@ -24,10 +33,11 @@ enum ProcessSecrets {
       if let start { overwrite(argument, from: start) }
       previous = text
     }
-    for entry in Arguments.environment where String(decoding: entry, as: UTF8.self).hasPrefix(variable + "=") {
-      overwrite(entry, from: variable.utf8.count + 1)
+    for entry in Arguments.environment {
+      let text = String(decoding: entry, as: UTF8.self)
+      if let name = secretNames.first(where: { text.hasPrefix($0 + "=") }) { overwrite(entry, from: name.utf8.count + 1) }
     }
-    unsetenv(variable)
+    for name in secretNames { unsetenv(name) }
   }
 
   /// Keeps this process's memory out of core dumps, and from other processes of the same user: from here on it may hold a link.

@@ -318,7 +318,7 @@ import Transfer
       let outcome = try run(
         droverPath, ["download", "--manifest", folder + "/m.json", "--output", folder + "/out", "--yes"], environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"])
       #expect(outcome.status == 0, "\(outcome.errors)")
-      #expect(outcome.output.contains("all verified but 2 that no checklist names") && !outcome.errors.contains("verified"), "\(outcome.output)\(outcome.errors)")
+      #expect(outcome.output.contains("all verified but 2 that nothing vouches for") && !outcome.errors.contains("verified"), "\(outcome.output)\(outcome.errors)")
       #expect(try String(contentsOfFile: folder + "/out/m/config.json", encoding: .utf8) == (isReplaced ? new : old))
       #expect(try String(contentsOfFile: folder + "/out/m/README.md", encoding: .utf8).hasSuffix("# A model\n"))
     }

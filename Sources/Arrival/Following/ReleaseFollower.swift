@@ -8,11 +8,17 @@ import Transfer
 package struct ReleaseFollower: Sendable {
   /// By the files' paths in the download.
   private let shards: [String: ShardFollower]
-  /// What the release's manifest says of the model.
+  /// What is known of the model beforehand: a release's manifest says it.
   package let keyValueHeads: Int?
 
   package init(_ release: Release) {
-    let files = release.checkpointFiles
+    self.init(release.checkpointFiles.mapValues(\.path), keyValueHeads: release.shape?.kvHeads)
+  }
+
+  /// - Parameters:
+  ///   - files: of the checkpoint, by their names in its folder: their paths in the download.
+  ///   - keyValueHeads: where they are known beforehand.
+  package init(_ files: [String: String], keyValueHeads: Int?) {
     // Without all of its shards a release is no checkpoint.
     let numbered = files.keys.filter { Self.rank(of: $0) != nil }
     let names = Set(numbered.compactMap(Self.rank)) == Set(0..<numbered.count) ? numbered : []
@@ -20,14 +26,14 @@ package struct ReleaseFollower: Sendable {
     let others = files.keys.filter { Self.rank(of: $0) == nil && Checkpoint.hasWeights(FilePath($0)) }
     var shards: [String: ShardFollower] = [:]
     for name in names + others {
-      guard let file = files[name] else { continue }
-      let (rank, ranks, kvHeads) = (Self.rank(of: name) ?? 0, others.contains(name) ? 1 : names.count, release.shape?.kvHeads)
-      shards[file.path] = ShardFollower(FilePath(file.path)) { source throws(CheckpointError) in
-        try ShardWeight.read(source, rank: rank, ranks: ranks, kvHeads: kvHeads)
+      guard let path = files[name] else { continue }
+      let (rank, ranks) = (Self.rank(of: name) ?? 0, others.contains(name) ? 1 : names.count)
+      shards[path] = ShardFollower(FilePath(path)) { source throws(CheckpointError) in
+        try ShardWeight.read(source, rank: rank, ranks: ranks, kvHeads: keyValueHeads)
       }
     }
     self.shards = shards
-    keyValueHeads = release.shape?.kvHeads
+    self.keyValueHeads = keyValueHeads
   }
 
   /// The number in `consolidated.NN.pth`.

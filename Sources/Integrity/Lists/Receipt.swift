@@ -59,6 +59,8 @@ public struct Receipt: Sendable, Equatable {
   public enum Origin: Sendable, Equatable {
     /// A release of the catalog, by its id.
     case release(String)
+    /// A repository of Hugging Face's hub, `ORG/NAME`, at a commit.
+    case repository(String, commit: String)
     /// A folder or file on the machine that made the receipt; only its own name, not where it lay.
     case checkpoint(String)
 

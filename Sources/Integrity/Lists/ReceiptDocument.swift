@@ -6,6 +6,8 @@ struct ReceiptDocument: Codable {
 
   struct Source: Codable {
     var release: String?
+    var repository: String?
+    var commit: String?
     var checkpoint: String?
   }
 

@@ -22,7 +22,7 @@ extension Receipt {
 
   private var originText: String {
     switch origin {
-    case .release(let name), .checkpoint(let name): name
+    case .release(let name), .checkpoint(let name), .repository(let name, _): name
     }
   }
 }
@@ -32,6 +32,7 @@ extension ReceiptDocument {
     let source =
       switch receipt.origin {
       case .release(let id): Source(release: id)
+      case .repository(let name, let commit): Source(repository: name, commit: commit)
       case .checkpoint(let name): Source(checkpoint: name)
       }
     self.init(

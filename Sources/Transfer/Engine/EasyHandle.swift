@@ -12,14 +12,19 @@ enum EasyHandle {
   }
 
   /// - Parameters:
-  ///   - origin: the link's scheme and host.
+  ///   - link: what is asked for with it; says where requests may be led to, and who asks.
   ///   - stallSeconds: bounds the time to connect.
   /// - Returns: nil when there are no more.
-  static func make(origin: String, authorities: Authorities, stallSeconds: Double) -> UnsafeMutableRawPointer? {
+  static func make(to link: SignedLink, authorities: Authorities, stallSeconds: Double) -> UnsafeMutableRawPointer? {
     guard isInitialized, let handle = curl_easy_init() else { return nil }
     ccurl_easy_setopt_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
     // From https never down to http.
-    ccurl_easy_setopt_string(handle, CURLOPT_REDIR_PROTOCOLS_STR, origin.hasPrefix("https:") ? "https" : "http,https")
+    ccurl_easy_setopt_string(handle, CURLOPT_REDIR_PROTOCOLS_STR, link.origin.hasPrefix("https:") ? "https" : "http,https")
+    if let token = link.token {
+      // libcurl sends it to the host that was asked, and after a redirect to no other (CURLOPT_UNRESTRICTED_AUTH is off).
+      ccurl_easy_setopt_long(handle, CURLOPT_HTTPAUTH, ccurl_auth_bearer)
+      ccurl_easy_setopt_string(handle, CURLOPT_XOAUTH2_BEARER, token)
+    }
     ccurl_easy_setopt_long(handle, CURLOPT_FOLLOWLOCATION, 1)
     ccurl_easy_setopt_long(handle, CURLOPT_MAXREDIRS, 10)
     ccurl_easy_setopt_long(handle, CURLOPT_SSL_VERIFYPEER, 1)

@@ -112,7 +112,7 @@ extension Engine {
     learn(file, connection.head, total)
     guard let beginning = file.beginning else { return settle(file) }
     guard file.expected == nil else {
-      tell("\(file.request.path): the file that is here doesn't agree with its checklist; it is fetched afresh")
+      tell("\(file.request.path): the file that is here \(file.request.digest == nil ? "doesn't agree with its checklist" : "is another version"); it is fetched afresh")
       return forgetBeginning(of: file)
     }
     (file.beginning, file.result, file.stage) = (nil, .init(beginning), .closing)

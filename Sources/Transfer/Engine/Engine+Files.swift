@@ -1,6 +1,7 @@
 import Integrity
 import Platform
 import Synchronization
+import SystemPackage
 
 /// What becomes of a file: from what is here of it to its name.
 extension Engine {
@@ -22,7 +23,7 @@ extension Engine {
       return
     }
     let resumption = Resumption(
-      part: part, expected: file.expected, follower: file.follower, isTrusting: file.request.isOptional,
+      part: part, expected: file.expected, blob: file.blob, follower: file.follower, isTrusting: file.request.isOptional,
       isCancelled: { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) })
     preparing.submit { download.mailbox.post(.prepared(file: index, resumption.prepare())) }
   }
@@ -66,7 +67,15 @@ extension Engine {
     }
     file.stage = .closing
     let (part, index, mailbox, isChecklist, landing, keeper, download) = (file.part, file.index, mailbox, file.isChecklist, landing, keeper, download)
+    let blob = file.blob
     keeper.submit {
+      // Such a file is small, and was written a moment ago.
+      if let blob {
+        do throws(Errno) {
+          let actual = try GitBlobID(ofFileAt: part.partPath)
+          if actual != blob { return mailbox.post(.otherBlob(file: index, actual)) }
+        } catch { return mailbox.post(.committed(file: index, wasThere: false, part.failure(error))) }
+      }
       let snapshot = landing.snapshot(of: index)
       landing.close(index)
       keeper.forget(index)
@@ -90,6 +99,14 @@ extension Engine {
     }
     let path = file.request.path
     discard(file, keeping: request.keepsCorrupt) { .mismatch(path: path, expected: expected, actual: actual, kept: $0) }
+  }
+
+  /// The file is whole, and git's name for it is another than its publisher says.
+  func isOtherBlob(_ file: FileTask, _ actual: GitBlobID) {
+    guard let expected = file.blob else { return }
+    if !file.isAboveDoubt, file.freshStarts == 0 { return startAfresh(file, "what was here before isn't of this version") }
+    let path = file.request.path
+    discard(file, keeping: request.keepsCorrupt) { .otherBlob(path: path, expected: expected, actual: actual, kept: $0) }
   }
 
   /// Gives a file up, and what is here of it.
@@ -171,6 +188,6 @@ extension Engine {
     let total = file.length ?? 0
     file.stage = .finished(status)
     download.observe(.progress(file: file.index, done: total, total: total, before: status == .present ? total : file.before))
-    download.observe(.finished(file: file.index, status, isVerified: file.expected != nil))
+    download.observe(.finished(file: file.index, status, isVerified: file.isVouchedFor))
   }
 }

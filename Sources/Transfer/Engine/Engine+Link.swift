@@ -58,7 +58,7 @@ extension Engine {
   }
 
   private func startCheck(_ file: FileTask) {
-    guard let handle = EasyHandle.make(origin: link.origin, authorities: authorities, stallSeconds: request.stallSeconds) else { return fatal = .library("no more handles") }
+    guard let handle = EasyHandle.make(to: link, authorities: authorities, stallSeconds: request.stallSeconds) else { return fatal = .library("no more handles") }
     let check = LinkCheck(of: file, handle: handle, address: link.address(of: file.request.remote), seconds: request.stallSeconds)
     guard curl_multi_add_handle(multi, handle) == CURLM_OK else {
       curl_easy_cleanup(handle)

@@ -81,7 +81,7 @@ extension Engine {
   func checklistsAreHere(_ digests: [String: Digest]) {
     phase = .survey
     for file in files where !file.isChecklist && file.stage == .waiting {
-      file.expected = digests[file.request.path]
+      if case .hash(let digest)? = file.request.digest { file.expected = digest } else { file.expected = digests[file.request.path] }
       begin(file)
     }
   }

@@ -49,7 +49,7 @@ extension Engine {
   }
 
   private func makeHandle() -> UnsafeMutableRawPointer? {
-    guard let handle = EasyHandle.make(origin: link.origin, authorities: authorities, stallSeconds: request.stallSeconds) else { return nil }
+    guard let handle = EasyHandle.make(to: link, authorities: authorities, stallSeconds: request.stallSeconds) else { return nil }
     ccurl_easy_setopt_long(handle, CURLOPT_BUFFERSIZE, Self.bufferBytes(limit: request.bytesPerSecond))
     return handle
   }
@@ -64,7 +64,7 @@ extension Engine {
     let file = connection.file
     let head = connection.head
     // Of a file that a checklist vouches for, every mirror has the same: its checksum tells in the end.
-    let isVouchedFor = file.expected != nil
+    let isVouchedFor = file.isVouchedFor
     let known = file.isMet ? file.validators : Validators()
     var judgement = Judgement(
       head, asked: connection.asked, length: file.length, validators: known, isVouchedFor: isVouchedFor, isDecoding: connection.isDecoding,
@@ -88,7 +88,7 @@ extension Engine {
 
   /// An empty answer is a checklist or a licence at most, or what a checklist says to be empty.
   private func mayBeEmpty(_ file: FileTask) -> Bool {
-    file.request.isOptional || file.isChecklist || file.expected == file.newChain.hash.digest.digest
+    file.request.isOptional || file.isChecklist || file.expected == file.newChain.hash.digest.digest || file.blob == GitBlobID(of: [])
   }
 
   func learn(_ file: FileTask, _ head: ResponseHead, _ total: Int) {

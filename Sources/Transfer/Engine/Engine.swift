@@ -148,8 +148,8 @@ final class Engine {
       guard case .finished(let status) = file.stage, let result = file.result else { continue }
       entries.append(
         .init(
-          path: file.request.path, bytes: result.hash.position, digest: result.hash.digest, status: status,
-          isVerified: file.expected != nil, isFollowed: result.isFollowed))
+          path: file.request.path, bytes: result.hash.position, digest: result.hash.digest, blob: file.blob, status: status,
+          isVerified: file.isVouchedFor, isFollowed: result.isFollowed))
     }
     return TransferReport(files: entries, bytes: entries.reduce(0) { $0 + $1.bytes }, seconds: steadySeconds() - started)
   }
@@ -166,6 +166,7 @@ final class Engine {
     case .committed(let index, let wasThere, let error):
       let file = files[index]
       if let error { fail(file, error, isFatal: true) } else { finish(file, wasThere ? .present : file.before > 0 ? .resumed : .downloaded) }
+    case .otherBlob(let index, let actual): isOtherBlob(files[index], actual)
     case .newLink(let new): answered(new)
     }
   }

@@ -100,6 +100,10 @@ final class FileTask {
     self.follower = follower
   }
 
+  /// git's name for it, where its publisher says that.
+  var blob: GitBlobID? { if case .blob(let id)? = request.digest { id } else { nil } }
+  /// Whether something will tell in the end whether it is right.
+  var isVouchedFor: Bool { expected != nil || blob != nil }
   var isChecklist: Bool { request.path.hasSuffix(".chk") }
   var validators: Validators { part.state.peek { $0.validators } }
   var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part)) }

@@ -1,4 +1,5 @@
 import CCurl
+import Integrity
 import Synchronization
 
 /// What other threads tell the network's thread.
@@ -17,6 +18,8 @@ enum EngineMessage: Sendable {
   case discarded(file: Int, TransferError)
   /// `wasThere`: the same content had its final name before.
   case committed(file: Int, wasThere: Bool, TransferError?)
+  /// A file is whole, but git has another name for it than its publisher says.
+  case otherBlob(file: Int, GitBlobID)
   case newLink(SignedLink?)
 }
 

@@ -26,6 +26,12 @@ package struct ResponseHead {
   var encoding: String?
   /// Seconds that the server asks to wait.
   package var retryAfter: Double?
+  /// The hub's word for what is wrong, such as `GatedRepo`; nil for anything that isn't a word.
+  private(set) var errorCode: String?
+  /// Whether the hub says that it doesn't know the token.
+  private(set) var deniesCredentials = false
+  /// Where a list goes on (RFC 8288). A page's address, for the next request and nothing else.
+  private(set) var next: String?
   /// The server's time, in seconds since 1970.
   var date: Int?
   /// Scheme and host of who answers, where a redirect led to another host than the link's.
@@ -61,6 +67,9 @@ package struct ResponseHead {
     case "location": redirect = Self.target(value)
     case "etag": validators.tag = Validators.Tag(value)
     case "last-modified": validators.modified = Self.seconds(value)
+    case "x-error-code": errorCode = !value.isEmpty && value.utf8.count <= 40 && value.allSatisfy { $0.isASCII && $0.isLetter } ? value : nil
+    case "x-error-message": deniesCredentials = value == "Invalid credentials in Authorization header"
+    case "link": next = Self.next(value) ?? next
     case "date": date = Self.seconds(value)
     case "retry-after":
       if let seconds = Int(value) { retryAfter = Double(max(0, seconds)) } else { retryDate = Self.seconds(value) }
@@ -106,6 +115,16 @@ package struct ResponseHead {
     if ends.count == 2, let first = ends[0], let last = ends[1], first >= 0, last >= first, last < Int.max, last < totalLength ?? .max {
       contentRange = first...last
     }
+  }
+
+  /// The target of `<…>; rel="next"` among others.
+  private static func next(_ value: String) -> String? {
+    for link in value.split(separator: ",") {
+      let parts = link.split(separator: ";").map { trimmed($0) }
+      guard let target = parts.first, target.hasPrefix("<"), target.hasSuffix(">"), parts.dropFirst().contains(where: { $0 == "rel=\"next\"" || $0 == "rel=next" }) else { continue }
+      return String(target.dropFirst().dropLast())
+    }
+    return nil
   }
 
   private static func trimmed(_ text: Substring) -> String {

@@ -65,13 +65,19 @@ extension PartialFile {
     let isJournaled = length > FinishedFile.leastBytes && keep(snapshot, isClosed: true)
     var kept: String?
     do throws(Errno) {
-      if !isOtherABeginning(of: snapshot.hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
+      if !isOtherReplaceable, !isOtherABeginning(of: snapshot.hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
       try partPath.rename(to: path)
       if !isJournaled { removeJournal() }
       try SmallFile.syncFolder(of: path)
     } catch { throw self.failure(error) }
     closeDescriptor()
     return kept
+  }
+
+  /// Whether what has the final name is what an earlier download put there, to the byte.
+  private var isOtherReplaceable: Bool {
+    guard let replaceable, let other = state.peek({ $0.other }), Journal.Identity(ofNamed: path) == other.identity else { return false }
+    return other.hash.digest.digest == replaceable
   }
 
   /// Whether what has the final name is the beginning of this file, byte for byte, so that nothing is lost with it.

@@ -14,6 +14,8 @@ final class PartialFile: Sendable {
   /// What errors and journals call it.
   let name: String
   let remote: String
+  /// SHA-256 of what under the final name needn't be kept.
+  let replaceable: Digest?
 
   var partPath: FilePath { path.adding(".part") }
   var journalPath: FilePath { path.adding(".part.journal") }
@@ -54,10 +56,11 @@ final class PartialFile: Sendable {
 
   let state = Monitor(State())
 
-  init(path: FilePath, name: String, remote: String) {
+  init(path: FilePath, name: String, remote: String, replaceable: Digest? = nil) {
     self.path = path
     self.name = name
     self.remote = remote
+    self.replaceable = replaceable
   }
 
   deinit { closeDescriptor() }

@@ -19,6 +19,8 @@ struct Resumption {
   let part: PartialFile
   /// What the checklist says.
   let expected: Digest?
+  /// git's name for it, where that is what its publisher says.
+  let blob: GitBlobID?
   let follower: (any ContentFollower)?
   /// Whether a finished file without a digest to compare is taken as it is.
   let isTrusting: Bool
@@ -36,7 +38,7 @@ struct Resumption {
         let known = journaledFinishedFile()
         let chain: FileChain
         if let known { chain = known } else { chain = try hashFinishedFile() }
-        if chain.position == size, expected.map({ $0 == chain.hash.digest.digest }) ?? isTrusting {
+        if chain.position == size, isRight(chain) {
           if known == nil { removeLeftovers() }
           return .present(chain)
         }
@@ -51,6 +53,13 @@ struct Resumption {
     } catch {
       return .failed(error)
     }
+  }
+
+  /// Whether the finished file is the one that is wanted.
+  private func isRight(_ chain: FileChain) -> Bool {
+    if let expected { return expected == chain.hash.digest.digest }
+    if let blob { return (try? GitBlobID(ofFileAt: part.path)) == blob }
+    return isTrusting
   }
 
   private var isLink: Bool {

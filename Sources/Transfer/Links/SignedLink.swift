@@ -12,6 +12,21 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   public let expiry: Int?
   /// Whether a signature was found in the link at all.
   let isSigned: Bool
+  /// Goes with each request to the link's own host, and to no other; nil where the link itself is all that it takes.
+  let token: String?
+
+  private init(beforeStar: String, afterStar: String, origin: String, expiry: Int?, isSigned: Bool) {
+    (self.beforeStar, self.afterStar, self.origin, self.expiry, self.isSigned, token) = (beforeStar, afterStar, origin, expiry, isSigned, nil)
+    isOfHub = false
+  }
+
+  /// What opens the files of a hub: no signature, but perhaps a token.
+  init(hub address: String, origin: String, token: String?) {
+    (beforeStar, afterStar, self.origin, expiry, isSigned, self.token) = (address, "", origin, nil, false, token)
+    isOfHub = true
+  }
+
+  private let isOfHub: Bool
 
   /// Examines what someone pasted.
   /// - Parameter allowsHTTP: whether a signature may go over a network without TLS.
@@ -74,6 +89,7 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   /// Why a server says 401 or 403 to this link, as far as the link tells.
   /// - Parameter next: what to do about it.
   func refusalReason(next: String, now: Int = secondsSinceEpoch()) -> String {
+    if isOfHub { return "\(token == nil ? "no token was sent" : "the token that was sent may have ended, or not reach so far"); HF_TOKEN names one" }
     if !isSigned { return "there is no signature in it: it was cut off, or the server wants to know who asks; copy it again up to its end, and put it in single quotes" }
     guard let expiry else { return "it has expired, was used too often, or was copied incompletely; \(next)" }
     let left = expiry - now

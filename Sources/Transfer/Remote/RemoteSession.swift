@@ -20,15 +20,15 @@ public final class RemoteSession: Sendable {
   private let state: Mutex<State>
 
   /// - Parameters:
-  ///   - origin: scheme and host of the links, as `SignedLink` says them. An https origin is never left for http.
+  ///   - link: opens the files, or is to the same host as those that do. An https origin is never left for http.
   ///   - authorities: a PEM file of certificate authorities to trust in place of the system's.
   ///   - stallSeconds: without a byte for so long a request has failed; the first byte is waited for longer each time.
-  public init(origin: String, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy(), stallSeconds: Double = 30) throws(TransferError) {
-    guard let handle = EasyHandle.make(origin: origin, authorities: try Authorities(authorities), stallSeconds: stallSeconds) else { throw .library("it could not be started") }
+  public init(to link: SignedLink, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy(), stallSeconds: Double = 30) throws(TransferError) {
+    guard let handle = EasyHandle.make(to: link, authorities: try Authorities(authorities), stallSeconds: stallSeconds) else { throw .library("it could not be started") }
     ccurl_easy_setopt_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
     self.retry = retry
     self.stallSeconds = stallSeconds
-    self.origin = origin
+    origin = link.origin
     state = Mutex(State(handle: UInt(bitPattern: handle)))
   }
 

@@ -9,19 +9,24 @@ import Transfer
 struct DownloadCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "download",
-    abstract: "Downloads and verifies releases over a signed link; goes on where an earlier run ended.",
+    abstract: "Downloads and verifies releases over a signed link, or from Hugging Face's hub; goes on where an earlier run ended.",
     discussion: """
       The link comes from --url, else from DROVER_URL, else it is asked for without echo. The last two are better: until drover has hidden it, a link on \
       the command line can be seen by other users, and it stays in the shell's history. It is never stored, logged or shown.
+
+      A repository of the hub is hf:ORG/NAME, with @REVISION for a branch, a tag or a commit. What runs the model is fetched, and verified against the SHA-256 \
+      and git's names that the hub has of it. The token comes from HF_TOKEN, else from what `hf auth login` has left; HF_ENDPOINT names a mirror.
 
       EXAMPLES
         drover download 7B
         drover download 7B,70B-chat --output models
         DROVER_URL=$(cat link) drover download llama-3.1-8b --limit-rate 50M --yes
         drover download my-model --manifest my-model.json
+        drover download hf:meta-llama/Llama-3.1-8B-Instruct
+        drover download hf:meta-llama/Llama-3.1-8B-Instruct@main --include 'original/*'
       """)
 
-  @Argument(help: ArgumentHelp("Releases, as `drover catalog` lists them; commas may separate them too. With --manifest: all that the file has.", valueName: "models"))
+  @Argument(help: ArgumentHelp("Releases, as `drover catalog` lists them, or hf:ORG/NAME; commas may separate them too. With --manifest: all that the file has.", valueName: "models"))
   var models: [String] = []
 
   @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
@@ -45,6 +50,7 @@ struct DownloadCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
+  @OptionGroup var hub: HubOptions
   @OptionGroup var server: ServerOptions
   @OptionGroup var global: GlobalOptions
 
@@ -56,19 +62,15 @@ struct DownloadCommand: ParsableCommand {
 
   func run() throws {
     try ProcessStart.checkAddressSpace()
-    let catalog = try server.catalog()
-    let matches = models.isEmpty ? nil : try catalog.matches(models.joined(separator: ","))
-    for match in matches ?? [] where !match.alternatives.isEmpty {
-      note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
-    }
-    let releases = matches?.map(\.release) ?? catalog.releases
-    let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
-    let download = try ReleaseDownload(
-      releases,
-      TransferRequest(
-        files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry,
-        keepsCorrupt: keepCorrupt))
-    let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json, allowsHTTP: server.allowHttp)
+    let request = TransferRequest(
+      files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry,
+      keepsCorrupt: keepCorrupt)
+    let repositories = try HubInput.names(in: models).map { try HubInput($0, hub, server, request, global) }
+    if repositories == nil, hub.isGiven { throw CommandError(.usage, "--include and --exclude choose files of a repository of the hub (hf:ORG/NAME)") }
+    if repositories != nil, server.manifest != nil || url != nil { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
+    let (download, link) = try repositories.map { ($0.download, $0.link) } ?? releases(request)
+    for sentence in download.notes { note("\(sentence)") }
+    let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json && repositories == nil, allowsHTTP: server.allowHttp)
     let (report, failure) = session.run(download, link: link)
     if let failure, failure.exit == .interrupted { throw failure }
     do { try session.write(download.receipts(report, tool: Drover.configuration.version, options: given)) } catch {
@@ -77,11 +79,22 @@ struct DownloadCommand: ParsableCommand {
     }
     if let failure { throw failure }
     if !global.quiet { noteUnhonouredKeys(of: report.files.map { output.path.appending($0.path) }) }
-    if json { return try outputJSON(DownloadJSON(report)) }
+    if json { return try outputJSON(DownloadJSON(report, revision: repositories.flatMap { $0.commits.count == 1 ? $0.commits[0] : nil })) }
     let fetched = report.files.count { $0.status != .present }
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
-    let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that no checklist names"
+    let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that nothing vouches for"
     Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; \(verified), in \(Format.duration(report.seconds))")
+  }
+
+  /// The download of releases over a signed link.
+  private func releases(_ request: TransferRequest) throws -> (ReleaseDownload, SignedLink) {
+    let catalog = try server.catalog()
+    let matches = models.isEmpty ? nil : try catalog.matches(models.joined(separator: ","))
+    for match in matches ?? [] where !match.alternatives.isEmpty {
+      note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
+    }
+    let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
+    return (try ReleaseDownload(matches?.map(\.release) ?? catalog.releases, request), link)
   }
 
   /// The options for the receipt: what shaped the download, without the link and without places on this machine.
@@ -89,6 +102,8 @@ struct DownloadCommand: ParsableCommand {
     var given: [String: String] = [:]
     given["models"] = models.isEmpty ? nil : models.joined(separator: ",")
     given["manifest"] = server.manifest?.path.lastComponent?.string
+    given["include"] = hub.include.isEmpty ? nil : hub.include.joined(separator: ",")
+    given["exclude"] = hub.exclude.isEmpty ? nil : hub.exclude.joined(separator: ",")
     given["connections"] = connections.map(String.init)
     given["limit-rate"] = limitRate.map { String($0.bytes) }
     return given
@@ -110,8 +125,10 @@ struct ByteCount: ExpressibleByArgument {
 /// What a download's `--json` says.
 private struct DownloadJSON: Encodable {
   let report: TransferReport
+  /// The commit, where one repository of the hub was asked for.
+  let revision: String?
 
-  init(_ report: TransferReport) { self.report = report }
+  init(_ report: TransferReport, revision: String?) { (self.report, self.revision) = (report, revision) }
 
   private enum Key: CodingKey { case files, bytes, seconds, revision, path, md5, sha256, blob, status, verified }
 
@@ -125,12 +142,12 @@ private struct DownloadJSON: Encodable {
       // Not left out where there is none: whoever reads it finds every key.
       try entry.encode(file.digest.digest.algorithm == .md5 ? file.digest.digest : nil, forKey: .md5)
       try entry.encode(file.digest.digest.algorithm == .sha256 ? file.digest.digest : nil, forKey: .sha256)
-      try entry.encodeNil(forKey: .blob)
+      try entry.encode(file.blob, forKey: .blob)
       try entry.encode(file.status, forKey: .status)
       try entry.encode(file.isVerified, forKey: .verified)
     }
     try document.encode(report.bytes, forKey: .bytes)
     try document.encode(report.seconds, forKey: .seconds)
-    try document.encodeNil(forKey: .revision)
+    try document.encode(revision, forKey: .revision)
   }
 }

@@ -76,7 +76,7 @@ func kind(_ error: TransferError) -> String {
   case .unreadable: "unreadable"
   case .html: "html"
   case .notTheFile: "notTheFile"
-  case .mismatch: "mismatch"
+  case .mismatch, .otherBlob: "mismatch"
   case .checklist: "checklist"
   case .disk: "disk"
   case .noRoom: "noRoom"

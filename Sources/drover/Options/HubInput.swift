@@ -1,0 +1,51 @@
+import ArgumentParser
+import Arrival
+import Terminal
+import Transfer
+
+/// Which files of a repository of Hugging Face's hub are wanted.
+struct HubOptions: ParsableArguments {
+  @Option(parsing: .singleValue, help: ArgumentHelp("Of a hub's repository the files that fit this pattern; may be repeated. Otherwise what runs the model.", valueName: "pattern"))
+  var include: [String] = []
+
+  @Option(parsing: .singleValue, help: ArgumentHelp("Of a hub's repository not the files that fit this pattern; may be repeated.", valueName: "pattern"))
+  var exclude: [String] = []
+
+  var isGiven: Bool { !include.isEmpty || !exclude.isEmpty }
+}
+
+/// A download from Hugging Face's hub, made ready: what the repositories hold is known, and that the token opens them.
+struct HubInput {
+  let download: ReleaseDownload
+  let link: SignedLink
+  /// The commits, in the order of the names.
+  let commits: [String]
+
+  /// - Parameter models: as they stand on the command line.
+  /// - Returns: nil where none of them is a repository's name.
+  static func names(in models: [String]) throws -> [HubName]? {
+    let words = models.flatMap { $0.split(separator: ",").map(String.init) }
+    let names = try words.compactMap { word throws(HubError) in try HubName(word) }
+    guard !names.isEmpty else { return nil }
+    guard names.count == words.count else { throw CommandError(.usage, "repositories of the hub (hf:…) come over another link than releases: download them one after the other") }
+    return names
+  }
+
+  init(_ names: [HubName], _ options: HubOptions, _ server: ServerOptions, _ request: TransferRequest, _ global: GlobalOptions) throws {
+    ProcessSecrets.lockMemory()
+    let settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
+    let client = HubClient(settings, authorities: request.authorities, retry: request.retry)
+    let selection = HubSelection(include: options.include, exclude: options.exclude)
+    var wanted: [(HubRepository, files: [HubRepository.File])] = []
+    for name in names {
+      let repository = try client.repository(name)
+      // A receipt that somebody published is of another folder than the one that gets a receipt here.
+      let files = try selection.files(of: repository).filter { $0.path != "drover-receipt.json" }
+      if let file = files.min(by: { $0.bytes < $1.bytes }) { try client.checkAccess(to: repository, file) }
+      wanted.append((repository, files))
+    }
+    download = try ReleaseDownload(wanted, request)
+    link = settings.link
+    commits = wanted.map(\.0.commit)
+  }
+}
