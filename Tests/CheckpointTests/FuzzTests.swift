@@ -48,6 +48,13 @@ import Testing
 
   static let pth = zip.bytes
 
+  static let legacy: [UInt8] = {
+    let tensors = shapes.map { name, shape in (name, Pickle.tensor(shape, shape.count == 1 ? [1] : [shape[1], 1], elements: 256, view: .text("N"))) }
+    var file = FakeLegacy(object: Pickle.dictionary(tensors))
+    file.storages = [(256, .zeros(1024))]
+    return file.bytes
+  }()
+
   private static let safetensorsFile: [UInt8] = {
     var offset = 0
     let entries = shapes.map { name, shape in
@@ -59,6 +66,7 @@ import Testing
   }()
 
   @Test func pth() throws { try fuzz(Self.pth, name: "consolidated.00.pth", rounds: 4000) }
+  @Test func legacyTorch() throws { try fuzz(Self.legacy, name: "consolidated.00.pth", rounds: 4000) }
   @Test func safetensorsHeader() throws { try fuzz(Self.safetensorsFile, name: "consolidated.00.safetensors", rounds: 2000) }
   @Test func gguf() throws { try fuzz(FakeGGUF().bytes, name: "model.gguf", rounds: 4000) }
   @Test func params() throws {
@@ -84,7 +92,7 @@ import Testing
   }
 
   /// The same readers, on files that are only partly here. The seeds are so long that most of them never comes.
-  @Test(arguments: ["pth", "safetensors", "gguf"]) func headersThatAreElsewhere(_ kind: String) throws {
+  @Test(arguments: ["pth", "legacy", "safetensors", "gguf"]) func headersThatAreElsewhere(_ kind: String) throws {
     let padding = 400_000
     let original: [UInt8]
     switch kind {
@@ -94,6 +102,7 @@ import Testing
       zip.entries.insert(.init(name: "a/data/1", content: .zeros(padding)), at: 0)
       original = zip.bytes
     case "gguf": original = FakeGGUF(dataBytes: padding).bytes
+    case "legacy": original = Self.legacy
     default: original = Self.safetensorsFile
     }
     func outline(_ bytes: [UInt8]) throws -> CheckpointOutline {
@@ -103,7 +112,7 @@ import Testing
     }
     let tensors = try outline(original).tensors
     // In that .pth the output is the embedding's own storage, so the embeddings are tied.
-    let expected = Self.shapes.filter { kind != "pth" || $0.0 != "output.weight" }
+    let expected = Self.shapes.filter { kind != "pth" && kind != "legacy" || $0.0 != "output.weight" }
     #expect(Set(tensors.map(\.name.text)) == Set(expected.map(\.0)))
     for (name, shape) in expected { #expect(tensors.first { $0.name.text == name }?.shape == shape) }
     var random = Splitmix(seed: 11)
@@ -131,7 +140,7 @@ import Testing
 
   /// Every truncation of every kind of file is refused.
   @Test func truncations() throws {
-    for (name, bytes) in [("consolidated.00.pth", Self.pth), ("consolidated.00.safetensors", Self.safetensorsFile), ("model.gguf", FakeGGUF(dataBytes: 4704).bytes)] {
+    for (name, bytes) in [("consolidated.00.pth", Self.pth), ("consolidated.00.pth", Self.legacy), ("consolidated.00.safetensors", Self.safetensorsFile), ("model.gguf", FakeGGUF(dataBytes: 4704).bytes)] {
       #expect(try HostileTests.opens(bytes, as: name) == nil, "\(name) is valid")
       for count in stride(from: 0, to: bytes.count, by: 7) {
         #expect(try HostileTests.opens(Array(bytes.prefix(count)), as: name) != nil, "\(name) cut to \(count) bytes")

@@ -77,9 +77,10 @@ enum Pickle {
 
   /// A call of `_rebuild_tensor_v2`.
   static func tensor(
-    _ shape: [Int], _ strides: [Int], offset: Int = 0, storage: String = "FloatStorage", key: String = "0", elements: Int = 16, metadata: Bytes = Bytes()
+    _ shape: [Int], _ strides: [Int], offset: Int = 0, storage: String = "FloatStorage", key: String = "0", elements: Int = 16, metadata: Bytes = Bytes(),
+    view: Bytes = Bytes()
   ) -> Bytes {
-    .text("ctorch._utils\n_rebuild_tensor_v2\n((") + text("storage") + "ctorch\n\(storage)\n" + text(key) + text("cpu") + integer(elements) + "tQ"
+    .text("ctorch._utils\n_rebuild_tensor_v2\n((") + text("storage") + "ctorch\n\(storage)\n" + text(key) + text("cpu") + integer(elements) + view + "tQ"
       + integer(offset) + tuple(shape) + tuple(strides) + [0x89] + "ccollections\nOrderedDict\n)R"
       + metadata + "tR"
   }
@@ -87,6 +88,22 @@ enum Pickle {
   static func dictionary(_ items: [(String, Bytes)]) -> Bytes { items.reduce(start + "}(") { $0 + text($1.0) + $1.1 } + "u." }
 
   static func one(_ tensor: Bytes) -> Bytes { dictionary([("norm.weight", tensor)]) }
+}
+
+/// A file as torch wrote it before 1.6, whose parts can be falsified.
+struct FakeLegacy {
+  var magic: Bytes = [0x80, 2, 0x8A, 10, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19, UInt8(ascii: ".")]
+  var version: Bytes = Pickle.start + "M" + .u16(1001) + "."
+  var machine: Bytes = Pickle.start + "}" + Pickle.text("little_endian") + [0x88] + "s."
+  var object: Bytes
+  var keys: Bytes = Pickle.start + "]" + Pickle.text("0") + "a."
+  /// By what its length says and what is there.
+  var storages: [(count: UInt64, content: Bytes)] = [(16, .zeros(64))]
+  var tail = Bytes()
+
+  init(object: Bytes = Pickle.one(Pickle.tensor([16], [1], view: .text("N")))) { self.object = object }
+
+  var bytes: [UInt8] { (storages.reduce(magic + version + machine + object + keys) { $0 + .u64($1.count) + $1.content } + tail).data }
 }
 
 /// A GGUF whose fields can be falsified.

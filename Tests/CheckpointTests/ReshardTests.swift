@@ -31,15 +31,15 @@ struct ReshardTests {
 
   @Test(arguments: cases) func everyTensorBitForBit(_ test: Case) throws {
     try withTemporaryFolder { folder in
-      let sources = ["pth", "safetensors"].map { PythonModels.Folder(path: "\(folder)/\($0)-source", modelParallel: test.from, format: $0) }
+      let sources = ["pth", "safetensors", "legacy"].map { PythonModels.Folder(path: "\(folder)/\($0)-source", modelParallel: test.from, format: $0) }
       try PythonModels.write(test.shape, to: sources)
       var outputs: [PythonModels.Folder] = []
       for source in sources {
         for count in test.to {
-          let format: Checkpoint.Format = source.format == "pth" ? .pth : .safetensors
+          let format: Checkpoint.Format = source.format == "safetensors" ? .safetensors : .pth
           let output = "\(folder)/\(source.format)-\(count)"
           try reshard(source.path, output, modelParallel: count, format: format)
-          outputs.append(.init(path: output, modelParallel: count, format: source.format))
+          outputs.append(.init(path: output, modelParallel: count, format: format.rawValue))
           // And back, from what drover wrote, through the other format.
           let other: Checkpoint.Format = format == .pth ? .safetensors : .pth
           try reshard(output, output + "-back", modelParallel: test.from, format: other)

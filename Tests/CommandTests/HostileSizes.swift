@@ -74,6 +74,24 @@ enum HostileSizes {
     }
     def framed(pieces): return (b"\x80\x02",) + pieces + (b".",)
 
+    MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}" + text(b"little_endian") + b"\x88s."
+    REFERENCE = b"(" + text(b"storage") + b"ctorch\nFloatStorage\n" + text(b"0") + text(b"cpu") + b"K\x01NtQ"
+    KEYS = b"\x80\x02]" + text(b"0") + b"a." + struct.pack("<Qf", 1, 0)
+    def named(n, name): return (MAGIC + b"\x80\x02}(", (text(b"%06d" % i) + name for i in range(n // (11 + len(name)))), b"u.", KEYS)
+    LEGACIES = {
+        "keys": lambda n: (MAGIC + b"\x80\x02].\x80\x02](", (text(b"%06d" % i) for i in range(n // 11)), b"e."),
+        "one key": lambda n: (MAGIC + b"\x80\x02].\x80\x02]" + text(b"0") + b"q\0(", (b"h\0", n // 2), b"e."),
+        "keys one by one": lambda n: (MAGIC + b"\x80\x02].\x80\x02]", (b"Na", n // 2), b"."),
+        "lists within keys": lambda n: (MAGIC + b"\x80\x02].\x80\x02", (b"]", n), b"."),
+        "machine": lambda n: (MAGIC[:-26], (b"}", n), b"."),
+        "storages": lambda n: (MAGIC + b"\x80\x02", (REFERENCE + b"0", n // 60), b"}.", KEYS),
+        "one storage": lambda n: (MAGIC + b"\x80\x02" + REFERENCE[:-1] + b"q\x000", (b"h\0Q0", n // 4), b"}.", KEYS),
+        "numbers in a state dict": lambda n: named(n, b"N"),
+        "names of wrappers": lambda n: named(n, b"N")[:1] + ((text(b"model." * 150 + b"%06d" % i) + b"N" for i in range(n // 912)), b"u.", KEYS),
+        "names of dots": lambda n: named(n, b"N")[:1] + ((text(b"." * 900 + b"%06d" % i) + b"N" for i in range(n // 912)), b"u.", KEYS),
+        "dictionaries within": lambda n: (MAGIC + b"\x80\x02", (b"}" + text(b"model"), n // 11), b"}", (b"s", n // 11), b".", KEYS),
+    }
+
     def safe(path, header, data=0):
         write(path + ".h", *header); size = os.path.getsize(path + ".h")
         with open(path, "wb") as f, open(path + ".h", "rb") as h:
@@ -143,6 +161,7 @@ enum HostileSizes {
     KINDS = {}
     def pth(make): return lambda f, n: (meta(f), zipped(f + "/consolidated.00.pth", *framed(make(n))), ["inspect", f])[2]
     for k, v in PICKLES.items(): KINDS["pickle: " + k] = pth(v)
+    for k, v in LEGACIES.items(): KINDS["legacy: " + k] = lambda f, n, v=v: (meta(f), write(f + "/consolidated.00.pth", *v(n)), ["inspect", f])[2]
     KINDS["zip: entries"] = lambda f, n: (meta(f), entries(f + "/consolidated.00.pth", n), ["inspect", f])[2]
     for k, v in SAFETENSORS.items(): KINDS["safetensors: " + k] = lambda f, n, v=v: (meta(f), safe(f + "/consolidated.00.safetensors", *v(n)), ["inspect", f])[2]
     for k, v in GGUFS.items(): KINDS["gguf: " + k] = lambda f, n, v=v: (meta(f), gguf(f + "/model.gguf", *v(n)), ["inspect", f + "/model.gguf"])[2]

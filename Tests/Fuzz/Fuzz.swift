@@ -8,7 +8,7 @@ import Tokenization
 ///
 /// A parser may throw. It may not crash, hang, or hand out a tensor that lies outside its file; and what opens must be safe to plan and to hash.
 private enum Target: String {
-  case pth, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote
+  case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote
   /// Whole folders: what one shard says is held against what the others do.
   case pthShards, safetensorsShards, hfShards
 
@@ -17,7 +17,7 @@ private enum Target: String {
   /// What must lie beside them comes from the seeds' `around` folder.
   var files: [String] {
     switch self {
-    case .pth: ["consolidated.00.pth"]
+    case .pth, .legacy: ["consolidated.00.pth"]
     case .safetensors: ["consolidated.00.safetensors"]
     case .gguf: ["model.gguf"]
     case .hf: ["config.json"]
@@ -41,7 +41,7 @@ private enum Target: String {
     try write(bytes, to: folder)
     let path = FilePath(folder + "/" + files[0])
     switch self {
-    case .pth, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards: try check(Checkpoint.open(at: FilePath(folder)))
+    case .pth, .legacy, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards: try check(Checkpoint.open(at: FilePath(folder)))
     case .gguf:
       let checkpoint = try Checkpoint.open(at: path)
       try check(checkpoint)

@@ -30,8 +30,11 @@ shared = dict(half)
 shared["output.weight"] = shared["tok_embeddings.weight"]
 shared[p + "attention.wo.weight"] = shared[p + "attention.wo.weight"].t()
 torch.save(shared, seed("pth", "views"))
+torch.save(half, seed("legacy", "bf16"), _use_new_zipfile_serialization=False)
+torch.save({"state_dict": {"model." + k: v for k, v in shared.items()}, "epoch": 1, "optimizer": [{"x": torch.ones(3)}]}, seed("legacy", "views"), _use_new_zipfile_serialization=False)
+torch.save({"state_dict": {"module." + k: v for k, v in shared.items()}, "epoch": 1, "optimizer": [{"x": torch.ones(3)}]}, seed("pth", "state"))
 PARAMS = {"dim": 8, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "hidden_dim": hidden, "norm_eps": 1e-5, "vocab_size": 16}
-for parser in ["pth", "safetensors"]:
+for parser in ["pth", "legacy", "safetensors"]:
     json.dump(PARAMS, open(seed(f"around/{parser}", "params.json"), "w"))
 json.dump(PARAMS, open(seed("params", "tiny"), "w"))
 torch.save(half, seed("around/params", "consolidated.00.pth"))
@@ -80,7 +83,7 @@ digest = {"md5": "d41d8cd98f00b204e9800998ecf8427e", "sha256": "e3b0c44298fc1c14
 json.dump({"created": "2026-11-23T08:47:14Z", "files": [{"bytes": 0, "path": "a/b", **digest}, {"bytes": 5, "path": "params.json", "md5": digest["md5"]}],
            "fingerprint": {"checkpoint": digest["sha256"], "tensors": {"norm.weight": digest["sha256"]}}, "operation": "reshard", "options": {"mp": "1"},
            "source": {"checkpoint": "model"}, "tool": "drover 0.1.0", "receipt": 1}, open(seed("receipt", "reshard"), "w"))
-for parser, name in [("pth", "bf16"), ("pth", "views"), ("safetensors", None), ("gguf", None)]:
+for parser, name in [("pth", "bf16"), ("pth", "views"), ("legacy", "bf16"), ("safetensors", None), ("gguf", None)]:
     for file in [name] if name else sorted(os.listdir(f"{out}/{parser}")):
         shutil.copy(f"{out}/{parser}/{file}", seed("remote", f"{parser}-{file}"))
 

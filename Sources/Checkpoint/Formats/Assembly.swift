@@ -164,11 +164,12 @@ struct Assembly {
       guard let stored = shard[name] else { throw corrupt("lacks \(name) in shard \(rank)") }
       let rowStart = split == .axis(0) ? rank / copies * stored.rows : 0
       let columnStart = split == .axis(1) ? rank * stored.columns : 0
-      var part = stored.part
-      part.rank = rank
-      part.rows = rowStart..<rowStart + stored.rows
-      part.columns = columnStart..<columnStart + stored.columns
-      parts.append(part)
+      for var part in stored.parts {
+        part.rank = rank
+        part.rows = rowStart + part.rows.lowerBound..<rowStart + part.rows.upperBound
+        part.columns = columnStart..<columnStart + stored.columns
+        parts.append(part)
+      }
     }
     let first = shards[0][name]
     let rows = parts.map(\.rows.upperBound).max() ?? 0

@@ -47,10 +47,13 @@ struct CheckpointFolder {
     let found = names.filter { $0.string.hasPrefix(prefix) && $0.extension == suffix }
       .compactMap { name -> (rank: Int, name: FilePath.Component)? in
         let digits = name.string.dropFirst(prefix.count).dropLast(suffix.count + 1)
-        return digits.count >= 2 && digits.allSatisfy(\.isASCII) ? Int(digits).map { ($0, name) } : nil
+        return digits.allSatisfy { $0.isASCII && $0.isNumber } ? Int(digits).map { ($0, name) } : nil
       }
       .sorted { $0.rank < $1.rank }
     guard !found.isEmpty else { return nil }
+    for (a, b) in zip(found, found.dropFirst()) where a.rank == b.rank {
+      throw CheckpointError(.corrupt, in: path, "has \(a.name) and \(b.name), which are both of rank \(a.rank)")
+    }
     for (expected, shard) in found.enumerated() where shard.rank != expected {
       let number = expected < 10 ? "0\(expected)" : "\(expected)"
       throw CheckpointError(.corrupt, in: path.appending("\(prefix)\(number).\(suffix)"), "isn't there, but \(shard.name) is: a shard is missing")

@@ -19,7 +19,7 @@ extension CheckpointOutline {
     }
   }
 
-  /// Reads the headers of one file that is elsewhere: a `.pth`, a safetensors file or a GGUF, told apart by their content.
+  /// Reads the headers of one file that is elsewhere: torch's, a safetensors file or a GGUF, told apart by their content.
   ///
   /// - Parameters:
   ///   - name: what messages call it.
@@ -53,15 +53,16 @@ extension CheckpointOutline {
     of file: any ByteSource, named name: FilePath, _ options: Checkpoint.OpenOptions,
     sibling: (String) throws(CheckpointError) -> (any ByteSource)?
   ) throws(CheckpointError) -> CheckpointOutline {
-    if try Checkpoint.Format.ofFile(file) == .gguf { return CheckpointOutline(try GGUFReader.open(file, options)) }
+    if try WeightsFile.Kind(file) == .gguf { return CheckpointOutline(try GGUFReader.open(file, options)) }
     let lone = try LoneFile(file)
-    guard let description = lone.description, let beside = try sibling(description) else { return try lone.outline() }
-    let folder = CheckpointFolder(path: name.folder, names: [description, name.lastComponent?.string ?? ""]) { path in
-      path.lastComponent?.string == description ? beside : file
+    for description in lone.descriptions {
+      guard let beside = try sibling(description.rawValue) else { continue }
+      let folder = CheckpointFolder(path: name.folder, names: [description.rawValue, name.lastComponent?.string ?? ""]) { path in
+        path.lastComponent?.string == description.rawValue ? beside : file
+      }
+      return CheckpointOutline(try WeightsFolder.open(folder, [[name]], options))
     }
-    return CheckpointOutline(
-      lone.format == .hf
-        ? try HuggingFaceReader.open(folder, [name], options) : try Checkpoint.meta(folder, [[name]], lone.format, options))
+    return try lone.outline()
   }
 
   /// Runs `body`, and throws what a source threw in place of what a reader made of it.

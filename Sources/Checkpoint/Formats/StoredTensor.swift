@@ -11,6 +11,14 @@ struct StoredTensor: Equatable {
   var file: Int
   /// Byte of the first element.
   var offset: Int
+  /// Where the rows don't all follow each other: how many of them do, and where the next as many begin.
+  var groups: RowGroups?
+
+  struct RowGroups: Equatable {
+    var rows: Int
+    /// Bytes from the first row of a run to that of the next.
+    var stride: Int
+  }
 
   var rows: Int { shape.count > 1 ? shape[0] : 1 }
   var columns: Int { shape[shape.count - 1] }
@@ -36,7 +44,18 @@ struct StoredTensor: Equatable {
     self.offset = offset
   }
 
-  /// The tensor as the only part of a whole.
+  /// The tensor as the parts of a whole that isn't cut.
+  var parts: [LogicalTensor.Part] {
+    guard let groups else { return [part] }
+    return (0..<rows / groups.rows).map { group in
+      var part = part
+      part.offset += group * groups.stride
+      part.rows = group * groups.rows..<(group + 1) * groups.rows
+      return part
+    }
+  }
+
+  /// The tensor, whose rows all follow each other, as the only part of a whole.
   var part: LogicalTensor.Part {
     LogicalTensor.Part(
       file: file, offset: offset, rank: 0, rows: 0..<rows, columns: 0..<columns,

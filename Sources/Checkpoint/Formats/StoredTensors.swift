@@ -31,32 +31,22 @@ struct StoredTensors {
     return true
   }
 
-  /// Whether a tensor is called as Meta calls one.
-  var hasMetaNames: Bool { tensors.keys.contains { TensorName($0) != nil } || others.keys.contains { TensorName($0) != nil } }
+  /// What stands beside the tensors in the file, such as an optimizer's state, by name.
+  var beside: [String] = []
 
-  /// Adds them to `named` under Meta's names.
-  ///
-  /// - Parameters:
-  ///   - path: of their file, for errors.
-  ///   - name: Meta's name for what the format calls so; nil for what isn't a tensor of a Llama text model.
-  ///   - skips: whether what the format calls so is no weight, and is left out.
-  func add(
-    to named: inout [TensorName: StoredTensor], in path: FilePath, skipping skips: (String) -> Bool = { _ in false }, name: (String) -> TensorName?
-  ) throws(CheckpointError) {
-    // In order of name, so that of several faults the same one is told each time.
-    for text in (Array(tensors.keys) + Array(others.keys)).sorted() where !skips(text) {
-      guard let name = name(text) else {
-        throw CheckpointError(.unsupported, in: path, "has the tensor \(text), which isn't one of a Llama text model")
-      }
-      guard let tensor = tensors[text] else {
-        throw CheckpointError(.unsupported, in: path, byte: byte, "\(text) \(others[text]?.description ?? "can't be read")")
-      }
-      guard named.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), as another file does") }
-    }
+  /// All names, in order, so that of several faults the same one is told each time.
+  var names: [String] { (Array(tensors.keys) + Array(others.keys)).sorted() }
+
+  /// The tensor of this name, which is a weight's.
+  /// - Parameter path: of the file, for errors.
+  func weight(_ name: String, in path: FilePath) throws(CheckpointError) -> StoredTensor {
+    if let tensor = tensors[name] { return tensor }
+    let other = others[name]
+    throw CheckpointError(other?.reason ?? .corrupt, in: path, byte: byte, "\(name) \(other?.description ?? "can't be read")")
   }
 }
 
-/// Why a well-formed tensor can't be a weight here.
+/// Why what is well formed can't be a weight here.
 enum NoWeight: Error, Equatable, CustomStringConvertible {
   /// Stored as what the format calls so.
   case dtype(String)
@@ -65,6 +55,10 @@ enum NoWeight: Error, Equatable, CustomStringConvertible {
   case bit(String)
   /// Of torch: made by a function that isn't one of those that say where a tensor lies.
   case made(String)
+  /// Of torch: a number, a list or anything else.
+  case value
+
+  var reason: CheckpointError.Reason { self == .value ? .corrupt : .unsupported }
 
   /// What goes after its name.
   var description: String {
@@ -74,6 +68,7 @@ enum NoWeight: Error, Equatable, CustomStringConvertible {
     case .bit(let name):
       "has torch's bit \"\(name)\" set, so that its numbers aren't those that are stored; save it as tensor.resolve_\(name)()"
     case .made(let function): "is made by \(function), which drover doesn't read; save it as a plain tensor"
+    case .value: "isn't a tensor"
     }
   }
 }

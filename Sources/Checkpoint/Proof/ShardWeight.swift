@@ -25,12 +25,10 @@ extension ShardWeight {
   ///   - kvHeads: of the model, which tells on how many ranks each of them lies; nil for one rank.
   /// - Throws: what the readers throw.
   package static func read(_ file: any ByteSource, rank: Int, ranks: Int, kvHeads: Int?) throws(CheckpointError) -> [ShardWeight] {
-    func isOther(_ name: String) -> Bool { TensorName(name) == nil }
+    let read = try WeightsFile.read(file, index: 0)
     var stored: [TensorName: StoredTensor] = [:]
-    switch try Checkpoint.Format.ofFile(file) {
-    case .pth: try PthReader.read(file, index: 0).add(to: &stored, in: file.path, skipping: isOther) { TensorName($0) }
-    case .safetensors: try SafetensorsReader.read(file, index: 0).add(to: &stored, in: file.path, skipping: isOther) { TensorName($0) }
-    default: throw CheckpointError(.unsupported, in: file.path, "is neither a .pth nor a safetensors file, so it has no shards")
+    for text in read.names {
+      if let name = TensorName(text) { stored[name] = try read.weight(text, in: file.path) }
     }
     let dim = stored[TensorName(.norm)]?.columns
     var weights: [ShardWeight] = []

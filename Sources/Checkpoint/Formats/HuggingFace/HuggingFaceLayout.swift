@@ -9,7 +9,7 @@ enum HuggingFaceLayout {
     var shards: [[OutputRegion]] = [[]]
     var bytes = 0
     for tensor in source.tensors {
-      guard let text = HuggingFaceReader.name(tensor.name) else { continue }
+      guard let text = HuggingFaceNames.name(tensor.name) else { continue }
       // transformers rotates halves of a head where Meta rotates pairs.
       let order: LogicalTensor.RowOrder = tensor.name.role.isRotated ? .halves(headDim: source.params.headDim) : .pairs
       let region = OutputRegion(whole: tensor, as: dtype(tensor), order: order, name: text)
@@ -29,7 +29,7 @@ enum HuggingFaceLayout {
     }
     if shards.count > 1 {
       let total = shards.reduce(0) { $0 + $1.reduce(0) { $0 + $1.byteCount } }
-      let index = SafetensorsIndex(weightMap: map, metadata: .init(totalSize: total))
+      let index = WeightIndex(weightMap: map, metadata: .init(totalSize: total))
       files.append(OutputFile(name: "model.safetensors.index.json", content: try encodeJSON(index)))
     }
     let dominant = DType.dominant(source.tensors.map { (dtype($0), $0.rows * $0.columns) })

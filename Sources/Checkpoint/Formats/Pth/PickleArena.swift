@@ -13,17 +13,19 @@ struct PickleArena {
     case tuple(count: Int)
     /// Keys and values are in `pairs`.
     case dictionary
+    /// Its items are in `items(of:)`.
+    case list
     case global(PickleGlobal)
     /// `global(*arguments)`, not called; the arguments are a tuple.
     case call(PickleGlobal, arguments: Index)
     /// What `persistent_load` would be asked for: a storage.
     case persistent(Index)
-    /// What no tensor is made of: numbers with a fraction, byte strings, lists, sets.
+    /// What no tensor is made of: numbers with a fraction, byte strings, sets, and lists that nobody asked for.
     case other
   }
 
   private enum Kind: UInt64 {
-    case none, no, yes, integer, wide, text, one, two, tuple, dictionary, global, call, persistent, other
+    case none, no, yes, integer, wide, text, one, two, tuple, dictionary, list, global, call, persistent, other
   }
 
   /// A kind in four bits, and two numbers of 30 or one of 60.
@@ -90,6 +92,8 @@ struct PickleArena {
 
   mutating func addDictionary() -> Index { add(Node(.dictionary)) }
 
+  mutating func addList() -> Index { add(Node(.list)) }
+
   mutating func addGlobal(_ global: PickleGlobal) -> Index { add(Node(.global, global.number)) }
 
   mutating func addCall(_ global: PickleGlobal, arguments: Index) -> Index { add(Node(.call, global.number, arguments)) }
@@ -99,14 +103,22 @@ struct PickleArena {
   /// Puts keys and values, which come in turn, at the end of a dictionary.
   /// - Precondition: `dictionary` is one, and there is a value for each key.
   mutating func put(_ values: ArraySlice<UInt32>, into dictionary: Index) {
+    for at in stride(from: values.startIndex, to: values.endIndex, by: 2) { link(Pair(key: values[at], value: values[at + 1], next: 0), to: dictionary) }
+  }
+
+  /// Puts values at the end of a list.
+  /// - Precondition: `list` is one.
+  mutating func append(_ values: ArraySlice<UInt32>, to list: Index) {
+    for value in values { link(Pair(key: 0, value: value, next: 0), to: list) }
+  }
+
+  /// Puts a pair at the end of a dictionary's or a list's.
+  private mutating func link(_ pair: Pair, to owner: Index) {
     // Places of the first and the last pair, from 1.
-    var (first, last) = (nodes[dictionary].a, nodes[dictionary].b)
-    for at in stride(from: values.startIndex, to: values.endIndex, by: 2) {
-      pairs.append(Pair(key: values[at], value: values[at + 1], next: 0))
-      if last == 0 { first = pairs.count } else { pairs[last - 1].next = UInt32(pairs.count) }
-      last = pairs.count
-    }
-    nodes[dictionary] = Node(.dictionary, first, last)
+    let node = nodes[owner]
+    pairs.append(pair)
+    if node.b > 0 { pairs[node.b - 1].next = UInt32(pairs.count) }
+    nodes[owner] = Node(node.kind, node.b > 0 ? node.a : pairs.count, pairs.count)
   }
 
   // MARK: Reading
@@ -124,6 +136,7 @@ struct PickleArena {
     case .two: return .tuple(count: 2)
     case .tuple: return .tuple(count: node.b)
     case .dictionary: return .dictionary
+    case .list: return .list
     case .global: return .global(PickleGlobal(number: node.a))
     case .call: return .call(PickleGlobal(number: node.a), arguments: node.b)
     case .persistent: return .persistent(node.a)
@@ -143,10 +156,19 @@ struct PickleArena {
     }
   }
 
-  /// The keys and values of a dictionary, in the order in which they were put into it.
+  /// How many values there are; their indices are below.
+  var count: Int { nodes.count }
+
+  /// The keys and values of a dictionary, in the order in which they were put into it; nothing of what isn't one.
   func pairs(of dictionary: Index) -> some Sequence<(key: Index, value: Index)> {
-    let first = nodes[dictionary].kind == .dictionary ? nodes[dictionary].a : 0
-    return sequence(state: first) { [pairs] next -> (key: Index, value: Index)? in
+    linked(nodes[dictionary].kind == .dictionary ? nodes[dictionary].a : 0)
+  }
+
+  /// The items of a list in order; nothing of what isn't one.
+  func items(of list: Index) -> some Sequence<Index> { linked(nodes[list].kind == .list ? nodes[list].a : 0).lazy.map(\.value) }
+
+  private func linked(_ first: Int) -> some Sequence<(key: Index, value: Index)> {
+    sequence(state: first) { [pairs] next -> (key: Index, value: Index)? in
       guard next > 0 else { return nil }
       let pair = pairs[next - 1]
       next = Int(pair.next)

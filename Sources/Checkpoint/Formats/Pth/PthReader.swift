@@ -22,7 +22,8 @@ enum PthReader {
     }
     let range = try archive.contentRange(of: pickle)
     let (arena, root) = try Unpickler.read(file, range)
-    var stored = try StateDictionary(file: file, index: index, archive: archive, prefix: prefix, arena: arena, start: range.lowerBound).tensors(root)
+    let storages = TorchStorages(place: { archive.entries["\(prefix)/data/\($0)"]?.range }, hasViews: false)
+    var stored = try StateDictionary(file: file, index: index, storages: storages, arena: arena, start: range.lowerBound).tensors(root)
     stored.writtenAs = prefix
     return stored
   }

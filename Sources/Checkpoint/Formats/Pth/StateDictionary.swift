@@ -1,7 +1,7 @@
 import Integrity
 import SystemPackage
 
-/// What a pickled state dict says: where in the zip each tensor lies.
+/// What a pickled state dict says: where in the file each tensor lies.
 ///
 /// Source: `torch/_utils.py` and `torch/_tensor.py`.
 struct StateDictionary {
@@ -10,9 +10,7 @@ struct StateDictionary {
   private let file: any ByteSource
   /// Which of the checkpoint's files `file` is.
   private let index: Int
-  private let archive: ZipArchive
-  /// The zip's folder.
-  private let prefix: String
+  private let storages: TorchStorages
   private let arena: PickleArena
   /// Byte of the file where the pickle starts.
   private let start: Int
@@ -24,20 +22,14 @@ struct StateDictionary {
   /// torch has two bits.
   private static let mostBits = 16
 
-  init(file: any ByteSource, index: Int, archive: ZipArchive, prefix: String, arena: PickleArena, start: Int) {
-    (self.file, self.index, self.archive, self.prefix, self.arena, self.start) = (file, index, archive, prefix, arena, start)
+  init(file: any ByteSource, index: Int, storages: TorchStorages, arena: PickleArena, start: Int) {
+    (self.file, self.index, self.storages, self.arena, self.start) = (file, index, storages, arena, start)
   }
 
   func tensors(_ root: PickleArena.Index) throws(CheckpointError) -> StoredTensors {
-    guard arena[root] == .dictionary else { throw corrupt("the pickled object isn't a dictionary of tensors") }
-    // As in Python, a key that comes again replaces the value.
-    var values: [String: UInt32] = [:]
-    for (key, value) in arena.pairs(of: root) {
-      guard case .text(let range) = arena[key] else { throw corrupt("the dictionary has a key that isn't a string") }
-      values[try text(range, "a tensor's name")] = UInt32(value)
-      guard values.count <= StoredTensors.most else { throw corrupt("has more than \(StoredTensors.most) tensors, which no model has") }
-    }
+    let (values, outer) = try state(root)
     var tensors = StoredTensors(byte: start)
+    tensors.beside = outer
     var bytes = 0
     for (name, value) in values.sorted(by: { $0.key < $1.key }) {
       let tensor = try tensor(Int(value), name)
@@ -53,10 +45,55 @@ struct StateDictionary {
     return tensors
   }
 
+  // MARK: Dictionaries
+
+  /// Under which names trainers put the weights beside their own state, in a dictionary within the dictionary: torchtune and nanoGPT's `model`, Lightning's
+  /// `state_dict`, many scripts' `model_state_dict`, DeepSpeed's `module`.
+  private static let inner = ["model", "model_state_dict", "module", "state_dict"]
+  private static let deepest = 4
+
+  /// The dictionary with the tensors: the pickled object, or one within it.
+  /// - Returns: it, and the names of what lies beside it.
+  private func state(_ root: Index) throws(CheckpointError) -> (values: [String: UInt32], beside: [String]) {
+    var values = try values(root)
+    var beside: [String] = []
+    for _ in 0..<Self.deepest {
+      let inner = Self.inner.filter { values[$0].map { arena[Int($0)] == .dictionary && hasTensors(Int($0)) } ?? false }
+      guard let name = inner.first, let only = values[name] else { break }
+      guard inner.count == 1 else { throw corrupt("has tensors under \(inner.joined(separator: " and under ")): only one of them can be the model") }
+      beside += values.keys.filter { $0 != name }.sorted()
+      values = try self.values(Int(only))
+    }
+    return (values, beside)
+  }
+
+  private func values(_ dictionary: Index) throws(CheckpointError) -> [String: UInt32] {
+    guard arena[dictionary] == .dictionary else { throw corrupt("the pickled object isn't a dictionary of tensors") }
+    // As in Python, a key that comes again replaces the value.
+    var values: [String: UInt32] = [:]
+    for (key, value) in arena.pairs(of: dictionary) {
+      guard case .text(let range) = arena[key] else { throw corrupt("the dictionary has a key that isn't a string") }
+      values[try text(range, "a tensor's name")] = UInt32(value)
+      guard values.count <= StoredTensors.most else { throw corrupt("has more than \(StoredTensors.most) tensors, which no model has") }
+    }
+    return values
+  }
+
+  /// Whether something in a dictionary, or in one of `inner` in it, is made by a function, as tensors are.
+  private func hasTensors(_ dictionary: Index) -> Bool {
+    arena.pairs(of: dictionary).contains { _, value in
+      switch arena[value] {
+      case .call: true
+      case .dictionary: arena.pairs(of: value).contains { if case .call = arena[$0.value] { true } else { false } }
+      default: false
+      }
+    }
+  }
+
   // MARK: Calls
 
   private func tensor(_ made: Index, _ name: String) throws(CheckpointError) -> Result<StoredTensor, NoWeight> {
-    guard case .call(var function, var arguments) = arena[made] else { throw corrupt("\(name) isn't a tensor") }
+    guard case .call(var function, var arguments) = arena[made] else { return .failure(.value) }
     for _ in 0..<Self.mostWrappers {
       switch function.meaning {
       case .rebuildTensor(let version): return try rebuilt(arguments, version: version, name)
@@ -115,32 +152,42 @@ struct StateDictionary {
     /// nil for what isn't a dtype of weights.
     var dtype: DType?
     let key: String
-    let entry: ZipArchive.Entry
+    /// Of the file.
+    let bytes: Range<Int>
     /// As the pickle says; of an untyped storage bytes.
     let elements: Int
     let isUntyped: Bool
   }
 
-  /// `("storage", torch.FloatStorage, key, location, element count)`
+  /// `("storage", torch.FloatStorage, key, location, element count)`; in the old format with None behind it, or with `(key, offset, element count)` of the
+  /// stretch that is meant.
   private func storage(_ identifier: Index, _ name: String) throws(CheckpointError) -> Storage {
-    guard arena[identifier] == .tuple(count: 5), case .text(let kind)? = value(0, identifier), try text(kind, "a storage") == "storage",
+    guard arena[identifier] == .tuple(count: storages.hasViews ? 6 : 5), case .text(let kind)? = value(0, identifier), try text(kind, "a storage") == "storage",
       case .global(let type)? = value(1, identifier), type.meaning == .storage, case .text(let keyRange)? = value(2, identifier),
       case .integer(let elements)? = value(4, identifier)
     else { throw corrupt("\(name) has no storage that torch would write") }
     let key = try text(keyRange, "a storage's key")
-    guard let entry = archive.entries["\(prefix)/data/\(key)"] else { throw corrupt("\(name) lies in storage \(key), which the zip doesn't have") }
+    guard var bytes = storages.place(key) else { throw corrupt("\(name) lies in storage \(key), which the file doesn't have") }
+    var count = elements
+    if storages.hasViews, let view = arena.item(5, of: identifier), arena[view] != .none {
+      guard arena[view] == .tuple(count: 3), case .integer(let first)? = value(1, view), case .integer(let size)? = value(2, view),
+        let width = PthStorage.width(type.shortName), let start = product(first, width), let length = product(size, width), let end = sum(start, length),
+        end <= bytes.count
+      else { throw corrupt("\(name) lies in a stretch of storage \(key) that isn't within it") }
+      (bytes, count) = (bytes.lowerBound + start..<bytes.lowerBound + end, size)
+    }
     return Storage(
-      type: type.name, dtype: PthStorage.dtype(type.shortName), key: key, entry: entry, elements: elements, isUntyped: type.shortName == "UntypedStorage")
+      type: type.name, dtype: PthStorage.dtype(type.shortName), key: key, bytes: bytes, elements: count, isUntyped: type.shortName == "UntypedStorage")
   }
 
   private func tensor(
     _ dtype: DType, _ shape: [Int], _ strides: [Int], _ first: Int, _ storage: Storage, _ name: String
   ) throws(CheckpointError) -> Result<StoredTensor, NoWeight> {
     let elements = storage.isUntyped ? storage.elements / dtype.blockBytes : storage.elements
-    guard let bytes = product(elements, dtype.blockBytes), bytes <= storage.entry.count else {
+    guard let bytes = product(elements, dtype.blockBytes), bytes <= storage.bytes.count else {
       throw CheckpointError(
-        .corrupt, in: file.path, byte: storage.entry.start,
-        "storage \(storage.key) of \(name) should have \(elements) elements, but has only \(storage.entry.count) bytes")
+        .corrupt, in: file.path, byte: storage.bytes.lowerBound,
+        "storage \(storage.key) of \(name) should have \(elements) elements, but has only \(storage.bytes.count) bytes")
     }
     guard strides.count == shape.count, first >= 0, strides.allSatisfy({ $0 >= 0 }), shape.allSatisfy({ $0 >= 0 }) else {
       throw corrupt("\(name) has the strides \(strides) and the offset \(first), which its shape \(shape) can't have")
@@ -154,7 +201,7 @@ struct StateDictionary {
     }
     // With a stride of 0, or rows that overlap, a few bytes would stand for a tensor of any size.
     guard let size = StoredTensor.byteCount(dtype, shape), size <= bytes,
-      var tensor = StoredTensor(dtype: dtype, shape: shape, file: index, offset: storage.entry.start + first * dtype.blockBytes)
+      var tensor = StoredTensor(dtype: dtype, shape: shape, file: index, offset: storage.bytes.lowerBound + first * dtype.blockBytes)
     else {
       throw corrupt(
         "\(name) (shape \(shape), strides \(strides)) is larger than its storage of \(bytes) bytes, so its elements share them; save it as tensor.contiguous()")

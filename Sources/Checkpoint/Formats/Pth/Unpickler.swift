@@ -16,6 +16,7 @@ struct Unpickler {
   /// Heights of the stack.
   private var marks: [UInt32] = []
   private var memo = ChunkedArray<UInt32>()
+  private let keepsLists: Bool
 
   /// Longer ones aren't state dicts of any model: a hundred thousand tensors take some 15 MB.
   private static let longest = 64 << 20
@@ -30,12 +31,28 @@ struct Unpickler {
     guard range.count <= longest else {
       throw CheckpointError(.corrupt, in: file.path, byte: range.lowerBound, "the pickle has \(range.count) bytes; no state dict is that long")
     }
-    var unpickler = Unpickler(reader: ByteReader(file, range))
+    var unpickler = Unpickler(reader: ByteReader(file, range), keepsLists: false)
     let root = try unpickler.run()
     return (unpickler.arena, root)
   }
 
-  private init(reader: ByteReader) { (self.reader, self.start) = (reader, reader.position) }
+  /// Reads a pickle that is followed by something else.
+  ///
+  /// - Parameters:
+  ///   - start: byte of the file where it begins.
+  ///   - limit: bytes that it may have.
+  ///   - keepsLists: whether what lists hold is kept. That takes up to twelve times the pickle's size, so `limit` must be small.
+  /// - Returns: the values, which of them is the pickled object, and the byte behind the pickle.
+  static func read(
+    _ file: any ByteSource, from start: Int, limit: Int = longest, keepsLists: Bool = false
+  ) throws(CheckpointError) -> (PickleArena, root: PickleArena.Index, end: Int) {
+    let end = max(start, min(file.count, start + limit))
+    var unpickler = Unpickler(reader: ByteReader(file, start..<end), keepsLists: keepsLists)
+    let root = try unpickler.run()
+    return (unpickler.arena, root, unpickler.reader.position)
+  }
+
+  private init(reader: ByteReader, keepsLists: Bool) { (self.reader, self.start, self.keepsLists) = (reader, reader.position, keepsLists) }
 
   private mutating func run() throws(CheckpointError) -> Index {
     while true {
@@ -74,8 +91,9 @@ struct Unpickler {
       case UInt8(ascii: ")"): try push(PickleArena.emptyTuple, at)
       case UInt8(ascii: "t"): try pushTuple(height: popMark(at), at)
       case 0x85, 0x86, 0x87: try pushTuple(height: try height(above: Int(opcode) - 0x84, at), at)
-      // What lists and sets hold makes no tensor, so it isn't kept.
-      case UInt8(ascii: "]"), 0x8F: try push(PickleArena.other, at)
+      // What lists and sets hold makes no tensor, so it isn't kept, unless that is asked for.
+      case UInt8(ascii: "]"): try push(keepsLists ? arena.addList() : PickleArena.other, at)
+      case 0x8F: try push(PickleArena.other, at)
       case UInt8(ascii: "l"), 0x91:
         try drop(to: popMark(at))
         try push(PickleArena.other, at)
@@ -252,6 +270,9 @@ struct Unpickler {
     let target = Int(stack[height - 1])
     switch arena[target] {
     case .dictionary: try put(from: height, into: target, at)
+    case .list:
+      arena.append(stack[height...], to: target)
+      drop(to: height)
     case .other: drop(to: height)
     default: throw reader.corrupt("items are put into what isn't a list or a dictionary", at: at)
     }

@@ -71,7 +71,6 @@ struct ZipDirectory {
   /// What a file that isn't a zip probably is.
   private static func describe(_ head: [UInt8]) -> String {
     if head.starts(with: "PK\u{3}\u{4}".utf8) { return "the download or copy was cut off" }
-    if head.starts(with: [0x80, 0x02, 0x8A, 0x0A]) { return "it is torch's format from before version 1.6; load it there and save it again" }
     return "it isn't a checkpoint, or was cut off"
   }
 

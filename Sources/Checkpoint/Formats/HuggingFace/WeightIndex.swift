@@ -1,7 +1,7 @@
 import SystemPackage
 
-/// Which file each tensor lies in: `model.safetensors.index.json`.
-struct SafetensorsIndex: Encodable {
+/// Which file each tensor lies in: `model.safetensors.index.json`, and `pytorch_model.bin.index.json`.
+struct WeightIndex: Encodable {
   /// From a tensor's name to its file's.
   var weightMap: [String: String]
   var metadata: Metadata?
