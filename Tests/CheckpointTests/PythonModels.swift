@@ -157,7 +157,7 @@ enum PythonModels {
     cases = {
         "tune": ({"meta_model_0.pt": w}, ""), "merged": ({"consolidated.pth": w}, ""), "digit": ({"consolidated.0.pth": w}, ""), "fast": ({"model.pth": gptfast}, ""),
         "fast-config": ({"model.pth": gptfast, "config.json": CONFIG}, ""), "lit": ({"lit_model.pth": lit, "config.json": CONFIG}, ""), "lit-params": ({"lit_model.pth": lit}, ""),
-        "lit-old": ({"lit_model.pth": oldlit, "config.json": CONFIG}, ""), "lightning": ({"epoch=1.ckpt": state | {"state_dict": wrapped("model.")}}, "optimizer_states"),
+        "lit-old": ({"lit_model.pth": oldlit, "config.json": CONFIG}, ""), "lightning": ({"epoch=1.ckpt": state | {"state_dict": wrapped("model.")}}, "epoch"),
         "torchtune-state": ({"recipe.pt": {"model": w, "steps_run": torch.tensor(3)}}, "steps_run"), "deepspeed": ({"mp_rank_00_model_states.pt": {"module": wrapped("module."), "dp_world_size": 1}}, "dp_world_size"),
         "twice": ({"last.ckpt": {"state_dict": {"model": w}, "step": 1}}, "step"), "compiled": ({"model.pt": wrapped("_orig_mod.")}, ""),
         "parallel": ({"model.pt": wrapped("module._orig_mod.")}, ""), "sharded": ({"model.pt": {("_fsdp_wrapped_module." + k).replace("layers.0.", "layers.0._fsdp_wrapped_module._checkpoint_wrapped_module."): t for k, t in w.items()}}, ""),

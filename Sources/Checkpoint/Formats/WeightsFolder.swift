@@ -30,6 +30,9 @@ enum WeightsFolder {
       for (tensors, path) in zip(stored, shards[number]) { try names.add(tensors, in: path) }
       ranks.append(names.takeWeights())
     }
+    if ranks.allSatisfy(\.isEmpty), !names.extras.notes.isEmpty {
+      throw CheckpointError(.corrupt, in: shards[0][0], (["holds no weights of a Llama"] + names.extras.notes).joined(separator: "; "))
+    }
     if description == .params { try checkNumbers(read, files.map(\.path)) }
     try settleTie(&ranks, &stated, files, folder, path, description)
     var companions = try folder.companions(isHuggingFace: description == .config)
