@@ -22,10 +22,10 @@ enum WeightsFile {
         self = .legacyTorch
       } else {
         try file.refuseStandIn()
-        // The reader of what it should be by its name says most exactly what is wrong.
+        // The reader of what it should be by its name says most exactly what is wrong; elsewhere that would cost a request.
         switch file.path.extension {
         case "safetensors": self = .safetensors
-        case "pth": self = .torch
+        case "pth" where file.isHere: self = .torch
         default:
           let what = head.first == 0x80 ? "is a pickle, but not one of those that torch.save writes" : "is neither a .pth, nor a safetensors file, nor a GGUF"
           throw CheckpointError(.corrupt, in: file.path, byte: 0, what)
