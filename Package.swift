@@ -74,7 +74,7 @@ let package = Package(
     tests("IntegrityTests", ["Integrity"]),
     tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),
     tests("TemplateTests", ["Templates"]),
-    tests("TokenizationTests", ["Tokenization", system]),
+    tests("TokenizationTests", ["Checkpoint", "Tokenization", system]),
     tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Integrity", "Templates", "Tokenization", "CKernels", system]),

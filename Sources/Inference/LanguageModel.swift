@@ -23,7 +23,7 @@ public struct LanguageModel {
   ) throws {
     checkpoint = try Checkpoint.open(at: path, options).ignoring(ignoredKeys)
     try checkpoint.requireHonoured()
-    guard let vocabulary = try tokenizer.map(Vocabulary.load) ?? checkpoint.vocabulary() else {
+    guard let vocabulary = try tokenizer.map({ try Vocabulary.load($0) }) ?? checkpoint.vocabulary() else {
       throw InferenceError.missingTokenizer(path: path.string)
     }
     self.tokenizer = vocabulary.makeTokenizer()
@@ -32,6 +32,9 @@ public struct LanguageModel {
 
   /// What ends a text: the vocabulary's ends, and what `config.json` and `generation_config.json` name.
   public var stopTokens: Set<Int> { Set(tokenizer.vocabulary.endTokens + checkpoint.endTokens) }
+
+  /// What a person should know about the model and its tokenizer, in sentences.
+  public var notes: [String] { checkpoint.companions.notes + tokenizer.vocabulary.notes }
 
   /// The tokens of a prompt, BOS first where the model was trained with it. Added tokens that the prompt spells are found in a Hugging Face folder, as
   /// `AutoTokenizer` finds them; elsewhere the text of a control token stays text, as in Meta's reference.

@@ -4,7 +4,7 @@
 public struct Vocabulary: Sendable {
   /// How pieces of text become tokens.
   public enum Model: String, Sendable {
-    /// SentencePiece BPE (Llama 1 and 2): characters, merged while the result is a token, highest score first.
+    /// SentencePiece (Llama 1 and 2): characters, merged while the result is a token, highest score first; or Unigram, as its rules say.
     case sentencePiece
     /// tiktoken (Llama 3): bytes, merged while the result is a token, lowest id first.
     case tiktoken
@@ -29,6 +29,13 @@ public struct Vocabulary: Sendable {
   }
 
   /// One step of cutting text before merging.
+  public enum Cut: Sendable, Equatable {
+    case scan(Split)
+    /// What matches is a piece, and what lies between.
+    case pattern(Pattern)
+  }
+
+  /// A pattern that a scanner stands for.
   public enum Split: Sendable, Equatable {
     /// GPT-2's pattern: words, numbers and symbols with a leading space.
     case gpt2
@@ -36,13 +43,6 @@ public struct Vocabulary: Sendable {
     case llama3
     /// Every numeric character (`\p{N}`) by itself.
     case digits
-  }
-
-  /// When U+2581 is put before the text (SentencePiece's dummy prefix).
-  public enum SpacePrefix: Sendable, Equatable {
-    case never
-    /// Before every run of text between special tokens.
-    case always
   }
 
   /// A merge of two tokens; its rank is its place in the list.
@@ -62,8 +62,9 @@ public struct Vocabulary: Sendable {
   /// In order of rank, for ``Model/byteLevel``.
   public let merges: [Merge]
   /// Applied one after the other, each to what the last one left.
-  public let splits: [Split]
-  public let spacePrefix: SpacePrefix
+  public let splits: [Cut]
+  /// For ``Model/sentencePiece``.
+  let rules: SentencePieceRules
   /// A piece of text that is itself a token becomes that token, whatever the merges say (Llama 3's `ignore_merges`).
   public let ignoresMerges: Bool
 
@@ -73,6 +74,8 @@ public struct Vocabulary: Sendable {
   public var eos: Int?
   /// End-of-turn token of chat models (`<|eot_id|>`, `<|im_end|>`).
   public var eot: Int?
+  /// End-of-message token of models that call tools (`<|eom_id|>`).
+  public var eom: Int?
   /// The token for what has none.
   public var unknown: Int?
   /// Whether a prompt starts with BOS, as the model was trained.
@@ -80,6 +83,12 @@ public struct Vocabulary: Sendable {
   public var addsEOS: Bool
   /// The Jinja template that a GGUF has beside its vocabulary.
   public var chatTemplate: String?
+
+  /// What a person should know about it, in sentences.
+  public internal(set) var notes: [String] = []
+
+  /// Of a SentencePiece model, the tokens that are looked for in text before it is prepared; nil where these are the control tokens.
+  var added: AddedTokens?
 
   /// Text of the control (and unknown) tokens to their ids.
   public let specials: [String: Int]
@@ -95,12 +104,14 @@ public struct Vocabulary: Sendable {
   public func kind(of id: Int) -> TokenKind? { kinds.indices.contains(id) ? kinds[id] : nil }
 
   /// The id of the token that is spelled so, of whatever kind but bytes: as its file spells it, `▁` for a space in SentencePiece.
-  public func id(spelled piece: String) -> Int? { specials[piece] ?? index.find(piece.utf8) }
+  public func id(spelled piece: String) -> Int? {
+    specials[piece] ?? index.find(piece.utf8) ?? added?.tokens.first { $0.content == piece }?.id
+  }
 
   /// What ends a text: end of sequence first, then the ends of a turn and of a message where there are some, in the order of their ids.
   public var endTokens: [Int] {
-    let named = ["<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"].compactMap { specials[$0] }
-    let others = Set([eot].compactMap(\.self) + named)
+    let named = ["<|end_of_text|>", "<|eom_id|>", "<|eot_id|>", "<|eom|>", "<|eot|>"].compactMap { specials[$0] }
+    let others = Set([eot, eom].compactMap(\.self) + named)
     return [eos].compactMap(\.self) + others.filter { $0 != eos }.sorted()
   }
 
@@ -108,8 +119,8 @@ public struct Vocabulary: Sendable {
   public func isControl(_ id: Int) -> Bool { kind(of: id) == .control }
 
   init(
-    model: Model, tokens: PackedStrings, kinds: [TokenKind], scores: [Float] = [], merges: [Merge] = [], splits: [Split] = [],
-    spacePrefix: SpacePrefix = .never, ignoresMerges: Bool = false, addsBOS: Bool = false, index: TokenIndex? = nil, pipeline: TextPipeline? = nil
+    model: Model, tokens: PackedStrings, kinds: [TokenKind], scores: [Float] = [], merges: [Merge] = [], splits: [Cut] = [],
+    rules: SentencePieceRules = SentencePieceRules(), ignoresMerges: Bool = false, addsBOS: Bool = false, index: TokenIndex? = nil, pipeline: TextPipeline? = nil
   ) {
     self.model = model
     self.tokens = tokens
@@ -117,7 +128,7 @@ public struct Vocabulary: Sendable {
     self.scores = scores
     self.merges = merges
     self.splits = splits
-    self.spacePrefix = spacePrefix
+    self.rules = rules
     self.ignoresMerges = ignoresMerges
     self.addsBOS = addsBOS
     addsEOS = false

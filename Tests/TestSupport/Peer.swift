@@ -17,6 +17,8 @@ public enum Peer: String, CaseIterable, Sendable {
   case sentencePieceModel = "mistral-common/mistral_common/data/tokenizer.model.v1"
   /// Chat templates of some seventy models, from the llama.cpp in the source of PyPI's `llama-cpp-python`.
   case chatTemplates = "chat-templates"
+  /// Vocabularies of models as GGUF files, and llama.cpp's cases for each, from the same source.
+  case vocabularies = "vocabularies"
   case nginx = "/usr/sbin/nginx"
 
   /// Where the peer is, whether or not it is there.

@@ -75,9 +75,15 @@ struct HostileFileTests {
     Case("bad byte piece", model([unknown, piece("<0xG0>", type: 6)]), .corrupt, "byte piece 1"),
     Case("byte fallback without bytes", model([unknown, piece("a")], trainer: [0x18, 2, 0x98, 0x02, 1]), .corrupt, "256 byte pieces"),
     Case("same piece twice", model([unknown, piece("a"), piece("a")]), .corrupt, "“a” is both piece 1 and piece 2"),
-    Case("unigram", model([unknown], trainer: [0x18, 1]), .unsupported, "only BPE"),
-    Case("normalises", model([unknown], normalizer: field(2, [1]) + [0x20, 0]), .unsupported, "normalises text"),
-    Case("removes whitespace", model([unknown], normalizer: []), .unsupported, "extra whitespace"),
+    Case("words", model([unknown], trainer: [0x18, 3]), .unsupported, "only BPE and Unigram"),
+    Case("character map without an array", model([unknown], normalizer: field(2, [1]) + [0x20, 0]), .corrupt, "character map of its normalizer () is malformed"),
+    Case("character map longer than itself", model([unknown], normalizer: field(2, [8, 0, 0, 0, 1, 2, 3, 4]) + [0x20, 0]), .corrupt, "character map"),
+    Case("character map to no text", model([unknown], normalizer: field(2, [4, 0, 0, 0, 1, 2, 3, 4, 0xFF, 0]) + [0x20, 0]), .corrupt, "character map"),
+    Case("decodes otherwise", model([unknown]) + field(5, field(2, [1])), .unsupported, "denormalizer_spec"),
+    Case("field of a piece", field(1, field(1, Array("a".utf8)) + [0x28, 1]), .unsupported, "piece 0 has the field 5"),
+    Case("field of the trainer", model([unknown], trainer: [0x18, 2, 0xC0, 0x03, 1]), .unsupported, "trainer_spec has the field 56"),
+    Case("field of the normalizer", model([unknown], normalizer: [0x20, 0, 0x38, 1]), .unsupported, "normalizer_spec has the field 7"),
+    Case("field of the model", model([unknown]) + field(6, [1]), .unsupported, "model has the field 6"),
 
     Case("json: cut off", String(json().dropLast(3)), .corrupt, "the file ends"),
     Case("json: cut off in a string", #"{"model":{"vocab":{"a"#, .corrupt, "the file ends inside a string"),
@@ -144,6 +150,7 @@ struct HostileFileTests {
     ("token 0 the unknown type -1", { $0.tokenTypes = [-1, 1, 1] }),
     ("bos_token_id is 3, and there are 3 tokens", { $0.bos = 3 }),
     ("eos_token_id is -1", { $0.eos = -1 }),
+    ("eom_token_id is 3, and there are 3 tokens", { $0.eom = 3 }),
     ("pre is “klingon”", { $0.pre = "klingon" }),
     ("merges, entry 0, is not two tokens", { $0.merges = PackedStrings(["ab"]) }),
     ("merges, entry 0, names a token", { $0.merges = PackedStrings(["a x"]) }),
@@ -159,6 +166,14 @@ struct HostileFileTests {
     Self.ggufFaults[fault].1(&metadata)
     let error = #expect(throws: VocabularyError.self) { try Vocabulary(gguf: metadata, file: "m.gguf") }
     #expect(error?.message.contains(Self.ggufFaults[fault].0) == true, "\(error?.message ?? "nothing")")
+  }
+
+  /// Each of the ends that a GGUF names ends a text.
+  @Test func aGGUFsEnds() throws {
+    var metadata = Vocabulary.GGUFMetadata(model: "gpt2")
+    metadata.tokens = PackedStrings(["a", "b", "c", "d"])
+    (metadata.eos, metadata.eot, metadata.eom) = (1, 3, 2)
+    #expect(try Vocabulary(gguf: metadata, file: "m.gguf").endTokens == [1, 2, 3])
   }
 
   /// Whatever happens to a file, it is read or refused, and what is read can encode and decode.

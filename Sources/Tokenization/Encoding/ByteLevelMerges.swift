@@ -20,7 +20,7 @@ extension Vocabulary {
     }
     var vocabulary = Vocabulary(
       model: .byteLevel, tokens: tokens, kinds: kinds, merges: merges, splits: splits, ignoresMerges: true, addsBOS: addsBOS, index: index)
-    (vocabulary.bos, vocabulary.eos, vocabulary.eot, vocabulary.unknown) = (bos, eos, eot, unknown)
+    (vocabulary.bos, vocabulary.eos, vocabulary.eot, vocabulary.eom, vocabulary.unknown) = (bos, eos, eot, eom, unknown)
     (vocabulary.addsEOS, vocabulary.chatTemplate) = (addsEOS, chatTemplate)
     return vocabulary
   }

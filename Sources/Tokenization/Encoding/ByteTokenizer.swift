@@ -19,12 +19,12 @@ struct ByteTokenizer<Rule: MergeRule & Sendable>: Tokenizer {
     all = TextMatcher(vocabulary.tokens, ids: defined + vocabulary.specials.values)
   }
 
-  func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, typed: inout TypedBytes, into ids: inout [Int]) {
+  func encode(utf8: UnsafeBufferPointer<UInt8>, parsingSpecials: Bool, typed: inout TypedBytes, into ids: inout [Int]) throws(VocabularyError) {
     var merger = MergeBuffer()
-    (parsingSpecials ? all : userDefined).split(utf8) { typed.forbids($0, at: $1) } text: { range in
+    try (parsingSpecials ? all : userDefined).split(utf8) { typed.forbids($0, at: $1) } text: { (range) throws(VocabularyError) in
       let pieces = PreTokenizer(text: utf8)
       for part in vocabulary.model == .tiktoken ? ReferenceSlices.split(utf8, range) : [range] {
-        pieces.forEachPiece(part, vocabulary.splits[...]) { encode($0, of: utf8, &merger, into: &ids) }
+        try pieces.forEachPiece(part, vocabulary.splits[...]) { encode($0, of: utf8, &merger, into: &ids) }
       }
     } token: { ids.append($0) }
   }

@@ -1,22 +1,27 @@
-/// SentencePiece's BPE: over characters, with spaces written as U+2581 and bytes for what has no token.
+/// SentencePiece: over characters, with spaces written as U+2581 and bytes for what has no token.
 struct CharacterTokenizer: Tokenizer {
   let vocabulary: Vocabulary
   private let rule: ScoreRule
+  /// Of a Unigram model.
+  private let paths: BestPath?
+  private let normalizer: SentencePieceNormalizer
   /// The token of each byte, nil when there is no byte fallback.
   private let byteIDs: [Int]?
   /// The byte of each byte token.
   private let byteValues: [Int: UInt8]
-  private let specials: TextMatcher
+  /// Looked for in the text as it is.
+  private let added: AddedTokens
+  /// Looked for in the prepared text.
   private let userDefined: TextMatcher
   /// No piece continues past a space, so words can be merged one by one.
   private let cutsAtSpaces: Bool
   private let hasUnused: Bool
   private static var space: [UInt8] { [0xE2, 0x96, 0x81] }
-  private static var replacement: [UInt8] { [0xEF, 0xBF, 0xBD] }
 
   init(_ vocabulary: Vocabulary) {
     self.vocabulary = vocabulary
     rule = ScoreRule(index: vocabulary.index, scores: vocabulary.scores)
+    paths = vocabulary.rules.isUnigram ? Self.paths(vocabulary) : nil
     let kinds = vocabulary.kinds
     var values: [Int: UInt8] = [:]
     var ids = [Int?](repeating: nil, count: 256)
@@ -27,17 +32,32 @@ struct CharacterTokenizer: Tokenizer {
     }
     byteValues = values
     byteIDs = ids.contains(nil) ? nil : ids.compactMap(\.self)
-    let defined = kinds.indices.filter { kinds[$0] == .userDefined }
-    userDefined = TextMatcher(vocabulary.tokens, ids: defined)
-    specials = TextMatcher(vocabulary.tokens, ids: vocabulary.specials.values)
+    added = vocabulary.added ?? AddedTokens(vocabulary.specials.map { AddedTokens.Token(id: $0.value, content: $0.key, isSpecial: true) })
+    let isAdded = Set(added.tokens.map(\.id))
+    userDefined = TextMatcher(vocabulary.tokens, ids: kinds.indices.filter { kinds[$0] == .userDefined && !isAdded.contains($0) })
+    normalizer = SentencePieceNormalizer(vocabulary.rules, userDefined: userDefined)
     hasUnused = kinds.contains(.unused)
     // Which halves an unused piece falls into may depend on the whole text.
     cutsAtSpaces = !hasUnused && kinds.indices.allSatisfy { id in
-      switch kinds[id] {
+      switch isAdded.contains(id) ? .control : kinds[id] {
       case .normal, .userDefined, .unused: !vocabulary.tokens.withBytes(id, Self.hasInnerSpace)
       case .unknown, .control, .byte: true
       }
     }
+  }
+
+  /// Source: `unigram_model.cc`.
+  private static func paths(_ vocabulary: Vocabulary) -> BestPath {
+    let kinds = vocabulary.kinds
+    let normal = kinds.indices.lazy.filter { kinds[$0] == .normal }.map { vocabulary.scores[$0] }
+    // The library starts from the least positive number, so that no score below zero is ever the most.
+    let (least, most) = normal.reduce((Float.greatestFiniteMagnitude, Float.leastNormalMagnitude)) { (min($0.0, $1), max($0.1, $1)) }
+    // A user-defined piece gets a score that almost always wins.
+    let scores = kinds.indices.map { id in
+      kinds[id] == .userDefined ? Double(Float(vocabulary.tokens[id].count) * most - 0.1) : Double(vocabulary.scores[id])
+    }
+    let prefixes = PrefixSearch(vocabulary.tokens) { kinds[$0] == .normal || kinds[$0] == .userDefined }
+    return BestPath(prefixes, scores: scores, unknownScore: Double(least - Float(BestPath.unknownPenalty)), roundsSums: true)
   }
 
   /// Whether a U+2581 follows anything but another one.
@@ -60,19 +80,23 @@ struct CharacterTokenizer: Tokenizer {
     // The closures below take turns with it.
     var noted = typed
     func encode(_ range: Range<Int>) {
-      let normalized = normalize(UnsafeBufferPointer(rebasing: utf8[range]))
-      let isTyped = noted.isTyped.isEmpty ? [] : follow(Array(noted.isTyped[range]), of: UnsafeBufferPointer(rebasing: utf8[range]), into: normalized.count)
-      normalized.withUnsafeBufferPointer { text in
-        userDefined.split(text) { noted.forbids($0, at: $1, isTyped) } text: { encodeWords($0, of: text, &state, into: &ids) } token: {
-          state.emit($0, into: &ids)
+      let part = UnsafeBufferPointer(rebasing: utf8[range])
+      let (prepared, isTyped) = normalizer.prepare(part, isTyped: noted.isTyped.isEmpty ? [] : noted.isTyped[range], isFirst: range.lowerBound == 0)
+      prepared.withUnsafeBufferPointer { text in
+        if let paths {
+          for step in paths.find(text, skips: { vocabulary.kinds[$0] == .userDefined && noted.forbids($0, at: $1, isTyped) }) {
+            emit(Symbol(start: step.range.lowerBound, length: step.range.count, id: Int32(step.place ?? -1)), of: text, &state, into: &ids)
+          }
+        } else {
+          userDefined.split(text) { noted.forbids($0, at: $1, isTyped) } text: { encodeWords($0, of: text, &state, into: &ids) } token: {
+            state.emit($0, into: &ids)
+          }
         }
       }
     }
     defer { typed = noted }
-    if parsingSpecials {
-      specials.split(utf8, skips: { noted.forbids($0, at: $1) }, text: encode) { state.emit($0, into: &ids) }
-    } else if !utf8.isEmpty {
-      encode(0..<utf8.count)
+    for match in added.split(utf8, isNormalized: false, parsingSpecials: parsingSpecials, forbids: { noted.forbids($0, at: $1) }) {
+      if let token = match.token { state.emit(token.id, into: &ids) } else { encode(match.range) }
     }
   }
 
@@ -84,42 +108,6 @@ struct CharacterTokenizer: Tokenizer {
       ids.append(id)
       endsWithUnknown = false
     }
-  }
-
-  /// Spaces become U+2581, malformed bytes U+FFFD, and the dummy prefix is put in front.
-  private func normalize(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
-    var result: [UInt8] = []
-    result.reserveCapacity(text.count + text.count / 4 + 3)
-    if vocabulary.spacePrefix == .always { result += Self.space }
-    var at = 0
-    while at < text.count {
-      if text[at] == UInt8(ascii: " ") {
-        result += Self.space
-        at += 1
-      } else if let (_, length) = UTF8Scan.scalar(text, at: at, end: text.count) {
-        result.append(contentsOf: text[at..<at + length])
-        at += length
-      } else {
-        result += Self.replacement
-        at += 1
-      }
-    }
-    return result
-  }
-
-  /// Which bytes of a normalized text of `count` bytes come from typed ones.
-  private func follow(_ isTyped: [Bool], of text: UnsafeBufferPointer<UInt8>, into count: Int) -> [Bool] {
-    var result: [Bool] = []
-    result.reserveCapacity(count)
-    var at = 0
-    while at < text.count {
-      let isSpace = text[at] == UInt8(ascii: " ")
-      let length = isSpace ? 1 : UTF8Scan.scalar(text, at: at, end: text.count)?.length
-      result += Array(repeating: isTyped[at], count: isSpace ? 3 : length ?? 3)
-      at += length ?? 1
-    }
-    // What is in front of it all is the dummy prefix.
-    return Array(repeating: false, count: count - result.count) + result
   }
 
   private func encodeWords(_ range: Range<Int>, of text: UnsafeBufferPointer<UInt8>, _ state: inout State, into ids: inout [Int]) {
@@ -139,7 +127,7 @@ struct CharacterTokenizer: Tokenizer {
     state.merger.removeAll()
     var at = range.lowerBound
     while at < range.upperBound {
-      let length = max(1, UTF8Scan.expectedLength(text[at]))
+      let length = min(max(1, UTF8Scan.expectedLength(text[at])), range.upperBound - at)
       state.merger.append(Symbol(start: at, length: length, id: Int32(vocabulary.index.find(base + at, length) ?? -1)))
       at += length
     }
@@ -170,7 +158,7 @@ struct CharacterTokenizer: Tokenizer {
   func bytes(of id: Int) -> [UInt8] {
     switch vocabulary.kind(of: id) {
     case nil, .control: return []
-    case .unknown: return Array(" \u{2047} ".utf8)
+    case .unknown: return Array(vocabulary.rules.unknownSurface.utf8)
     case .byte: return byteValues[id].map { [$0] } ?? []
     case .normal, .userDefined, .unused:
       var bytes: [UInt8] = []

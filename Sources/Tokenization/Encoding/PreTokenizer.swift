@@ -5,12 +5,42 @@ struct PreTokenizer {
   let text: UnsafeBufferPointer<UInt8>
 
   /// Calls `body` with each piece of `range`, in order.
-  func forEachPiece(_ range: Range<Int>, _ splits: ArraySlice<Vocabulary.Split>, _ body: (Range<Int>) -> Void) {
-    guard let split = splits.first else {
+  /// - Parameter cuts: applied one after the other, each to what the last one left.
+  func forEachPiece(
+    _ range: Range<Int>, _ cuts: ArraySlice<Vocabulary.Cut>, _ body: (Range<Int>) -> Void
+  ) throws(VocabularyError) {
+    guard let cut = cuts.first else {
       if !range.isEmpty { body(range) }
       return
     }
-    let rest = splits.dropFirst()
+    let rest = cuts.dropFirst()
+    var pieces: [Range<Int>] = []
+    switch cut {
+    case .scan(let split) where rest.isEmpty: return scan(range, split, body)
+    case .scan(let split): scan(range, split) { pieces.append($0) }
+    case .pattern(let pattern): pieces = try match(range, pattern)
+    }
+    for piece in pieces { try forEachPiece(piece, rest, body) }
+  }
+
+  /// What matches and what lies between, in each run of well-formed text; other bytes one by one.
+  private func match(_ range: Range<Int>, _ pattern: Pattern) throws(VocabularyError) -> [Range<Int>] {
+    var pieces: [Range<Int>] = []
+    var start = range.lowerBound
+    while start < range.upperBound {
+      var end = start
+      while end < range.upperBound, let (_, length) = UTF8Scan.scalar(text, at: end, end: range.upperBound) { end += length }
+      for (piece, _) in try TextCutter.pattern(pattern).cut(Array(text[start..<end])) where !piece.isEmpty {
+        pieces.append(start + piece.lowerBound..<start + piece.upperBound)
+      }
+      if end < range.upperBound { pieces.append(end..<end + 1) }
+      start = end + 1
+    }
+    return pieces
+  }
+
+  /// Calls `body` with each piece of `range` that a scanner makes.
+  func scan(_ range: Range<Int>, _ split: Vocabulary.Split, _ body: (Range<Int>) -> Void) {
     var at = range.lowerBound
     while at < range.upperBound {
       let end =
@@ -19,7 +49,7 @@ struct PreTokenizer {
         case .llama3: llama3(at, range.upperBound)
         case .digits: digits(at, range.upperBound)
         }
-      if rest.isEmpty { body(at..<end) } else { forEachPiece(at..<end, rest, body) }
+      body(at..<end)
       at = end
     }
   }

@@ -17,12 +17,16 @@ public struct StreamingDecoder: Sendable {
   public init(_ tokenizer: any Tokenizer, keepingSpecials: Bool = false, continuing: Bool = false) {
     self.tokenizer = tokenizer
     vocabulary = tokenizer.vocabulary
-    let isSentencePiece = vocabulary.model == .sentencePiece
+    let isSentencePiece = vocabulary.model == .sentencePiece && vocabulary.pipeline == nil
     keepsSpecials = keepingSpecials && !isSentencePiece
     hasByteTokens = isSentencePiece || vocabulary.pipeline?.decoder.hasByteTokens ?? false
-    lead = if continuing { .nothing } else if isSentencePiece { vocabulary.spacePrefix == .never ? .nothing : .spaces(1) } else {
-      vocabulary.pipeline?.decoder.lead ?? .nothing
-    }
+    lead = if continuing { .nothing } else if isSentencePiece { Self.lead(vocabulary.rules) } else { vocabulary.pipeline?.decoder.lead ?? .nothing }
+  }
+
+  /// Source: `Decode` in `sentencepiece_processor.cc`.
+  private static func lead(_ rules: SentencePieceRules) -> TokenDecoder.Lead {
+    if rules.removesExtraSpaces { return .spaceOfEachToken }
+    return rules.prefix == .never ? .nothing : .spaces(1)
   }
 
   /// The text that `id` completes; often empty.
@@ -38,7 +42,7 @@ public struct StreamingDecoder: Sendable {
     }
     if kind == .byte {
       // SentencePiece's dummy prefix is a piece, never a byte.
-      if vocabulary.model == .sentencePiece { lead = .nothing }
+      if vocabulary.pipeline == nil { lead = .nothing }
       pending += withoutLead(bytes, id)
       return takeCharacters(atEnd: false)
     }
@@ -60,6 +64,9 @@ public struct StreamingDecoder: Sendable {
       let count = bytes.prefix(most).prefix { $0 == UInt8(ascii: " ") }.count
       lead = count == bytes.count && count < most ? .spaces(most - count) : .nothing
       return bytes.dropFirst(count)
+    case .spaceOfEachToken:
+      if bytes != [UInt8(ascii: " ")] { lead = .nothing }
+      return bytes.first == UInt8(ascii: " ") ? bytes.dropFirst() : bytes[...]
     }
   }
 

@@ -21,6 +21,8 @@ extension Vocabulary {
     public var eos: Int?
     /// `eot_token_id`
     public var eot: Int?
+    /// `eom_token_id`
+    public var eom: Int?
     /// `unknown_token_id`
     public var unknown: Int?
     /// `add_bos_token`
@@ -56,7 +58,7 @@ extension Vocabulary {
       }
       kinds[id] = kind
     }
-    for (key, id) in [("bos", metadata.bos), ("eos", metadata.eos), ("eot", metadata.eot), ("unknown", metadata.unknown)] {
+    for (key, id) in [("bos", metadata.bos), ("eos", metadata.eos), ("eot", metadata.eot), ("eom", metadata.eom), ("unknown", metadata.unknown)] {
       if let id, !(0..<count).contains(id) {
         throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.\(key)_token_id is \(id), and there are \(count) tokens")
       }
@@ -67,9 +69,13 @@ extension Vocabulary {
         throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.scores has \(metadata.scores.count) entries for \(count) tokens")
       }
       self = try .sentencePiece(
-        tokens: metadata.tokens, scores: metadata.scores, kinds: kinds, spacePrefix: metadata.addsSpacePrefix ?? true ? .always : .never, file: file)
+        tokens: metadata.tokens, scores: metadata.scores, kinds: kinds, rules: SentencePieceRules(prefix: metadata.addsSpacePrefix ?? true ? .always : .never), file: file)
       addsBOS = metadata.addsBOS ?? true
       unknown = metadata.unknown ?? unknown
+      // llama.cpp looks for user-defined tokens in the text as it is, and begins anew behind each.
+      added = AddedTokens(
+        specials.map { AddedTokens.Token(id: $0.value, content: $0.key, isSpecial: true) }
+          + kinds.indices.filter { kinds[$0] == .userDefined }.map { AddedTokens.Token(id: $0, content: metadata.tokens.string($0)) })
     case "gpt2":
       self = try .byteLevel(metadata, kinds: kinds, file: file)
       unknown = nil
@@ -80,6 +86,7 @@ extension Vocabulary {
     bos = metadata.bos ?? control("<s>")
     eos = metadata.eos ?? control("</s>")
     eot = metadata.eot ?? Self.endOfTurnNames.lazy.compactMap { [specials] in specials[$0] }.first
+    eom = metadata.eom
     addsEOS = metadata.addsEOS ?? false
     chatTemplate = metadata.chatTemplate
   }
@@ -88,16 +95,15 @@ extension Vocabulary {
   static let endOfTurnNames = ["<|eot_id|>", "<|im_end|>", "<|end_of_turn|>", "<end_of_turn>"]
 
   private static func byteLevel(_ metadata: GGUFMetadata, kinds: [TokenKind], file: String) throws(VocabularyError) -> Vocabulary {
-    let splits: [Split]
-    var isLlama3 = false
-    switch metadata.pre {
-    case nil, "default", "gpt-2": splits = [.gpt2]
-    case "smollm", "starcoder", "codeshell", "refact", "command-r": splits = [.digits, .gpt2]
-    case "llama-bpe", "llama3", "llama-v3":
-      splits = [.llama3]
-      isLlama3 = true
-    case let other?:
-      throw VocabularyError(.unsupported, in: file, "tokenizer.ggml.pre is “\(other)”; supported are gpt-2, smollm and llama-bpe")
+    var notes: [String] = []
+    let name: String
+    if let stated = metadata.pre { name = stated } else if holdsLlama3(metadata.tokens) { name = GGUFPreTokenizer.llama3 } else {
+      name = "default"
+      notes.append(
+        "\(file) doesn't say how the model's text is cut into pieces (tokenizer.ggml.pre), as files from before May 2024 don't; it is cut as llama.cpp cuts such files', which may not be how the model was trained")
+    }
+    guard let pre = try GGUFPreTokenizer(name, file: file) else {
+      throw VocabularyError(.unsupported, in: file, "tokenizer.ggml.pre is “\(name)”; supported are \(GGUFPreTokenizer.names.joined(separator: ", "))")
     }
     var kinds = kinds
     let tokens = byteTokens(metadata.tokens, &kinds)
@@ -107,9 +113,23 @@ extension Vocabulary {
       let problem = metadata.merges.withBytes(rank) { builder.add(byteLevel: $0) }
       if let problem { throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.merges, entry \(rank), \(problem)") }
     }
-    return Vocabulary(
-      model: .byteLevel, tokens: tokens, kinds: kinds, merges: builder.merges, splits: splits, ignoresMerges: isLlama3,
-      addsBOS: metadata.addsBOS ?? isLlama3, index: index)
+    var vocabulary = Vocabulary(
+      model: .byteLevel, tokens: tokens, kinds: kinds, merges: builder.merges, splits: pre.cuts, ignoresMerges: pre.ignoresMerges,
+      addsBOS: metadata.addsBOS ?? pre.addsBOS, index: index)
+    vocabulary.notes = notes
+    return vocabulary
+  }
+
+  /// Whether the first 128,000 tokens are Llama 3's: told by FNV-1a (64 bits) over their spellings, each with a newline after it.
+  private static func holdsLlama3(_ tokens: PackedStrings) -> Bool {
+    let count = 128_000
+    guard tokens.count >= count else { return false }
+    var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+    for id in 0..<count {
+      tokens.withBytes(id) { bytes in for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 } }
+      hash = (hash ^ 0x0A) &* 0x100_0000_01B3
+    }
+    return hash == 0xF98E_FBC9_C1FD_EE95
   }
 
   /// Tokens spelled in GPT-2's byte alphabet as bytes. Control and user-defined tokens are text already; a normal token that isn't in the

@@ -3,11 +3,11 @@ internal import SwiftProtobuf
 
 typealias SentencePieceModel = Sentencepiece_ModelProto
 
-/// SentencePiece's `tokenizer.model`: a protocol buffer with the pieces, their scores and kinds.
+/// SentencePiece's `tokenizer.model`: a protocol buffer with the pieces, their scores and kinds, and how text is prepared.
 ///
-/// Source: `sentencepiece_model.proto`, and `bpe_model.cc` for what the fields mean to encoding.
+/// Source: `sentencepiece_model.proto`, `bpe_model.cc`, `unigram_model.cc` and `normalizer.cc` for what the fields mean to encoding.
 extension Vocabulary {
-  /// Parses a SentencePiece BPE model.
+  /// Parses a SentencePiece model of type BPE or Unigram.
   ///
   /// - Parameter file: the name that errors carry.
   public static func sentencePiece(_ bytes: [UInt8], file: String) throws(VocabularyError) -> Vocabulary {
@@ -22,19 +22,12 @@ extension Vocabulary {
       throw SentencePieces.malformed(file)
     }
     let trainer = proto.trainerSpec
-    let normalizer = proto.normalizerSpec
-    func unsupported(_ what: String) -> VocabularyError { VocabularyError(.unsupported, in: file, "\(what); Llama's tokenizers don't") }
     guard pieces.tokens.count > 0 else { throw VocabularyError(.corrupt, in: file, "a SentencePiece model without pieces") }
-    guard trainer.modelType == .bpe else {
-      throw VocabularyError(.unsupported, in: file, "a SentencePiece model of type \(trainer.modelType), and only BPE is supported")
+    guard trainer.modelType == .bpe || trainer.modelType == .unigram else {
+      throw VocabularyError(.unsupported, in: file, "a SentencePiece model of type \(trainer.modelType), and only BPE and Unigram are supported")
     }
-    if !normalizer.precompiledCharsmap.isEmpty { throw unsupported("normalises text (\(normalizer.name))") }
-    if normalizer.removeExtraWhitespaces { throw unsupported("removes extra whitespace") }
-    if !normalizer.escapeWhitespaces { throw unsupported("does not escape whitespace") }
-    if trainer.treatWhitespaceAsSuffix { throw unsupported("treats whitespace as a suffix") }
-
     var vocabulary = try sentencePiece(
-      tokens: pieces.tokens, scores: pieces.scores, kinds: pieces.kinds, spacePrefix: normalizer.addDummyPrefix ? .always : .never, file: file)
+      tokens: pieces.tokens, scores: pieces.scores, kinds: pieces.kinds, rules: try SentencePieceRules(proto, file: file), file: file)
     for id in 0..<vocabulary.count {
       let kind = vocabulary.kinds[id]
       guard let first = vocabulary.index.find(vocabulary.tokens[id]), first < id, kind != .control, kind != .unknown, kind != .byte else { continue }
@@ -52,7 +45,7 @@ extension Vocabulary {
 
   /// Checks what a SentencePiece file and a GGUF have in common, and makes a vocabulary of it.
   static func sentencePiece(
-    tokens: PackedStrings, scores: [Float], kinds: [TokenKind], spacePrefix: SpacePrefix, file: String
+    tokens: PackedStrings, scores: [Float], kinds: [TokenKind], rules: SentencePieceRules, file: String
   ) throws(VocabularyError) -> Vocabulary {
     for id in 0..<tokens.count {
       guard !tokens[id].isEmpty else { throw VocabularyError(.corrupt, in: file, "piece \(id) is empty") }
@@ -62,7 +55,7 @@ extension Vocabulary {
       }
     }
     guard let unknown = kinds.firstIndex(of: .unknown) else { throw VocabularyError(.corrupt, in: file, "no piece stands for unknown characters") }
-    var vocabulary = Vocabulary(model: .sentencePiece, tokens: tokens, kinds: kinds, scores: scores, spacePrefix: spacePrefix)
+    var vocabulary = Vocabulary(model: .sentencePiece, tokens: tokens, kinds: kinds, scores: scores, rules: rules)
     vocabulary.unknown = unknown
     return vocabulary
   }
@@ -74,9 +67,9 @@ extension Vocabulary {
 
   /// This vocabulary as SentencePiece's own file, which `sentencepiece` loads and Meta's programs expect as `tokenizer.model`.
   ///
-  /// - Throws: `unsupported` for any other model than ``Model/sentencePiece``.
+  /// - Throws: `unsupported` for any other model than ``Model/sentencePiece``, and for one that came in such a file and prepares text as no GGUF can say.
   public func sentencePieceFile() throws(VocabularyError) -> [UInt8] {
-    guard model == .sentencePiece, spacePrefix == .always || spacePrefix == .never else {
+    guard model == .sentencePiece, rules.characters == nil, !rules.isUnigram else {
       throw VocabularyError(.unsupported, in: "tokenizer.model", "a \(model.rawValue) vocabulary can't be written as a SentencePiece model")
     }
     var proto = SentencePieceModel()
@@ -95,8 +88,8 @@ extension Vocabulary {
     if let (id, piece) = name(bos) { (proto.trainerSpec.bosID, proto.trainerSpec.bosPiece) = (id, piece) } else { proto.trainerSpec.bosID = -1 }
     if let (id, piece) = name(eos) { (proto.trainerSpec.eosID, proto.trainerSpec.eosPiece) = (id, piece) } else { proto.trainerSpec.eosID = -1 }
     proto.normalizerSpec.name = "identity"
-    proto.normalizerSpec.addDummyPrefix = spacePrefix == .always
-    proto.normalizerSpec.removeExtraWhitespaces = false
+    proto.normalizerSpec.addDummyPrefix = rules.prefix != .never
+    proto.normalizerSpec.removeExtraWhitespaces = rules.removesExtraSpaces
     do {
       return try proto.serializedBytes()
     } catch {

@@ -48,7 +48,7 @@ struct SentencePieces {
         }
         kind = known
       case (1...3, _): throw Self.malformed(file)
-      default: break
+      default: throw VocabularyError(.unsupported, in: file, "piece \(id) has the field \(field.number), which isn't supported")
       }
     }
     guard !text.isEmpty else { throw VocabularyError(.corrupt, in: file, "piece \(id) is empty") }
@@ -62,11 +62,20 @@ struct SentencePieces {
     VocabularyError(.corrupt, in: file, "not a whole SentencePiece model: the protocol buffer is truncated or malformed; fetch it again")
   }
 
+  /// The fields of a message that has few.
+  static func fields(_ message: [UInt8], _ file: String) throws(VocabularyError) -> [(number: UInt64, value: Value)] {
+    var fields: [(number: UInt64, value: Value)] = []
+    var wire = Wire(message[...], file)
+    while let field = try wire.next() { fields.append((field.number, field.value)) }
+    return fields
+  }
+
+  enum Value {
+    case varint(UInt64), fixed64, bytes(ArraySlice<UInt8>), fixed32(UInt32)
+  }
+
   /// The fields of a message, one after the other.
   private struct Wire {
-    enum Value {
-      case varint(UInt64), fixed64, bytes(ArraySlice<UInt8>), fixed32(UInt32)
-    }
 
     private let message: ArraySlice<UInt8>
     private var at: Int

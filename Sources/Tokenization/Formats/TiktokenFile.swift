@@ -1,6 +1,6 @@
 /// tiktoken's rank file: a line for each token with its bytes in base64, a space, and its rank, which is its id.
 ///
-/// Source: Meta's `llama3/tokenizer.py`, which adds 256 special tokens and the pattern.
+/// Sources: Meta's `llama3/tokenizer.py` and `llama4/tokenizer.py`, which add the special tokens and the pattern.
 extension Vocabulary {
   /// Llama 3's special tokens, in order of id after the ranks; as of Llama 3.1 (Llama 3 had reserved tokens in place of some).
   static let llama3Specials: [String] = {
@@ -11,7 +11,24 @@ extension Vocabulary {
     return named + (0..<256 - named.count).map { "<|reserved_special_token_\($0 + 2)|>" }
   }()
 
-  /// Parses a rank file.
+  /// Llama 4's special tokens, in order of id after the ranks.
+  static let llama4Specials: [String] = {
+    func reserved(_ part: String, _ numbers: ClosedRange<Int>) -> [String] { numbers.map { "<|\(part)reserved_special_token_\($0)|>" } }
+    let basic = ["<|begin_of_text|>", "<|end_of_text|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"]
+    let text =
+      ["<|header_start|>", "<|header_end|>", "<|eom|>", "<|eot|>", "<|step|>"] + reserved("text_post_train_", 0...5)
+      + ["<|python_start|>", "<|python_end|>", "<|finetune_right_pad|>"] + reserved("text_post_train_", 8...68)
+    let vision =
+      ["<|image_start|>", "<|image_end|>"] + reserved("vision_", 0...1) + ["<|tile_x_separator|>", "<|tile_y_separator|>"] + reserved("vision_", 2...5)
+      + ["<|image|>"] + reserved("vision_", 6...6) + ["<|patch|>"] + reserved("vision_", 7...1047)
+    let reasoning = reserved("reasoning_", 0...7) + ["<|reasoning_thinking_start|>", "<|reasoning_thinking_end|>"]
+    let named = basic + text + vision + reasoning
+    return named + reserved("", 0...2048 - named.count - 1)
+  }()
+  /// Tokens with a rank in Llama 4's file; Llama 3's has 128,000.
+  private static let llama4Ranks = 200_000
+
+  /// Parses a rank file: Llama 4's, where it has as many tokens as that, else Llama 3's.
   ///
   /// - Parameter file: the name that errors carry.
   public static func tiktoken(_ bytes: [UInt8], file: String) throws(VocabularyError) -> Vocabulary {
@@ -43,14 +60,17 @@ extension Vocabulary {
       throw VocabularyError(.corrupt, in: file, "has no token for byte \(byte)")
     }
     guard index.count == normal else { throw VocabularyError(.corrupt, in: file, "has the same token at two ranks") }
-    for special in llama3Specials {
+    let isLlama4 = normal == llama4Ranks
+    for special in isLlama4 ? llama4Specials : llama3Specials {
       tokens.append(special.utf8)
       kinds.append(.control)
     }
-    var vocabulary = Vocabulary(model: .tiktoken, tokens: tokens, kinds: kinds, splits: [.llama3], addsBOS: true, index: index)
+    var vocabulary = Vocabulary(
+      model: .tiktoken, tokens: tokens, kinds: kinds, splits: [isLlama4 ? .pattern(try Pattern(GGUFPreTokenizer.gpt4o, file: file)) : .scan(.llama3)], addsBOS: true,
+      index: index)
     vocabulary.bos = vocabulary.specials["<|begin_of_text|>"]
     vocabulary.eos = vocabulary.specials["<|end_of_text|>"]
-    vocabulary.eot = vocabulary.specials["<|eot_id|>"]
+    vocabulary.eot = vocabulary.specials[isLlama4 ? "<|eot|>" : "<|eot_id|>"]
     return vocabulary
   }
 }

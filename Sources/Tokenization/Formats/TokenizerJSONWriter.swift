@@ -21,13 +21,17 @@ extension Vocabulary {
     }
     json.raw(#"],"normalizer":null,"pre_tokenizer":{"type":"Sequence","pretokenizers":["#)
     for split in splits {
-      switch split {
-      case .digits: json.raw(#"{"type":"Digits","individual_digits":true},"#)
-      case .gpt2, .llama3:
-        guard let pattern = TokenizerJSONSteps.patterns.first(where: { $0.1 == split })?.0 else { continue }
+      let source: String? = switch split {
+      case .pattern(let pattern): pattern.source
+      case .scan(let scan): TokenizerJSONSteps.patterns.first { $0.1 == scan }?.0
+      }
+      // Of the scanners only that for digits stands for no pattern of these files.
+      if let source {
         json.raw(#"{"type":"Split","pattern":{"Regex":"#)
-        json.string(pattern.utf8)
+        json.string(source.utf8)
         json.raw(#"},"behavior":"Isolated","invert":false},"#)
+      } else {
+        json.raw(#"{"type":"Digits","individual_digits":true},"#)
       }
     }
     json.raw(#"{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]},"post_processor":"#)

@@ -17,6 +17,11 @@ struct TokenizerSettings {
   private var eos: String?
   private var addsBOS: Bool?
   private var addsEOS: Bool?
+  /// The class of `transformers` that the files are for.
+  private(set) var tokenizerClass: String?
+  /// Whether every run of text between added tokens gets a space in front, or only the first.
+  private(set) var isLegacy: Bool?
+  private(set) var prefixesSpace: Bool?
 
   /// Nothing is said.
   init() {}
@@ -27,10 +32,11 @@ struct TokenizerSettings {
     if let config = try Self.json(folder, name) {
       bos = Self.content(config["bos_token"])
       eos = Self.content(config["eos_token"])
-      // Where one of the two is stated, both count, whatever the tokenizer.json puts around a text.
-      let states = config["add_bos_token"]?.bool != nil || config["add_eos_token"]?.bool != nil
-      addsBOS = states ? config["add_bos_token"]?.bool ?? false : nil
-      addsEOS = states ? config["add_eos_token"]?.bool ?? false : nil
+      addsBOS = config["add_bos_token"]?.bool
+      addsEOS = config["add_eos_token"]?.bool
+      tokenizerClass = config["tokenizer_class"]?.string
+      isLegacy = config["legacy"]?.bool
+      prefixesSpace = config["add_prefix_space"]?.bool
       try readAdded(config["added_tokens_decoder"], folder.appending(name).string, name)
       for key in Self.namedTokens { addName(config[key], name) }
       for token in config["additional_special_tokens"]?.elements ?? [] { addName(token, name) }
@@ -88,13 +94,51 @@ struct TokenizerSettings {
     tokens.append((Stated(token: token, id: nil, isOnlyNamed: true), source))
   }
 
+  /// The tokens that a tokenizer has with those that only these files have; what they say of a token that it has too holds.
+  /// - Parameters:
+  ///   - added: the tokenizer's own added tokens.
+  ///   - known: the ids of all its tokens; takes up new ones.
+  ///   - file: the tokenizer's.
+  func adding(to added: [AddedTokens.Token], known: inout [String: Int], file: String) throws(VocabularyError) -> [AddedTokens.Token] {
+    guard !tokens.isEmpty else { return added }
+    var added = added
+    var next = (known.values.max() ?? -1) + 1
+    for (stated, source) in tokens {
+      var token = stated.token
+      func corrupt(_ message: String) -> VocabularyError { VocabularyError(.corrupt, in: file, message) }
+      if let id = known[token.content] {
+        if let other = stated.id, other != id { throw corrupt("token “\(token.content)” has id \(id) here and id \(other) in \(source)") }
+        token.id = id
+      } else {
+        if let other = stated.id, other != next {
+          let holder = known.first { $0.value == other }?.key
+          throw corrupt(
+            holder.map { "id \(other) is “\($0)” here and “\(token.content)” in \(source)" }
+              ?? "\(source) gives “\(token.content)” the id \(other), and the next one free is \(next)")
+        }
+        token.id = next
+        known[token.content] = next
+        next += 1
+      }
+      // A name alone says nothing of a token that is described here.
+      if stated.isOnlyNamed, let place = added.firstIndex(where: { $0.id == token.id }) { added[place].isSpecial = true } else {
+        added.removeAll { $0.id == token.id }
+        added.append(token)
+      }
+    }
+    return added
+  }
+
   /// Takes over which tokens begin and end a text.
   func apply(to vocabulary: inout Vocabulary) {
-    func id(_ name: String?) -> Int? { name.flatMap { vocabulary.specials[$0] ?? vocabulary.index.find($0.utf8) } }
+    func id(_ name: String?) -> Int? { name.flatMap { vocabulary.id(spelled: $0) } }
     vocabulary.bos = id(bos) ?? vocabulary.bos
     vocabulary.eos = id(eos) ?? vocabulary.eos
-    vocabulary.addsBOS = addsBOS ?? vocabulary.addsBOS
-    vocabulary.addsEOS = addsEOS ?? vocabulary.addsEOS
+    // Where one of the two is stated, both count, whatever a tokenizer.json puts around a text. The class for bare SentencePiece models puts BOS before
+    // a text unless it is told not to.
+    guard addsBOS != nil || addsEOS != nil else { return }
+    vocabulary.addsBOS = addsBOS ?? (vocabulary.model == .sentencePiece && vocabulary.addsBOS)
+    vocabulary.addsEOS = addsEOS ?? false
   }
 
   private static func json(_ folder: FilePath, _ name: String) throws(VocabularyError) -> ParsedJSON? {

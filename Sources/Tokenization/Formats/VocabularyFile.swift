@@ -5,12 +5,19 @@ extension Vocabulary {
   /// Reads a tokenizer file: SentencePiece's or tiktoken's `tokenizer.model` (Llama 2's and Llama 3's are both called that), or `tokenizer.json`.
   ///
   /// The bytes tell which it is. What lies beside a `tokenizer.json` is read too: see `TokenizerSettings`.
-  public static func load(_ path: FilePath) throws(VocabularyError) -> Vocabulary {
+  /// - Parameter isHuggingFace: whether a `tokenizer.model` lies in a Hugging Face folder, where the files beside it count as for `AutoTokenizer`.
+  public static func load(_ path: FilePath, isHuggingFace: Bool = false) throws(VocabularyError) -> Vocabulary {
     let bytes = try read(path)
+    func settings() throws(VocabularyError) -> TokenizerSettings { try TokenizerSettings(path.removingLastComponent()) }
     switch FileKind(bytes) {
-    case .sentencePiece: return try sentencePiece(bytes, file: path.string)
-    case .tiktoken: return try tiktoken(bytes, file: path.string)
-    case .json: return try huggingFace(bytes, file: path.string, besides: TokenizerSettings(path.removingLastComponent()))
+    case .sentencePiece:
+      let vocabulary = try sentencePiece(bytes, file: path.string)
+      return isHuggingFace ? try vocabulary.beside(settings(), file: path.string) : vocabulary
+    case .tiktoken:
+      var vocabulary = try tiktoken(bytes, file: path.string)
+      if isHuggingFace { try vocabulary.check(settings(), file: path.string) }
+      return vocabulary
+    case .json: return try huggingFace(bytes, file: path.string, besides: settings())
     case nil:
       throw VocabularyError(.corrupt, in: path.string, "neither a SentencePiece model, nor a tiktoken rank file, nor a tokenizer.json")
     }

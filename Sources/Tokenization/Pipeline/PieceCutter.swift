@@ -62,7 +62,7 @@ extension TextPipeline.PreTokenizer {
   private static func scanned(_ text: [UInt8], _ split: Vocabulary.Split) -> [Range<Int>] {
     var ranges: [Range<Int>] = []
     text.withUnsafeBufferPointer { bytes in
-      Tokenization.PreTokenizer(text: bytes).forEachPiece(0..<bytes.count, [split][...]) { ranges.append($0) }
+      Tokenization.PreTokenizer(text: bytes).scan(0..<bytes.count, split) { ranges.append($0) }
     }
     return ranges
   }

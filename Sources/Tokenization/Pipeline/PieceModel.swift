@@ -67,7 +67,7 @@ struct BPEModel: Sendable {
     }
     var at = 0
     while at < piece.count {
-      let length = max(1, UTF8Scan.expectedLength(piece[at]))
+      let length = min(max(1, UTF8Scan.expectedLength(piece[at])), piece.count - at)
       if let place = tokens.index.find(base + at, length) {
         close()
         merger.append(Symbol(start: at, length: length, id: Int32(place)))

@@ -15,6 +15,8 @@ struct PrecompiledCharacters: Sendable {
       (0..<size / 4).map { UInt32(littleEndian: raw.loadUnaligned(fromByteOffset: 4 + 4 * $0, as: UInt32.self)) }
     }
     replacements = Array(bytes[(4 + size)...])
+    // What replaces text is text.
+    guard String(validating: replacements, as: UTF8.self) != nil else { return nil }
   }
 
   /// Calls `body` with the length and the replacement's place of each entry that `text` begins with, the shortest first.
@@ -34,7 +36,8 @@ struct PrecompiledCharacters: Sendable {
   }
 
   private func replacement(_ place: Int) -> ArraySlice<UInt8> {
-    guard place < replacements.count else { return [] }
+    // A place within a character is none.
+    guard place < replacements.count, replacements[place] & 0xC0 != 0x80 else { return [] }
     return replacements[place...].prefix { $0 != 0 }
   }
 

@@ -19,6 +19,8 @@ struct TokenDecoder: Sendable, Equatable {
     case nothing
     /// As many spaces, where it begins with them.
     case spaces(Int)
+    /// One space of each token, until anything else was shown.
+    case spaceOfEachToken
     /// This, wherever the first token has it.
     case firstTokens([UInt8])
   }

@@ -3,11 +3,12 @@ import CPCRE2
 /// A regular expression out of somebody's file, run by PCRE2 under limits.
 ///
 /// The files write for Oniguruma (Hugging Face's `tokenizers`); `PatternSource` rewrites what means something else to PCRE2.
-final class Pattern: @unchecked Sendable {
+public final class Pattern: @unchecked Sendable, Equatable {
   // Compiled code is only read once it is made, so threads may share it: pcre2api(3), “Multithreading”.
   private let code: OpaquePointer
   private let limits: OpaquePointer
-  let source: String
+  /// As the file writes it.
+  public let source: String
   private let file: String
 
   /// Steps that one match may take. The longest that an honest pattern needs grows with the piece it matches; a pattern that backtracks without end
@@ -44,6 +45,8 @@ final class Pattern: @unchecked Sendable {
     pcre2_set_heap_limit_8(context, Self.mostKilobytes)
     (code, limits) = (compiled, context)
   }
+
+  public static func == (a: Pattern, b: Pattern) -> Bool { a.source == b.source }
 
   deinit {
     pcre2_match_context_free_8(limits)

@@ -63,7 +63,7 @@ struct ChatCommand: ParsableCommand {
     let started = steadySeconds()
     let model = try options.load(model)
     let load = steadySeconds() - started
-    for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
+    for note in model.notes where !global.quiet { Console.note("note: \(note)") }
     let format = try chosenFormat(model)
     let generator = Generator(model.transformer, stopTokens: model.stopTokens.union(format.stopTokens(model.tokenizer.vocabulary)))
     if let given {

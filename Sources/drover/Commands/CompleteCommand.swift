@@ -61,7 +61,7 @@ struct CompleteCommand: ParsableCommand {
     let started = steadySeconds()
     let model = try options.load(model)
     let load = steadySeconds() - started
-    for note in model.checkpoint.companions.notes where !global.quiet { Console.note("note: \(note)") }
+    for note in model.notes where !global.quiet { Console.note("note: \(note)") }
 
     let generator = Generator(model.transformer, stopTokens: model.stopTokens)
     let prompts = try texts.map { try model.encode(prompt: $0) }
