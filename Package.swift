@@ -18,6 +18,7 @@ let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swif
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 let protobuf = Target.Dependency.product(name: "SwiftProtobuf", package: "swift-protobuf")
 let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let http = Target.Dependency.product(name: "FlyingFox", package: "FlyingFox")
 
 let package = Package(
@@ -51,7 +52,7 @@ let package = Package(
     .target(
       name: "Tokenization", dependencies: ["CPCRE2", "CUTF8Proc", "Platform", protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"],
       swiftSettings: ours, linkerSettings: [.unsafeFlags(["-l:libpcre2-8.a", "-l:libutf8proc.a"])]),
-    library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", system]),
+    library("Transfer", ["CCurl", "CLinux", "Integrity", "Platform", deque, system]),
     library("Integrity", ["CLinux", "COpenSSL", "CKernels", "Platform", system]),
     library("Catalog", ["Manifests", "Platform", system]),
     library("Terminal", ["Platform", system]),

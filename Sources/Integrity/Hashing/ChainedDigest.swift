@@ -62,7 +62,7 @@ public struct ChainedHash<Hash: StreamingHash>: Sendable {
 
   /// Several at once, side by side.
   public static func update(_ hashes: inout [ChainedHash], with chunks: [UnsafeRawBufferPointer]) {
-    var plain = hashes.map(\.hash)
+    var plain = hashes.map { $0.hash }
     var rest = chunks
     while true {
       // Up to the next value that is kept, where a chunk reaches so far.
@@ -72,7 +72,7 @@ public struct ChainedHash<Hash: StreamingHash>: Sendable {
         if !heads[index].isEmpty, room(plain[index]) == ChainStates.interval { hashes[index].states.append(plain[index].chain) }
         rest[index] = UnsafeRawBufferPointer(rebasing: rest[index].dropFirst(heads[index].count))
       }
-      if rest.allSatisfy(\.isEmpty) { break }
+      if rest.allSatisfy({ $0.isEmpty }) { break }
     }
     for index in hashes.indices { hashes[index].hash = plain[index] }
   }

@@ -2,7 +2,7 @@ import Integrity
 
 /// What goes through a file's bytes in their order: the hash that its publisher made, and who follows it. Both have always seen the same bytes.
 final class FileChain: @unchecked Sendable {
-  // Unchecked: only the thread that has taken it from its queue (`Landing`), or that makes it, touches it.
+  // Unchecked: only the thread that has taken it from its queue (`Landing`), or that makes it, touches it; of a round's, one hashes while one follows.
   private(set) var hash: FileHash
   private let follower: (any ContentFollower)?
   /// Whether the follower has seen all bytes so far.
@@ -48,17 +48,18 @@ final class FileChain: @unchecked Sendable {
   func take(_ bytes: UnsafeRawBufferPointer) {
     let offset = position
     hash.take(bytes)
-    if isFollowed { follower?.take(bytes, at: offset) }
+    follow(bytes, at: offset)
   }
 
-  /// Takes for each file the bytes that follow: their hashes go side by side.
-  static func take(_ chains: [FileChain], _ slices: [UnsafeRawBufferPointer]) {
-    var hashes = chains.map(\.hash)
-    FileHash.take(&hashes, slices)
-    for (index, chain) in chains.enumerated() {
-      let offset = chain.position
-      chain.hash = hashes[index]
-      if chain.isFollowed, !slices[index].isEmpty { chain.follower?.take(slices[index], at: offset) }
-    }
+  /// Hashes for each file the bytes that follow, side by side. Whoever calls this has `follow` called for them too.
+  static func hash(_ chains: [FileChain], _ pieces: [UnsafeRawBufferPointer]) {
+    var hashes = chains.map { $0.hash }
+    FileHash.take(&hashes, pieces)
+    for (chain, hash) in zip(chains, hashes) { chain.hash = hash }
+  }
+
+  /// Gives the follower bytes that are hashed too, before, after or meanwhile on another thread.
+  func follow(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+    if isFollowed, !bytes.isEmpty { follower?.take(bytes, at: offset) }
   }
 }

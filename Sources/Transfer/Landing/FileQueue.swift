@@ -65,6 +65,13 @@ struct FileQueue {
     return position..<min(range.upperBound, position + BlockPool.blockBytes)
   }
 
+  /// Bytes in memory that the chain can go through without a gap.
+  var waiting: Int {
+    var end = position
+    for entry in entries where entry.block.offset <= end { end = max(end, entry.published) }
+    return end - position
+  }
+
   /// Whether the chain can go on now.
   var isReady: Bool { !isAbandoned && !isTaken && !isWanted && (next != nil || nextOnDisk != nil) }
 

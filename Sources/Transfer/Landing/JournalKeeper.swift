@@ -49,9 +49,13 @@ final class JournalKeeper: Sendable {
   /// Says that bytes of a file are on the disk.
   func landed(_ bytes: Int, of file: Int) {
     let now = steadySeconds()
-    state.peek { state in state.unsaved[file, default: Unsaved(since: now, journals: state.journals[file] ?? 0)].bytes += bytes }
-    // The thread looks when the first of what it knows is due; what is new is due later, unless it is the first or much.
-    if state.peek({ state in state.unsaved[file].map { $0.patience < Self.interval } ?? false }) { state.update { _ in } }
+    // The thread looks when the first of what it knows is due; what is new is due later, unless it is the first or has just become much.
+    let isUrgent = state.peek { state in
+      let before = state.unsaved[file]?.patience ?? Self.interval
+      state.unsaved[file, default: Unsaved(since: now, journals: state.journals[file] ?? 0)].bytes += bytes
+      return (state.unsaved[file]?.patience ?? before) < before
+    }
+    if isUrgent { state.update { _ in } }
   }
 
   /// Forgets what was said of a file that has its name, or begins anew.
