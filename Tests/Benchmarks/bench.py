@@ -325,63 +325,121 @@ def kernels(runs):
     return rows
 
 
-@row("download", "≥ 1 ×")
+class Downloads:
+    """drover and its peers, fetching files of one folder from a server on loopback; `out` is where to."""
+
+    def __init__(self, base, folder, names, out, manifest):
+        self.base, self.folder, self.names, self.out, self.manifest = base, folder, names, out, manifest
+        self.links = [f"{base}/{folder.name}/{n}" for n in names]
+
+    def ours(self):
+        return timed([DROVER, "download", "bench", "--manifest", self.manifest, "--output", fresh(self.out), "-q", "--yes"], env={"DROVER_URL": link(self.base)})
+
+    def curl(self):
+        fresh(self.out).mkdir(parents=True)
+        return timed(["curl", "-sSZ", "--remote-name-all", *self.links], cwd=self.out)
+
+    def curl_synced(self):
+        # What has its name in drover's folder is on the disk.
+        fresh(self.out).mkdir(parents=True)
+        return timed(["sh", "-c", f"curl -sSZ --remote-name-all {' '.join(self.links)} && sync *"], cwd=self.out)
+
+    def wget(self):
+        fresh(self.out).mkdir(parents=True)
+        for name in ["checklist.chk", "params.json"]:
+            shutil.copy(self.folder / name, self.out)
+        return timed(["sh", "-c", f"wget -q {' '.join(self.links)} && md5sum -c --quiet checklist.chk"], cwd=self.out)
+
+    def aria2(self):
+        fresh(self.out).mkdir(parents=True)
+        (self.out / "list").write_text("\n".join(self.links))
+        return timed(["aria2c", "-q", "-x16", "-s16", "-j8", "--file-allocation=none", "-i", "list"], cwd=self.out)
+
+
+SHARD_NAMES = [f"consolidated.{r:02d}.pth" for r in range(SHARDS)]
+MEMORY = pathlib.Path("/dev/shm/drover-bench")
+
+
+def disk_writes(bytes_, out):
+    """GB/s that the disk takes, synced, of what costs nothing to make."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    seconds, _ = timed(["dd", "if=/dev/zero", f"of={out}", "bs=4M", f"count={bytes_ >> 22}", "conv=fdatasync", "status=none"])
+    out.unlink()
+    return bytes_ / seconds / 1e9
+
+
+@row("download", "≥ 1.2 × with AVX-512, ≥ 1 × with AVX2")
 def download(runs):
-    folder, out = llama_shards(), DATA / "out"
-    names = [f"consolidated.{r:02d}.pth" for r in range(SHARDS)]
-    rows = []
+    folder, rows = llama_shards(), []
     with Nginx(folder.parent) as base:
-        def ours():
-            return timed([DROVER, "download", "bench", "--manifest", manifest(folder), "--output", fresh(out), "-q", "--yes"],
-                         env={"DROVER_URL": link(base)})
-
-        def curl():
-            fresh(out).mkdir()
-            return timed(["curl", "-sSZ", "--remote-name-all", *[f"{base}/model/{n}" for n in names]], cwd=out)
-
-        def curl_synced():
-            # What has its name in drover's folder is on the disk.
-            fresh(out).mkdir()
-            return timed(["sh", "-c", f"curl -sSZ --remote-name-all {' '.join(f'{base}/model/{n}' for n in names)} && sync *"], cwd=out)
-
-        def wget():
-            fresh(out).mkdir()
-            for name in ["checklist.chk", "params.json"]:
-                shutil.copy(folder / name, out)
-            return timed(["sh", "-c", f"wget -q {' '.join(f'{base}/model/{n}' for n in names)} && md5sum -c --quiet checklist.chk"], cwd=out)
-
-        def aria2():
-            fresh(out).mkdir()
-            (out / "list").write_text("\n".join(f"{base}/model/{n}" for n in names))
-            return timed(["aria2c", "-q", "-x16", "-s16", "-j8", "--file-allocation=none", "-i", "list"], cwd=out)
-
-        peers = [("`curl -Z`, unverified", curl), ("`curl -Z`, `sync`, unverified", curl_synced), ("`wget`, then `md5sum -c`", wget)]
+        run = Downloads(base, folder, SHARD_NAMES, MEMORY / "out", manifest(folder))
+        peers = [("`curl -Z`, unverified", run.curl), ("`wget`, then `md5sum -c`", run.wget)]
         if shutil.which("aria2c"):
-            peers.append(("`aria2c -x16`, unverified", aria2))
+            peers.append(("`aria2c -x16`, unverified", run.aria2))
         for label, peer in peers:
-            a, b, _ = pairs(ours, peer, runs)
-            rows.append(ratio_row("download and verify 8 shards, 2.2 GB, nginx on loopback", label, a, b))
-    fresh(out)
+            a, b, _ = pairs(run.ours, peer, runs)
+            rows.append(ratio_row("download and verify 8 shards, 2.1 GB, nginx on loopback, into memory", label, a, b))
+    fresh(MEMORY)
     return rows
+
+
+@row("download-busy", "≥ 0.8 ×")
+def download_busy(runs):
+    """Beside two processes that never stop, of the same priority."""
+    folder = llama_shards()
+    loops = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2)]
+    try:
+        with Nginx(folder.parent) as base:
+            run = Downloads(base, folder, SHARD_NAMES, MEMORY / "out", manifest(folder))
+            a, b, _ = pairs(run.ours, run.curl, runs)
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+    fresh(MEMORY)
+    return [ratio_row("the same, beside two busy loops", "`curl -Z`, unverified", a, b)]
+
+
+@row("download-disk", "≥ 1.2 ×, or 0.95 of the disk")
+def download_disk(runs):
+    folder, out = llama_shards(), DATA / "out"
+    with Nginx(folder.parent) as base:
+        run = Downloads(base, folder, SHARD_NAMES, out, manifest(folder))
+        a, b, _ = pairs(run.ours, run.curl_synced, runs)
+    fresh(out)
+    rate = disk_writes(sum(s.stat().st_size for s in shards()), DATA / "out.dd")
+    return [ratio_row("download and verify 8 shards, 2.1 GB, nginx on loopback, onto a disk", "`curl -Z`, `sync`, unverified", a, b, f"`dd conv=fdatasync`: {rate:.2f} GB/s")]
+
+
+@row("download-one", "≥ 1.2 ×, or 0.95 of the disk")
+def download_one(runs):
+    """One shard of 13.5 GB, as every 7B has it. As a stranger's: without weights that anybody could follow."""
+    folder, out, name = DATA / "large", DATA / "out", "consolidated.00.pth"
+    if not (folder / "checklist.chk").exists():
+        fresh(folder).mkdir(parents=True)
+        with open(folder / name, "wb") as file:
+            for _ in range(13_500):
+                file.write(os.urandom(1_000_000))
+        (folder / "checklist.chk").write_text(subprocess.run(["md5sum", name], cwd=folder, capture_output=True, text=True, check=True).stdout)
+    description = DATA / "large.json"
+    files = [{"path": f"large/{n}", "remote": f"large/{n}"} for n in ["checklist.chk", name]]
+    description.write_text(json.dumps({"id": "bench", "aliases": [], "family": "bench", "modelParallel": 1, "files": files}))
+    with Nginx(folder.parent) as base:
+        run = Downloads(base, folder, [name], out, description)
+        a, b, _ = pairs(run.ours, run.curl_synced, min(runs, 2))
+    fresh(out)
+    rate = disk_writes((folder / name).stat().st_size, DATA / "out.dd")
+    return [ratio_row("download and verify one shard of 13.5 GB, onto a disk", "`curl`, `sync`, unverified", a, b, f"`dd conv=fdatasync`: {rate:.2f} GB/s")]
 
 
 @row("download-limited", "scales with the connections")
 def download_limited(runs):
-    folder, out, rows = llama_shards(), DATA / "out", []
-    names = [f"consolidated.{r:02d}.pth" for r in range(SHARDS)]
+    folder = llama_shards()
     with Nginx(folder.parent, rate="50m") as base:
-        def ours():
-            return timed([DROVER, "download", "bench", "--manifest", manifest(folder), "--output", fresh(out), "-q", "--yes"],
-                         env={"DROVER_URL": link(base)})
-
-        def curl():
-            fresh(out).mkdir()
-            return timed(["curl", "-sSZ", "--remote-name-all", *[f"{base}/model/{n}" for n in names]], cwd=out)
-
-        a, b, _ = pairs(ours, curl, min(runs, 2))
-        rows.append(ratio_row("the same, 50 MB/s a connection", "`curl -Z`, 8 connections, unverified", a, b))
-    fresh(out)
-    return rows
+        run = Downloads(base, folder, SHARD_NAMES, MEMORY / "out", manifest(folder))
+        a, b, _ = pairs(run.ours, run.curl, min(runs, 2))
+    fresh(MEMORY)
+    return [ratio_row("the same, 50 MB/s a connection", "`curl -Z`, 8 connections, unverified", a, b)]
 
 
 @row("reshard", "≥ 0.77 ×")
@@ -391,13 +449,12 @@ def reshard(runs):
     def ours(out, format, mp=1):
         return lambda: timed([DROVER, "reshard", folder, fresh(out), "--mp", str(mp), "--format", format, "-q", "--json"])
 
-    memory = pathlib.Path("/dev/shm/drover-bench")
-    a, b, peak = pairs(ours(memory, "safetensors"), lambda: timed(["cp", "-r", folder, fresh(memory)]), runs)
+    a, b, peak = pairs(ours(MEMORY, "safetensors"), lambda: timed(["cp", "-r", folder, fresh(MEMORY)]), runs)
     rows.append(ratio_row("reshard MP 8 → 1, 2.2 GB, output in memory", "`cp -r`", a, b, f"{peak / 1e6:.0f} MB resident"))
     # As a source for the other direction.
     whole = DATA / "whole"
     ours(whole, "safetensors")()
-    fresh(memory)
+    fresh(MEMORY)
     # drover's output is on the disk when it has its name; cp's is when somebody syncs.
     out = DATA / "out"
     a, b, peak = pairs(ours(out, "safetensors"), lambda: timed(["sh", "-c", 'cp -r "$0" "$1" && sync "$1"/*', folder, fresh(out)]), runs)
