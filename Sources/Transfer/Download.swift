@@ -34,6 +34,8 @@ public struct TransferRequest: Sendable {
   public var folder: FilePath
   /// Connections at a time; nil to find out how many help.
   public var connections: Int?
+  /// Threads that receive; nil for what suits this machine. With a limit of the rate there is one.
+  public var networkThreads: Int?
   /// Most bytes a second over all connections.
   public var bytesPerSecond: Int?
   /// A PEM file of certificate authorities to trust in place of the system's.
@@ -45,12 +47,13 @@ public struct TransferRequest: Sendable {
   public var keepsCorrupt: Bool
 
   public init(
-    files: [File], folder: FilePath, connections: Int? = nil, bytesPerSecond: Int? = nil, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy(),
+    files: [File], folder: FilePath, connections: Int? = nil, networkThreads: Int? = nil, bytesPerSecond: Int? = nil, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy(),
     stallSeconds: Double = 30, keepsCorrupt: Bool = false
   ) {
     self.files = files
     self.folder = folder
     self.connections = connections
+    self.networkThreads = networkThreads
     self.bytesPerSecond = bytesPerSecond
     self.authorities = authorities
     self.retry = retry
@@ -115,7 +118,7 @@ public struct TransferSurvey: Sendable {
 /// A download of several files over one signed link: parallel, resumable at any instant, verified while it arrives.
 ///
 /// Checklists come first. Each other file is fetched into `NAME.part` with a journal beside it, hashed on the way, and gets its name when it is
-/// whole, agrees with its checklist and is synced. The network has a thread of its own; hashing, writing and syncing have others.
+/// whole, agrees with its checklist and is synced. The network has threads of its own; hashing, writing and syncing have others.
 public final class Download: Sendable {
   public let request: TransferRequest
   let link: SignedLink

@@ -18,13 +18,18 @@ import Transfer
     return "\(scheme)://\(host):\(port)/*?Policy=\(encoded)&Signature=\(signature)&Key-Pair-Id=K1"
   }
 
-  static func request(_ folder: String, connections: Int? = 3, retries: Int = 6, hasChecklist: Bool = true) -> TransferRequest {
+  static func request(_ folder: String, connections: Int? = 3, networkThreads: Int? = nil, retries: Int = 6, hasChecklist: Bool = true) -> TransferRequest {
     TransferRequest(
-      files: Wares.shared.files.filter { hasChecklist || $0.path != "f/checklist.chk" }, folder: FilePath(folder), connections: connections,
+      files: Wares.shared.files.filter { hasChecklist || $0.path != "f/checklist.chk" }, folder: FilePath(folder), connections: connections, networkThreads: networkThreads,
       retry: RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 4), stallSeconds: 1)
   }
 
   @Test(arguments: faults) func comesToItsEnd(_ fault: Fault) async throws { try await play(fault, fault.end, hasChecklist: true) }
+
+  /// The same where several threads receive.
+  @Test(arguments: faults, [2, 4]) func comesToItsEndOverSeveralThreads(_ fault: Fault, threads: Int) async throws {
+    try await play(fault, fault.end, hasChecklist: true, networkThreads: threads)
+  }
 
   /// Without a checklist nobody notices in the end what isn't noticed on the way: what has its final name is right, or nothing has.
   @Test(arguments: faults) func comesToItsEndUnvouched(_ fault: Fault) async throws {
@@ -35,7 +40,7 @@ import Transfer
     }
   }
 
-  private func play(_ fault: Fault, _ end: Fault.End, hasChecklist: Bool) async throws {
+  private func play(_ fault: Fault, _ end: Fault.End, hasChecklist: Bool, networkThreads: Int? = nil) async throws {
     let folder = NSTemporaryDirectory() + "drover-fault-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let contents = Wares.shared.contents
@@ -46,7 +51,7 @@ import Transfer
     }
     defer { server.stop() }
     let said = Said()
-    let download = Download(Self.request(folder, retries: fault.retries, hasChecklist: hasChecklist), link: try Self.link(server.port), observe: { said.take($0) })
+    let download = Download(Self.request(folder, networkThreads: networkThreads, retries: fault.retries, hasChecklist: hasChecklist), link: try Self.link(server.port), observe: { said.take($0) })
     do throws(TransferError) {
       let report = try await download.run()
       if case .failure(let expected) = end { Issue.record("succeeded instead of \(expected)") }

@@ -12,6 +12,9 @@ class AnswerSink {
   /// Told after each line of a head.
   func headCame() {}
 
+  /// Does what concerns this while nobody else does.
+  func alone(_ body: () -> Void) { body() }
+
   /// Takes a piece of the body.
   /// - Returns: `bytes.count`, or something else to end the request or to have it wait.
   func take(_ bytes: UnsafeRawBufferPointer) -> Int { bytes.count }
@@ -28,8 +31,10 @@ class AnswerSink {
   }
 
   fileprivate final func takeLine(_ line: String) {
-    head.take(line)
-    headCame()
+    alone {
+      head.take(line)
+      headCame()
+    }
   }
 }
 

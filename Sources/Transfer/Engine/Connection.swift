@@ -4,7 +4,7 @@ import Platform
 
 /// One request on its way: libcurl's easy handle, and where its bytes go.
 ///
-/// Lives on the network's thread. libcurl's own words (its error buffer, the effective address) may hold the link, so they are never asked for.
+/// Lives on its loop's thread. libcurl's own words (its error buffer, the effective address) may hold the link, so they are never asked for.
 final class Connection: AnswerSink {
   /// How a request ended, when we ended it and not the network.
   enum Ending: Equatable {
@@ -22,20 +22,21 @@ final class Connection: AnswerSink {
   /// What was asked for; nil for the whole file.
   let asked: Range<Int>?
   let isProbe: Bool
-  private let isDirectory: Bool
+  let isDirectory: Bool
   /// The connection whose piece this one fetches too, as long as that one is ahead.
-  private(set) var slow: Connection?
+  var slow: Connection?
   /// Whether another connection fetches this one's piece too.
   var isDoubled = false
   private unowned let engine: Engine
+  let loop: NetworkLoop
 
   private var isJudged = false
   /// Where the next byte belongs.
   private(set) var position: Int
   /// Where this request's part of the file ends; moved down when another connection takes the rest.
-  private(set) var limit: Int
+  var limit: Int
   /// Bytes before this one are here already.
-  private var skipUntil = 0
+  var skipUntil = 0
   /// Where the bytes begin that weren't published yet.
   private(set) var published: Int
   /// What the bytes come into, and what they come into when that is full.
@@ -48,22 +49,23 @@ final class Connection: AnswerSink {
   var ending: Ending?
   let startedAt: Double
   /// Seconds without a byte after which it is given up: before the first one, and after it.
-  private let patience: (first: Double, next: Double)
+  let patience: (first: Double, next: Double)
   /// Whether compression is undone on the way.
   let isDecoding: Bool
   var lastByte: Double
   /// Bytes of body so far.
   private(set) var received = 0
   /// Since when it is watched whether it brings enough, and what it had brought then.
-  private var watched: (start: Double, received: Int)
-  private var measured: (start: Double, received: Int)
+  var watched: (start: Double, received: Int)
+  var measured: (start: Double, received: Int)
   /// Bytes a second over the last second; nil before that.
-  private(set) var rate: Double?
+  var rate: Double?
   /// Bytes that brought the file on.
   private(set) var gained = 0
 
-  init(_ engine: Engine, handle: UnsafeMutableRawPointer, _ work: Schedule.Work) {
+  init(_ engine: Engine, _ loop: NetworkLoop, handle: UnsafeMutableRawPointer, _ work: Schedule.Work) {
     self.engine = engine
+    self.loop = loop
     self.handle = handle
     file = work.file
     asked = work.range
@@ -90,6 +92,8 @@ final class Connection: AnswerSink {
     attach(to: handle)
   }
 
+  override func alone(_ body: () -> Void) { engine.lock.hold(body) }
+
   override func headCame() { lastByte = steadySeconds() }
 
   /// Judges the answer once its head is complete.
@@ -115,7 +119,9 @@ final class Connection: AnswerSink {
   // MARK: Bytes
 
   /// - Returns: `bytes.count`, or something else to end the request or to have it wait.
-  override func take(_ bytes: UnsafeRawBufferPointer) -> Int {
+  override func take(_ bytes: UnsafeRawBufferPointer) -> Int { engine.lock.hold { receive(bytes) } }
+
+  private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
     judge()
     lastByte = steadySeconds()
     if ending != nil {
@@ -146,9 +152,8 @@ final class Connection: AnswerSink {
     position += skipped
     published = max(published, skipped > 0 ? position : 0)
     store(wanted, next)
-    gained += wanted.count
     guard skipped + wanted.count == bytes.count else {
-      ending = .reachedLimit
+      ending = ending ?? .reachedLimit
       return -1
     }
     return bytes.count
@@ -158,24 +163,6 @@ final class Connection: AnswerSink {
     received += bytes
     engine.limiter?.take(bytes)
     engine.tuner.count(bytes)
-  }
-
-  /// How many of the next bytes are here already, or come over another connection.
-  private func skip(_ count: Int) -> Int {
-    if let slow {
-      if position + count <= slow.position { return count }
-      // From here on this connection is ahead.
-      skipUntil = max(skipUntil, slow.position)
-      slow.isOvertaken(by: self)
-      self.slow = nil
-    }
-    return max(0, min(skipUntil - position, count))
-  }
-
-  private func isOvertaken(by other: Connection) {
-    if other.limit < limit { file.giveBack(other.limit..<limit) }
-    limit = position
-    ending = .overtaken
   }
 
   /// - Returns: the block that the bytes at `position` go into, and where those go that it has no room for; nil when there is no memory.
@@ -192,15 +179,28 @@ final class Connection: AnswerSink {
 
   private func store(_ bytes: UnsafeRawBufferPointer, _ next: Block?) {
     guard !bytes.isEmpty, let block else { return }
-    let taken = block.append(bytes)
-    position += taken
+    let room = min(block.room, bytes.count)
+    engine.lock.open {
+      block.copy(UnsafeRawBufferPointer(rebasing: bytes[..<room]))
+      next?.copy(UnsafeRawBufferPointer(rebasing: bytes[room...]))
+    }
+    // Meanwhile another thread may have ended this request, or its piece.
+    guard ending == nil else { return }
+    let kept = min(bytes.count, limit - position)
+    advance(block, min(room, kept))
     guard block.room == 0 else { return }
     // What begins with so much space is none of what is looked for.
     beginning?.end(isEntire: false)
     publish(isClosed: true)
-    guard let next, taken < bytes.count else { return }
-    position += next.append(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
+    guard let next, room < kept else { return }
+    advance(next, kept - room)
     self.block = next
+  }
+
+  private func advance(_ block: Block, _ count: Int) {
+    block.grow(by: count)
+    position += count
+    gained += count
   }
 
   /// Says that what came is the file's.
@@ -215,32 +215,11 @@ final class Connection: AnswerSink {
     if isClosed { self.block = nil }
   }
 
-  /// Lets bytes come again.
-  func resume() {
-    guard isPaused else { return }
+  /// Takes account of that bytes may come again.
+  func isResumed() {
     isPaused = false
     lastByte = steadySeconds()
     watched = (lastByte, received)
-    curl_easy_pause(handle, CURLPAUSE_CONT)
-  }
-
-  /// Whether another connection may fetch what it has been asked for too.
-  var isDoublable: Bool { ending == nil && limit != .max && slow == nil && !isDoubled }
-
-  /// Whether someone else may fetch a part of what it has been asked for.
-  var isCuttable: Bool { isDoublable && !isProbe && !isDirectory }
-
-  /// The other connection that fetched this one's piece has ended.
-  func goOnAlone() {
-    skipUntil = max(skipUntil, slow?.published ?? 0)
-    slow = nil
-  }
-
-  /// Ends it `count` bytes from here; the rest is for others.
-  func cut(after count: Int) {
-    let end = limit
-    limit = min(limit, position + count)
-    file.giveBack(limit..<end)
   }
 
   /// What came in the file's place, if anything did.
@@ -272,34 +251,4 @@ final class Connection: AnswerSink {
       block = nil
     }
   }
-
-  // MARK: Pace
-
-  /// Bytes a second below which another request is worth a try in any run.
-  private static let leastRate = 1000.0
-
-  /// Whether it brings nothing any more, or next to nothing of something that can be asked for again.
-  /// - Parameters:
-  ///   - usualRate: of this run's connections, where it is known.
-  ///   - isLimited: whether it isn't let bring more.
-  func isStalled(_ now: Double, usualRate: Double?, isLimited: Bool) -> Bool {
-    if now - lastByte > (received == 0 ? patience.first : patience.next) { return true }
-    guard received > 0, now - watched.start > patience.next else { return false }
-    defer { watched = (now, received) }
-    let least = max(Self.leastRate, (usualRate ?? 0) / 16)
-    return !isLimited && file.takesRanges && Double(received - watched.received) < least * (now - watched.start)
-  }
-
-  /// Seconds that are worth waiting for the first byte, when so many have brought none.
-  func longerPatience(atMost most: Double) -> Double { max(patience.first, min(patience.first * 2, most)) }
-
-  /// Looks every second how much came.
-  func measure(_ now: Double) {
-    guard now - measured.start >= 1 else { return }
-    if !isPaused { rate = Double(received - measured.received) / (now - measured.start) }
-    measured = (now, received)
-  }
-
-  /// Bytes a second over its whole life; nil when it was too short to tell.
-  func meanRate(_ now: Double) -> Double? { received >= 1 << 18 ? Double(received) / max(1e-6, now - startedAt) : nil }
 }

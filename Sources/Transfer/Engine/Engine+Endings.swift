@@ -5,10 +5,10 @@ import SystemPackage
 
 /// How requests end, and what is done then.
 extension Engine {
-  /// Takes the requests that have ended out of libcurl.
-  func collect() {
+  /// Takes a loop's requests that have ended out of libcurl.
+  func collect(_ loop: NetworkLoop) {
     var left: Int32 = 0
-    while let message = curl_multi_info_read(multi, &left) {
+    while let message = curl_multi_info_read(loop.multi, &left) {
       guard message.pointee.msg == CURLMSG_DONE, let handle = message.pointee.easy_handle else { continue }
       let code = ccurl_message_result(message)
       if let connection = connections.first(where: { $0.handle == handle }) { ended(connection, code) } else if check?.handle == handle { checkEnded() }
@@ -21,7 +21,7 @@ extension Engine {
     let file = connection.file
     let failure = code == CURLE_OK ? nil : RequestFailure(code, connection.handle, connection.head, origin: link.origin)
     let wasReused = RequestFailure.usedAnOldConnection(connection.handle)
-    curl_multi_remove_handle(multi, connection.handle)
+    curl_multi_remove_handle(connection.loop.multi, connection.handle)
     idleHandles.append(connection.handle)
     connections.removeAll { $0 === connection }
     file.connections.removeAll { $0 === connection }

@@ -60,7 +60,7 @@ extension Engine {
   private func startCheck(_ file: FileTask) {
     guard let handle = EasyHandle.make(to: link, authorities: authorities, stallSeconds: request.stallSeconds) else { return fatal = .library("no more handles") }
     let check = LinkCheck(of: file, handle: handle, address: link.address(of: file.request.remote), seconds: request.stallSeconds)
-    guard curl_multi_add_handle(multi, handle) == CURLM_OK else {
+    guard curl_multi_add_handle(loops[0].multi, handle) == CURLM_OK else {
       curl_easy_cleanup(handle)
       return fatal = .library("a request could not be made")
     }
@@ -83,7 +83,7 @@ extension Engine {
 
   func endCheck() {
     guard let check else { return }
-    curl_multi_remove_handle(multi, check.handle)
+    curl_multi_remove_handle(loops[0].multi, check.handle)
     curl_easy_cleanup(check.handle)
     self.check = nil
   }

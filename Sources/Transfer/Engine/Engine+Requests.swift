@@ -28,12 +28,10 @@ extension Engine {
       fatal = .library("no more handles")
       return false
     }
-    let connection = Connection(self, handle: handle, work)
+    let connection = Connection(self, idlestLoop, handle: handle, work)
     connection.configure(address: link.address(of: file.request.remote))
-    guard curl_multi_add_handle(multi, handle) == CURLM_OK else {
-      fatal = .library("a request could not be made")
-      return false
-    }
+    connection.loop.starting.append(connection)
+    if connection.loop !== loops[0] { connection.loop.wake() }
     connections.append(connection)
     file.connections.append(connection)
     if let range = work.range { file.ask(range) }

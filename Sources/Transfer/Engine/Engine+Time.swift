@@ -30,12 +30,6 @@ extension Engine {
       // Bytes of a slow connection become safe before a block is full.
       connection.publish()
     }
-    for connection in connections {
-      switch connection.ending {
-      case .stalled, .superseded, .overtaken: ended(connection, CURLE_OK)
-      case .reachedLimit, .judged, nil: break
-      }
-    }
     for file in files where file.stage == .fetching || file.stage == .verifying {
       if let failure = file.part.state.peek({ $0.failure }) { fail(file, file.part.failure(failure), isFatal: true) }
       let arrived = file.arrived.total

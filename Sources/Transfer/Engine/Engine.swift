@@ -5,13 +5,15 @@ import Platform
 import Synchronization
 import SystemPackage
 
-/// The download's state machine: everything in it happens on the network's thread.
+/// The download's state machine: everything in it happens with its lock held, most of it on the thread that runs it.
 ///
 /// This file takes a download from its start to its end. `Engine+Phases`: what is fetched first and what then. `Engine+Files`: what becomes of a file.
 /// `Engine+Requests` and `Engine+Endings`: requests, from their answer to their end. `Engine+Unvouched`: answers for a file that no checksum is
-/// known of. `Engine+Link`: whether the link is dead, or one file refused. `Engine+Time`: what is due every few moments. `Schedule` says who
+/// known of. `Engine+Loops`: the threads that receive. `Engine+Link`: whether the link is dead, or one file refused. `Engine+Time`: what is due every few moments. `Schedule` says who
 /// fetches what. Nothing here blocks on a disk or a hash: the workers of `Landing` write and hash, the thread of `JournalKeeper` syncs and names.
-final class Engine {
+final class Engine: @unchecked Sendable {
+  // Unchecked: what changes is touched with `lock` held.
+  let lock = Lock()
   let download: Download
   let request: TransferRequest
   let mailbox: Mailbox<EngineMessage>
@@ -21,7 +23,10 @@ final class Engine {
   let keeper: JournalKeeper
   /// Looks at what is here already.
   let preparing: JobQueue
-  let multi: UnsafeMutableRawPointer
+  /// The first is the engine's own thread's.
+  var loops: [NetworkLoop] = []
+  /// Threads of the other loops.
+  let receiving = Monitor(0)
   var idleHandles: [UnsafeMutableRawPointer] = []
   var connections: [Connection] = []
   var link: SignedLink
@@ -71,11 +76,13 @@ final class Engine {
     files = zip(request.files, download.parts).enumerated().map {
       FileTask(index: $0, request: $1.0, part: $1.1, follower: download.followers[$1.0.path])
     }
-    guard EasyHandle.isInitialized, let multi = curl_multi_init() else { throw .library("it could not be started") }
-    self.multi = multi
-    // A stream each on one connection would share its speed.
-    ccurl_multi_setopt_long(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING)
-    ccurl_multi_setopt_long(multi, CURLMOPT_MAXCONNECTS, 64)
+    var loops: [NetworkLoop] = []
+    // The limiter lets one thread pause.
+    for _ in 0..<(request.bytesPerSecond == nil ? max(1, request.networkThreads ?? NetworkLoop.suitable) : 1) {
+      guard let loop = NetworkLoop() else { throw .library("it could not be started") }
+      loops.append(loop)
+    }
+    self.loops = loops
 
     let (parts, mailbox) = (download.parts, download.mailbox)
     let threads = max(2, min(8, Workers.available))
@@ -95,14 +102,17 @@ final class Engine {
   /// - Returns: what came, and the gravest of what went wrong.
   func run() -> (TransferReport, TransferError?) {
     defer { close() }
-    do throws(TransferError) { try transfer() } catch { return (report(), error) }
-    return (report(), nil)
+    return lock.hold { () -> (TransferReport, TransferError?) in
+      do throws(TransferError) { try transfer() } catch { return (report(), error) }
+      return (report(), nil)
+    }
   }
 
   private func transfer() throws(TransferError) {
     guard landing.isAlive, preparing.isAlive, keeper.isAlive else { throw .library("no thread could be started; the limit of processes (ulimit -u) may be too low") }
     try makeFolders()
-    mailbox.attach(multi)
+    mailbox.attach(loops[0].multi)
+    startReceiving()
     for file in files where file.isChecklist { begin(file) }
     if !files.contains(where: \.isChecklist) { checklistsAreHere([:]) }
     while !isOver {
@@ -112,20 +122,12 @@ final class Engine {
       schedule()
       considerLink()
       throttle()
-      var running: Int32 = 0
-      curl_multi_perform(multi, &running)
-      collect()
+      turn(loops[0])
       lookAround()
       if isOver { break }
-      wait()
+      wait(loops[0])
     }
     if let error = fatal ?? refusal ?? gravest { throw error }
-  }
-
-  private func wait() {
-    let start = steadySeconds()
-    curl_multi_poll(multi, nil, 0, Int32(Self.lookInterval * 1000), nil)
-    tuner.wait(steadySeconds() - start)
   }
 
   private var isOver: Bool {
@@ -160,7 +162,11 @@ final class Engine {
     case .prepared(let index, let preparation): prepared(files[index], preparation)
     case .landed(let index): settle(files[index])
     case .failed(let index, let error): fail(files[index], error, isFatal: true)
-    case .memory: for connection in connections { connection.resume() }
+    case .memory:
+      for loop in loops {
+        loop.mayResume = true
+        if loop !== loops[0] { loop.wake() }
+      }
     case .cleared(let index, let error): cleared(files[index], error)
     case .discarded(let index, let error): fail(files[index], error)
     case .committed(let index, let wasThere, let error):
@@ -198,15 +204,16 @@ final class Engine {
 
   private func close() {
     mailbox.attach(nil)
+    stopReceiving()
     endCheck()
     for connection in connections {
       connection.end(isComplete: false)
-      curl_multi_remove_handle(multi, connection.handle)
+      curl_multi_remove_handle(connection.loop.multi, connection.handle)
       curl_easy_cleanup(connection.handle)
     }
     connections = []
     for handle in idleHandles { curl_easy_cleanup(handle) }
-    curl_multi_cleanup(multi)
+    loops = []
     // What is in memory is hashed and written now, so that the next run reads nothing again.
     landing.drain(seconds: 5)
     download.isEnding.store(true, ordering: .releasing)

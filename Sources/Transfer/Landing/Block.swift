@@ -22,14 +22,13 @@ final class Block: @unchecked Sendable {
   /// Bytes that it can still take.
   var room: Int { memory.bytes.count - count }
 
-  /// Takes as many of `bytes` as there is room for.
-  /// - Returns: how many that were.
-  func append(_ bytes: UnsafeRawBufferPointer) -> Int {
-    let taken = min(bytes.count, room)
-    UnsafeMutableRawBufferPointer(rebasing: memory.bytes[count..<count + taken]).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<taken]))
-    count += taken
-    return taken
+  /// Puts `bytes`, for which there is room, behind what is in it. They aren't in it before `grow`.
+  func copy(_ bytes: UnsafeRawBufferPointer) {
+    UnsafeMutableRawBufferPointer(rebasing: memory.bytes[count..<count + bytes.count]).copyMemory(from: bytes)
   }
+
+  /// Takes account of bytes that were copied.
+  func grow(by count: Int) { self.count += count }
 
   /// Has `body` fill its first `count` bytes.
   func fill<E: Error>(_ count: Int, _ body: (UnsafeMutableRawBufferPointer) throws(E) -> Void) throws(E) {
