@@ -47,7 +47,7 @@ let package = Package(
     // The libraries. Arrows point down this list, never up.
     library("Inference", ["Checkpoint", "Integrity", "Platform", "Templates", "Tokenization", "CKernels", system]),
     library("Arrival", ["Catalog", "Checkpoint", "Integrity", "Platform", "Transfer", system]),
-    library("Checkpoint", ["Catalog", "CKernels", "CLinux", "Integrity", "Platform", "Tokenization", system]),
+    library("Checkpoint", ["Catalog", "CKernels", "CLinux", "CMapGuard", "Integrity", "Platform", "Tokenization", system]),
     library("Templates"),
     .target(
       name: "Tokenization", dependencies: ["CPCRE2", "CUTF8Proc", "Platform", protobuf, heap, system], exclude: ["Formats/sentencepiece.proto"],
@@ -62,6 +62,7 @@ let package = Package(
     // C: system libraries, kernels that need an instruction set picked at run time, what the kernel hands to the process, and bytes built into the binary.
     .target(name: "CKernels", cSettings: oursC),
     .target(name: "CArguments", cSettings: oursC),
+    .target(name: "CMapGuard", cSettings: oursC),
     .target(name: "CDemoModel", exclude: ["model"], cSettings: oursC),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CLinux"),
@@ -76,7 +77,7 @@ let package = Package(
     tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),
     tests("TemplateTests", ["Templates"]),
     tests("TokenizationTests", ["Checkpoint", "Tokenization", system]),
-    tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Tokenization", system]),
+    tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Platform", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Integrity", "Templates", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
@@ -90,5 +91,5 @@ let package = Package(
 if Context.environment["DROVER_FUZZ"] == "build" {
   package.targets.append(
     .executableTarget(
-      name: "drover-fuzz", dependencies: ["Checkpoint", "Integrity", "Tokenization", system], path: "Tests/Fuzz", exclude: ["run", "seeds.py"]))
+      name: "drover-fuzz", dependencies: ["Checkpoint", "Integrity", "Templates", "Tokenization", system], path: "Tests/Fuzz", exclude: ["run", "seeds.py"]))
 }

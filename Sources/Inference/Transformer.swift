@@ -137,13 +137,15 @@ public final class Transformer {
   ///
   /// The buffer is valid during the call, and may be written to.
   ///
-  /// - Throws: `InferenceError.notFinite` for logits of which any is a NaN or an infinity, and what `body` throws.
+  /// - Throws: `InferenceError.notFinite` for logits of which any is a NaN or an infinity, `CheckpointError` where weights were lost while they were read, and what
+  ///   `body` throws.
   public func withLogits(of indices: [Int], _ body: (_ index: Int, _ logits: UnsafeMutableBufferPointer<Float>) throws -> Void) throws {
     for start in stride(from: 0, to: indices.count, by: logitRows) {
       let run = indices[start..<min(start + logitRows, indices.count)]
       for (row, index) in run.enumerated() { last[row].update(from: x[index], count: params.dim) }
       compute.rmsNorm(last, run.count, weights.norm, epsilon: params.normEpsilon, into: last)
       compute.multiply(last, run.count, (weights.output, logits))
+      try weights.checkWhole()
       for row in 0..<run.count {
         guard drover_are_finite(logits[row], params.vocabularySize) else {
           throw InferenceError.notFinite(position: pass[indices[start + row]].position, tensor: weights.firstNotFinite(compute.kernels))

@@ -22,6 +22,7 @@ struct Weights {
   let norm: [Float]
   /// The embeddings themselves where they are tied.
   let output: Matrix
+  private let files: [MappedFile]
 
   /// - Throws: `CheckpointError` when a file can't be mapped, or copies in several shards differ; `InferenceError` when a tensor is missing, can't be read, or has another shape than `params` calls for.
   init(_ checkpoint: Checkpoint) throws {
@@ -79,11 +80,18 @@ struct Weights {
           w3: try matrix(name(.w3), params.hiddenDim, params.dim)))  // [hiddenDim, dim]
     }
     self.layers = layers
+    self.files = files
     norm = try vector(TensorName(.norm))  // [dim]
     // [vocabularySize, dim]
     output =
       params.tiedEmbeddings && byName[TensorName(.output)] == nil
       ? tokEmbeddings : try matrix(TensorName(.output), params.vocabularySize, params.dim)
+    try checkWhole()
+  }
+
+  /// - Throws: where weights that were read had been lost: what was computed with them is worth nothing.
+  func checkWhole() throws(CheckpointError) {
+    for file in files { try file.checkWhole() }
   }
 
   /// The bytes that every decoded token reads.

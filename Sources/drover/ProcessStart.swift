@@ -1,12 +1,10 @@
 import Glibc
-import Terminal
 
 /// Prepares the process, before anything else is done.
 enum ProcessStart {
   static func prepare() {
     endOnFirstSignals()
     endQuietlyOnCrashes()
-    explainLostPages()
     unblockSignals()
     // Beyond `ulimit -f` a write then fails, which is said and cleaned up after; the signal would end the program.
     signal(SIGXFSZ, SIG_IGN)
@@ -50,21 +48,6 @@ enum ProcessStart {
     var limit = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur < least else { return }
     throw CommandError(.failure, "ulimit -v leaves \(limit.rlim_cur >> 10) kB of address space, and a download needs \(least >> 10); raise it, or limit memory in another way (a cgroup)")
-  }
-
-  /// The engine reads weights from mapped files. Where a file was cut short or its disk fails, touching its pages raises SIGBUS: this says so.
-  private static func explainLostPages() {
-    var action = sigaction()
-    // Only what a signal handler may do.
-    action.__sigaction_handler.sa_handler = { _ in
-      let message: StaticString =
-        Console.isSpeakingJSON
-        ? "{\"event\":\"error\",\"text\":\"a file became shorter, or its disk failed, while it was read; run verify on it\"}\n"
-        : "drover: a file became shorter, or its disk failed, while it was read; run verify on it\n"
-      _ = write(STDERR_FILENO, message.utf8Start, message.utf8CodeUnitCount)
-      _exit(DroverExit.failure.rawValue)
-    }
-    sigaction(SIGBUS, &action, nil)
   }
 
   /// A process may be started with standard input, output or error closed; the next files that it opens would get their numbers, and messages would be
