@@ -14,7 +14,7 @@ public struct Catalog: Sendable {
   /// The releases that come with the program.
   public static func builtIn() throws(CatalogError) -> Catalog {
     var releases: [Release] = []
-    for manifest in Manifests.releases { releases += try decode(Data(manifest), from: "a built-in manifest") }
+    for manifest in Manifests.releases { releases += try decode(manifest, from: "a built-in manifest") }
     return try Catalog(releases, source: "the catalog")
   }
 
@@ -26,7 +26,7 @@ public struct Catalog: Sendable {
   public init(manifest path: FilePath) throws(CatalogError) {
     let bytes: [UInt8]
     do { bytes = try InputFile.read(path, atMost: Self.mostManifestBytes) } catch { throw .unreadable(path, error) }
-    let releases = try Self.decode(Data(bytes), from: path.string)
+    let releases = try Self.decode(bytes, from: path.string)
     // All of nothing would be done at once, and well.
     guard !releases.isEmpty else { throw .malformed(path.string, "it has no releases") }
     try self.init(releases, source: path.string)
@@ -77,8 +77,16 @@ public struct Catalog: Sendable {
     return matches
   }
 
-  private static func decode(_ data: Data, from source: String) throws(CatalogError) -> [Release] {
-    let isArray = data.first { ![0x20, 0x09, 0x0A, 0x0D].contains($0) } == UInt8(ascii: "[")
+  private static func decode(_ bytes: [UInt8], from source: String) throws(CatalogError) -> [Release] {
+    if let standIn = StandIn(Array(bytes.prefix(StandIn.headBytes))) { throw .malformed(source, "it \(standIn)") }
+    let isArray: Bool
+    do throws(JSONError) {
+      let document = try JSONReader.read(bytes) { (reader) throws(JSONError) in try reader.value() }
+      if case .array = document { isArray = true } else { isArray = false }
+    } catch {
+      throw .malformed(source, "byte \(error.byte): it \(error.sentence)")
+    }
+    let data = Data(bytes)
     do {
       return isArray ? try JSONDecoder().decode([Release].self, from: data) : [try JSONDecoder().decode(Release.self, from: data)]
     } catch let error as DecodingError {

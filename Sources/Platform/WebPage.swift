@@ -13,13 +13,6 @@ package struct WebPage {
   /// - Parameter isText: whether the file may begin with a comment of its own, as a licence or Markdown may.
   package init(isText: Bool = false) { beginnings = isText ? Self.ofHTML : Self.all }
 
-  /// Whether a file that begins with `bytes` is one.
-  package static func begins(_ bytes: some Sequence<UInt8>) -> Bool {
-    var page = WebPage()
-    for byte in bytes where page.isFound == nil { page.take(byte) }
-    return page.isFound ?? false
-  }
-
   package mutating func take(_ bytes: UnsafeRawBufferPointer) {
     for byte in bytes where isFound == nil { take(byte) }
   }

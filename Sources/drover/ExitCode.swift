@@ -112,8 +112,9 @@ extension VerificationError: ExitCoded {
     case .noList: .usage
     case .checklist(let error):
       switch error.reason {
+      case .unreadable(.fileTooLarge): .badData
       case .unreadable: .failure
-      case .html, .utf16, .otherAlgorithm, .empty, .malformed, .malformedFromTheStart, .leavesFolder, .listsItself: .badData
+      case .standIn, .utf16, .otherAlgorithm, .empty, .malformed, .malformedFromTheStart, .leavesFolder, .listsItself: .badData
       }
     case .receipt(let error): error.exit
     }

@@ -9,6 +9,9 @@ import Tokenization
 @Suite struct StandInTests {
   private static let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:\(String(repeating: "ab", count: 32))\nsize 13476939516\n"
   private static let page = "<!DOCTYPE html>\n<html><body>Log in</body></html>\n"
+  private static let standIns = [
+    (content: pointer, words: "is a Git LFS pointer, not the file itself, which has 13476939516 bytes"), (content: page, words: "is a web page (HTML)"),
+  ]
 
   private static let params = Array(FuzzTests.params.utf8)
   private static let config = Array(#"{"model_type": "llama", "num_attention_heads": 4}"#.utf8)
@@ -33,7 +36,7 @@ import Tokenization
   ]
 
   private func expect(_ files: [String: [UInt8]], replacing name: String, _ body: (String) throws -> Void) throws {
-    for (content, words) in [(Self.pointer, "is a Git LFS pointer, not the file itself, which has 13476939516 bytes"), (Self.page, "is a web page (HTML)")] {
+    for (content, words) in Self.standIns {
       try withTemporaryFolder { folder in
         for (name, bytes) in files { try Data(bytes).write(to: URL(filePath: "\(folder)/\(name)")) }
         try content.write(toFile: "\(folder)/\(name)", atomically: false, encoding: .utf8)
@@ -55,6 +58,17 @@ import Tokenization
     try expect(Self.whole, replacing: "tokenizer_config.json") { _ = try Vocabulary.load(FilePath($0 + "/tokenizer.json")) }
     for name in ["tokenizer_config.json", "chat_template.jinja"] {
       try expect(Self.whole, replacing: name) { _ = try Checkpoint.open(at: FilePath($0)).chatTemplate() }
+    }
+  }
+
+  @Test(arguments: [("checklist.chk", ["verify"]), ("drover-receipt.json", ["verify"]), ("list.json", ["verify"]), ("m.json", ["catalog", "--manifest"])])
+  func listsReceiptsAndManifests(name: String, command: [String]) throws {
+    try withTemporaryFolder { folder in
+      for (content, words) in Self.standIns {
+        try content.write(toFile: "\(folder)/\(name)", atomically: false, encoding: .utf8)
+        let outcome = try run(droverPath, command + ["\(folder)/\(name)"])
+        #expect(outcome.status == 65 && outcome.errors.contains(name) && outcome.errors.contains(words), "\(outcome)")
+      }
     }
   }
 

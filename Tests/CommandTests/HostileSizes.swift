@@ -141,6 +141,9 @@ enum HostileSizes {
         "trainer's strings": lambda n: (SPEC, b"\x12" + varint(n // 2 * 2), (b"\x0a\x00", n // 2)),
         "ranks": lambda n: (BYTES, (base64.b64encode(b"%06d" % i) + b" %d\n" % (i + 256) for i in range(n // 16))),
         "one token": lambda n: (BYTES, (b"YWFh", n // 4), b" 256\n"),
+        "empty lines": lambda n: (BYTES, (b"\n", n)),
+        "one rank": lambda n: (BYTES, (b"YWFh 256\n", n // 9)),
+        "a long rank": lambda n: (BYTES, b"YWFh ", (b"9", n), b"\n"),
         "vocab": lambda n: (b'{"model":{"type":"BPE","vocab":{', (b'"%06d":%d,' % (i, i) for i in range(n // 16)), b'"a":0}}}'),
         "merges": lambda n: (b'{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[', (b'"a b",', n // 6), b'"a b"]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}'),
         "merges as pairs": lambda n: (b'{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[', (b'["a","b"],', n // 10), b'["a","b"]]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}'),
@@ -148,6 +151,68 @@ enum HostileSizes {
         "values": lambda n: (b'{"normalizer":[', (b"0,", n // 2), b'0],"model":{}}'),
         "models": lambda n: (b'{"a":0', (b',"model":{"vocab":{"a":0}}', n // 26), b"}"),
         "ignored values": lambda n: (b'{"a":[', (b"0,", n // 2), b'0],"model":{}}'),
+    }
+    # What lies beside a Hugging Face model's weights.
+    SETTINGS = {
+        "special tokens": lambda n: (b'{"additional_special_tokens":[', (b'"<%06d>",' % i for i in range(n // 11)), b'"<x>"]}'),
+        "added tokens": lambda n: (b'{"added_tokens_decoder":{', (b'"%d":{"content":"<%06d>","special":true},' % (i + 2000, i) for i in range(n // 45)), b'"1999":{"content":"<x>"}}}'),
+        "a template": lambda n: (b'{"chat_template":"', (b"x", n), b'"}'),
+        "templates": lambda n: (b'{"chat_template":[', (b'{"name":"%06d","template":"x"},' % i for i in range(n // 32)), b'{"name":"default","template":"x"}]}'),
+    }
+    IDS = {"ids": lambda n: (b"{", (b'"<%06d>":%d,' % (i, i + 2000) for i in range(n // 16)), b'"<x>":1999}')}
+    TEMPLATES = {
+        "text": lambda n: ((b"x", n),),
+        "expressions": lambda n: ((b"{{ 1 }}", n // 7),),
+        "one expression": lambda n: (b"{{ 1", (b"+1", n // 2), b" }}"),
+        "parentheses": lambda n: (b"{{ ", (b"(", n), b" }}"),
+        "blocks": lambda n: ((b"{% if 1 %}", n // 10),),
+        "filters": lambda n: (b"{{ 1", (b"|abs", n // 4), b" }}"),
+        "a list": lambda n: (b"{{ [", (b"0,", n // 2), b"0] }}"),
+        "a string": lambda n: (b'{{ "', (b"x", n), b'" }}'),
+        "comments": lambda n: ((b"{##}", n // 4),),
+        "a comment without end": lambda n: (b"{#", (b"x", n)),
+        "openings": lambda n: ((b"{", n),),
+        "strings doubled": lambda n: (b'{% set x = "x" %}', (b"{% set x = x + x %}", n // 19)),
+        "names": lambda n: ((b"{%% set x%06d = 1 %%}" % i for i in range(n // 21)),),
+        "loops in loops": lambda n: (b"{% for i in range(99999) %}" * 9, (b"x", n), b"{% endfor %}" * 9),
+    }
+    FIELDS = [(b"llama.block_count", 1), (b"llama.context_length", 64), (b"llama.embedding_length", 8), (b"llama.feed_forward_length", 16), (b"llama.attention.head_count", 2)]
+    SHAPES = [("token_embd", (8, 32)), ("output_norm", (8,)), ("output", (8, 32)), ("blk.0.attn_q", (8, 8)), ("blk.0.attn_k", (8, 8)), ("blk.0.attn_v", (8, 8)), ("blk.0.attn_output", (8, 8)),
+              ("blk.0.ffn_gate", (8, 16)), ("blk.0.ffn_up", (8, 16)), ("blk.0.ffn_down", (16, 8)), ("blk.0.attn_norm", (8,)), ("blk.0.ffn_norm", (8,))]
+    def spoken(path, *arrays):
+        """A GGUF that is whole, with these arrays in its vocabulary: a name, the type of the elements, how many, their bytes."""
+        fields = [string(k) + struct.pack("<II", 4, v) for k, v in FIELDS] + [string(b"general.architecture") + struct.pack("<I", 8) + string(b"llama"),
+            string(b"llama.attention.layer_norm_rms_epsilon") + struct.pack("<If", 6, 1e-5), string(b"tokenizer.ggml.model") + struct.pack("<I", 8) + string(b"gpt2"), string(b"tokenizer.ggml.pre") + struct.pack("<I", 8) + string(b"llama-bpe")]
+        pieces, at = [], 0
+        for name, shape in SHAPES:
+            pieces.append(string(name.encode() + b".weight") + struct.pack("<I%dQIQ" % len(shape), len(shape), *shape, 0, at))
+            at += 4 * (shape[0] * (shape[1] if len(shape) > 1 else 1))
+        with open(path, "wb") as f:
+            f.write(b"GGUF" + struct.pack("<IQQ", 3, len(SHAPES), len(fields) + len(arrays)) + b"".join(fields))
+            for name, kind, count, elements in arrays:
+                f.write(string(b"tokenizer.ggml." + name) + struct.pack("<IIQ", 9, kind, count))
+                for element in elements: f.write(element)
+            f.write(b"".join(pieces)); f.write(bytes(-f.tell() % 32)); f.truncate(f.tell() + at)
+    VOCABULARIES = {
+        "tokens": lambda n: [(b"tokens", 8, n // 14, (string(b"%06d" % i) for i in range(n // 14)))],
+        "empty tokens": lambda n: [(b"tokens", 8, n // 8, (bytes(8) for _ in range(n // 8)))],
+        "one token": lambda n: [(b"tokens", 8, n // 9, (string(b"a") for _ in range(n // 9)))],
+        "a long token": lambda n: [(b"tokens", 8, 1, [struct.pack("<Q", n), *(b"a" * 65536 for _ in range(n >> 16))])],
+        "merges": lambda n: [(b"tokens", 8, 3, map(string, (b"a", b"b", b"ab"))), (b"merges", 8, n // 11, (string(b"a b") for _ in range(n // 11)))],
+        "types": lambda n: [(b"tokens", 8, 3, map(string, (b"a", b"b", b"ab"))), (b"token_type", 5, n // 4, (struct.pack("<I", 1) for _ in range(n // 4)))],
+        "control tokens": lambda n: [(b"tokens", 8, n // 18, (string(b"%06d" % i) for i in range(n // 18))), (b"token_type", 5, n // 18, (struct.pack("<I", 3) for _ in range(n // 18)))],
+    }
+    MD5 = b"d41d8cd98f00b204e9800998ecf8427e  "
+    # Names that aren't there are looked for, each: the last line keeps it from that.
+    LISTS = {
+        "names": lambda n: ((MD5 + b"%06d\n" % i for i in range(n // 41)), b"?\n"),
+        "one long name": lambda n: (MD5, (b"a", n), b"\n"),
+        "folders in folders": lambda n: (MD5, (b"a/", n // 2), b"a\n"),
+        "absolute folders in folders": lambda n: (MD5 + b"/", (b"a/", n // 2), b"a\n"),
+        "backslashes": lambda n: (b"\\" + MD5, (b"\\\\", n // 2), b"\n"),
+        "remarks": lambda n: ((b"#\n", n // 2),),
+        "empty lines": lambda n: ((b"\n", n),),
+        "digits": lambda n: ((b"a", n),),
     }
     def varint(v):
         out = b""
@@ -175,7 +240,26 @@ enum HostileSizes {
         for k, v in JSONS.items(): KINDS[name + ": " + k] = lambda f, n, v=v, name=name: described(f, n, name, v)
     for k, v in TOKENIZERS.items(): KINDS["tokenizer: " + k] = lambda f, n, v=v: (os.makedirs(f), write(f + "/tokenizer", *v(n)), ["complete", demo, "--tokenizer", f + "/tokenizer", "--prompt", "a", "--max-gen-len", "0", "-q"])[2]
     for k, v in JSONS.items(): KINDS["receipt: " + k] = lambda f, n, v=v: (os.makedirs(f), write(f + "/drover-receipt.json", *v(n)), ["verify", f, "-q"])[2]
-
+    # A whole Hugging Face folder, of which one file is another.
+    if subprocess.run([drover, "reshard", demo, root + "/hf", "--mp", "1", "--format", "hf", "-q"]).returncode: sys.exit(1)
+    open(root + "/dialogs", "w").write('[[{"role":"user","content":"a"}]]')
+    def beside(f, name, pieces, command):
+        os.makedirs(f)
+        for other in os.listdir(root + "/hf"):
+            if other != name: os.symlink(root + "/hf/" + other, f + "/" + other)
+        write(f + "/" + name, *pieces)
+        return {"complete": ["complete", f, "--prompt", "a", "--max-gen-len", "0", "-q"], "chat": ["chat", f, "--dialogs", root + "/dialogs", "--max-gen-len", "0", "-q"]}[command]
+    for name, kinds, command in [("generation_config.json", JSONS, "complete"), ("tokenizer_config.json", JSONS | SETTINGS, "chat"), ("chat_template.jinja", TEMPLATES, "chat")]:
+        for k, v in kinds.items(): KINDS[name + ": " + k] = lambda f, n, v=v, name=name, command=command: beside(f, name, v(n), command)
+    def settings(f, name, pieces):
+        os.makedirs(f)
+        open(f + "/tokenizer.json", "w").write('{"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"decoder":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}}')
+        write(f + "/" + name, *pieces)
+        return ["complete", demo, "--tokenizer", f + "/tokenizer.json", "--prompt", "a", "--max-gen-len", "0", "-q"]
+    for name, kinds in [("tokenizer_config.json", JSONS | SETTINGS), ("special_tokens_map.json", SETTINGS), ("added_tokens.json", IDS)]:
+        for k, v in kinds.items(): KINDS[name + " of a tokenizer: " + k] = lambda f, n, v=v, name=name: settings(f, name, v(n))
+    for k, v in VOCABULARIES.items(): KINDS["vocabulary of a GGUF: " + k] = lambda f, n, v=v: (os.makedirs(f), spoken(f + "/model.gguf", *v(n)), ["complete", f + "/model.gguf", "--prompt", "a", "--max-gen-len", "0", "-q"])[2]
+    for k, v in LISTS.items(): KINDS["checklist: " + k] = lambda f, n, v=v: (os.makedirs(f), write(f + "/list.chk", *v(n)), ["verify", f + "/list.chk", "-q"])[2]
 
     results = []
     for kind, make in KINDS.items():

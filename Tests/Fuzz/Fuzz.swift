@@ -2,15 +2,16 @@ import Checkpoint
 import Foundation
 import Integrity
 import SystemPackage
+import Templates
 import Tokenization
 
 /// A parser of untrusted bytes, with the name its corpus has.
 ///
 /// A parser may throw. It may not crash, hang, or hand out a tensor that lies outside its file; and what opens must be safe to plan and to hash.
 private enum Target: String {
-  case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote
+  case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote, template
   /// Whole folders: what one shard says is held against what the others do.
-  case pthShards, safetensorsShards, hfShards
+  case pthShards, safetensorsShards, hfShards, tokenizerFolder
 
   /// The files that an input is. Of several, each is in it as its number here, its length in three bytes (little-endian), and its bytes.
   ///
@@ -26,10 +27,11 @@ private enum Target: String {
     case .tokenizerJSON: ["tokenizer.json"]
     case .checklist: ["checklist.chk"]
     case .receipt: [Receipt.fileName]
-    case .remote: []
+    case .remote, .template: []
     case .pthShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).pth" }
     case .safetensorsShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).safetensors" }
     case .hfShards: ["config.json", "model.safetensors.index.json"] + (1..<4).map { "model-0000\($0)-of-00003.safetensors" }
+    case .tokenizerFolder: ["tokenizer.json", "tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"]
     }
   }
 
@@ -38,6 +40,7 @@ private enum Target: String {
       _ = try CheckpointOutline.read(file: Elsewhere(content: Array(bytes)), name: "input") { _ in Elsewhere(content: Array(#"{"n_heads": 4}"#.utf8)) }
       return
     }
+    if self == .template { return try render(String(decoding: bytes, as: UTF8.self)) }
     try write(bytes, to: folder)
     let path = FilePath(folder + "/" + files[0])
     switch self {
@@ -46,10 +49,10 @@ private enum Target: String {
       let checkpoint = try Checkpoint.open(at: path)
       try check(checkpoint)
       if let vocabulary = try checkpoint.vocabulary() { roundTrip(vocabulary) }
-    case .tokenizer, .tokenizerJSON: roundTrip(try Vocabulary.load(path))
+    case .tokenizer, .tokenizerJSON, .tokenizerFolder: roundTrip(try Vocabulary.load(path))
     case .checklist: _ = try Checklist(parsing: Array(bytes), path: path)
     case .receipt: _ = try Receipt(parsing: Array(bytes), path: path)
-    case .remote: break
+    case .remote, .template: break
     }
   }
 
@@ -84,6 +87,21 @@ private enum Target: String {
     }
     for ranks in [1, 2] { _ = try? ReshardPlan(checkpoint, .init(modelParallel: ranks, dtype: .f32)) }
     _ = try checkpoint.fingerprint()
+  }
+
+  /// A template, on dialogs that real ones meet.
+  private func render(_ source: String) throws {
+    let template = try Template(source)
+    func message(_ role: String, _ content: TemplateInput) -> TemplateInput { .object([(Text("role"), .text(Text(role))), (Text("content"), content)]) }
+    let dialogs: [[TemplateInput]] = [
+      [], [message("user", .text(Text(" a\u{1F600} ")))], [message("system", .text(Text(""))), message("user", .text(Text("b"))), message("assistant", .text(Text("c\n"))), message("user", .null)],
+    ]
+    for dialog in dialogs {
+      let inputs: [String: TemplateInput] = [
+        "messages": .list(dialog), "bos_token": .text(Text("<s>")), "eos_token": .text(Text("</s>")), "add_generation_prompt": .boolean(true),
+      ]
+      _ = try? template.render(inputs, now: Moment(seconds: 0, isUTC: true), limits: Limits(steps: 100_000, output: 100_000))
+    }
   }
 
   /// What a tokenizer makes of a text it must be able to take apart and put together again.

@@ -70,13 +70,12 @@ json.dump({"dim": 2048, "ffn_dim_multiplier": 1.5, "multiple_of": 256, "n_heads"
 shutil.copy(f"{demo}/tokenizer.model", seed("tokenizer", "sentencepiece"))
 with open(seed("tokenizer", "tiktoken"), "w") as f:
     f.writelines(f"{__import__('base64').b64encode(bytes([i])).decode()} {i}\n" for i in range(256))
-from tokenizers import Tokenizer, models, pre_tokenizers, decoders
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, decoders
 alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
 bpe = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet + ["ab"])}, merges=[("a", "b")]))
 bpe.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
 bpe.decoder = decoders.ByteLevel()
 bpe.add_special_tokens(["<|im_start|>", "<|im_end|>"])
-bpe.save(seed("tokenizerJSON", "bytelevel"))
 shutil.copy(f"{demo}/checklist.chk", seed("checklist", "md5sum"))
 open(seed("checklist", "bsd"), "w").write("MD5 (a b) = d41d8cd98f00b204e9800998ecf8427e\r\n\\d41d8cd98f00b204e9800998ecf8427e *./a\\nb\r\n")
 digest = {"md5": "d41d8cd98f00b204e9800998ecf8427e", "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
@@ -118,3 +117,28 @@ places = {name: number % 3 for number, name in enumerate(renamed)}
 parts = [{n: v for n, v in renamed.items() if places[n] == i} for i in range(3)]
 index = json.dumps({"weight_map": {n: f"model-0000{i + 1}-of-00003.safetensors" for n, i in places.items()}, "metadata": {"total_size": 0}}).encode()
 folder("hfShards", "three", [(0, open(f"{out}/hf/config", "rb").read()), (1, index)] + [(2 + i, saved(save_file, part)) for i, part in enumerate(parts)])
+
+# Tokenizers with all that may lie beside one, and templates.
+sequence = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet + ["ab"])}, merges=[("a", "b")], byte_fallback=True, unk_token="a", fuse_unk=True))
+sequence.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581"), normalizers.NFKC(), normalizers.Strip()])
+sequence.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex("\\s+|[^\\s\\p{L}]"), "isolated"), pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation()])
+sequence.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+sequence.add_special_tokens(["<s>", "</s>"])
+sequence.add_tokens([AddedToken("<x>", single_word=True, lstrip=True, rstrip=True, normalized=True)])
+sequence.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", sequence.token_to_id("<s>")), ("</s>", sequence.token_to_id("</s>"))])
+pieces = Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0), ("b", -2.0), ("ab", -1.5), ("\u2581", -3.0)], 0, False))
+pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+SETTINGS = json.dumps({"bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": False}, "add_bos_token": True, "additional_special_tokens": ["<y>"],
+                       "added_tokens_decoder": {"300": {"content": "<z>", "special": True, "normalized": False}}}).encode()
+for name, tokenizer in [("bytelevel", bpe), ("sequence", sequence), ("unigram", pieces)]:
+    tokenizer.save(seed("tokenizerJSON", name))
+    written = open(f"{out}/tokenizerJSON/{name}", "rb").read()
+    folder("tokenizerFolder", name, [(0, written)])
+    folder("tokenizerFolder", name + "-settings", [(0, written), (1, SETTINGS), (2, b'{"<y>": 301}'), (3, b'{"unk_token": "<unk>", "pad_token": {"content": "<y>"}}')])
+TEMPLATES = {
+    "llama2": "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set s = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('no') }}{% endif %}{{ bos_token + '[INST] ' + message['content'].strip() + ' [/INST]' }}{% endfor %}",
+    "chatml": "{%- for m in messages -%}{{ '<|im_start|>' ~ m.role ~ '\n' }}{{- m['content'] | trim -}}<|im_end|>\n{%- endfor -%}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}",
+    "tools": "{%- macro show(x, n=2) %}{{ x | tojson(indent=n) }}{% endmacro %}{%- set ns = namespace(i=0, a=[]) %}{% for k, v in {'a': 1, 'b': [1.5, none, true]}.items() %}{% set ns.i = ns.i + 1 %}{{ show(v) }}{% if not loop.last %}, {% endif %}{% else %}-{% endfor %}{{ ns.i is defined and ns.i > 1 }}{{ strftime_now('%d %b %Y') }}",
+    "text": "{{ '%s-%5.2f' % ('a', 1.5) }}{{ '{:>8}'.format('x') }}{{ 'a,b'.split(',') | join('-') | upper | replace('A', 'c') }}{{ messages | selectattr('role', 'equalto', 'user') | list | length }}{{ range(3) | map('string') | list }}{{ 7 // 2 ** 2 }}{# c #}{% raw %}{{ }}{% endraw %}",
+}
+for name, text in TEMPLATES.items(): open(seed("template", name), "w").write(text)

@@ -22,7 +22,7 @@ import Testing
     """
 
   @Test(arguments: [
-    ("", "isn't JSON"), ("<html>", "isn't JSON"), ("[]", "wrong kind"), ("{}", "receipt is missing"),
+    ("", "isn't valid JSON"), ("<html>", "is a web page"), ("nonsense", "isn't valid JSON"), ("[]", "wrong kind"), ("{}", "receipt is missing"),
     (#""receipt": 2 -> "receipt": 1"#, "version 1"),
     (#""receipt": 2, "tool": "t" -> "receipt": 3"#, "version 3"),
     (#""path": "a" -> "path": "../a""#, "leads out"),

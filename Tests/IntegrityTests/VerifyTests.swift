@@ -309,13 +309,13 @@ import Testing
   }
 
   /// Weights and what lies beside them are no lists, whatever they begin with.
-  @Test(arguments: ["consolidated.00.pth", "params.json", "tokenizer.model", "large.gguf", "page.json"])
+  @Test(arguments: ["consolidated.00.pth", "params.json", "tokenizer.model", "large.gguf", "other.json"])
   func saysWhatIsNoList(name: String) throws {
     try withTemporaryFolder { folder in
       try FileManager.default.copyItem(atPath: Peer.packageRoot + "/Sources/CDemoModel/model", toPath: folder + "/model")
       try write("", folder + "/model/large.gguf")
       truncate(folder + "/model/large.gguf", 1 << 30)
-      try write("<html>", folder + "/model/page.json")
+      try write("[1]", folder + "/model/other.json")
       let outcome = try drover("verify", "\(folder)/model/\(name)")
       #expect(outcome.status == 64)
       #expect(outcome.errors.contains("\(name): is no checklist or receipt") && outcome.errors.contains("its folder"), "\(outcome.errors)")

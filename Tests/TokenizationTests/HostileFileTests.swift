@@ -138,7 +138,7 @@ struct HostileFileTests {
   @Test func saysThatAFileIsMissingOrNone() throws {
     try withTemporaryFolder { folder in
       #expect(throws: VocabularyError(.missing, in: folder + "/none", "No such file or directory")) { try Vocabulary.load(FilePath(folder + "/none")) }
-      #expect(throws: VocabularyError(.unsupported, in: folder, "is not a file")) { try Vocabulary.load(FilePath(folder)) }
+      #expect(throws: VocabularyError(.unsupported, in: folder, "is a folder, where a tokenizer's file is due")) { try Vocabulary.load(FilePath(folder)) }
     }
   }
 

@@ -10,6 +10,9 @@ public struct ChatTemplateFile: Sendable {
   /// The special tokens' texts by their names in Hugging Face's `tokenizer_config.json`, such as `bos_token`; nil where the file says that there is none.
   public let specialTokens: [String: String?]
 
+  /// Bytes. Real ones have up to some 20 kB; to run one takes a hundred times its length in memory.
+  static let longest = 256 << 10
+
   public init(text: String, place: String, specialTokens: [String: String?] = [:]) {
     self.text = text
     self.place = place
@@ -22,15 +25,23 @@ extension Checkpoint {
   /// `tokenizer.chat_template`. Of several by name the one called default.
   ///
   /// - Returns: nil when none came.
-  /// - Throws: for files that can't be read, and for several templates without a default.
+  /// - Throws: for files that can't be read, for several templates without a default, and for one that is longer than any is.
   public func chatTemplate() throws(CheckpointError) -> ChatTemplateFile? {
+    guard let template = try foundTemplate() else { return nil }
+    guard template.text.utf8.count <= ChatTemplateFile.longest else {
+      throw CheckpointError(.unsupported, "\(template.place): has \(template.text.utf8.count) bytes; \(ChatTemplateFile.longest) are the most that make sense for a chat template")
+    }
+    return template
+  }
+
+  private func foundTemplate() throws(CheckpointError) -> ChatTemplateFile? {
     if case .gguf(let metadata)? = companions.tokenizer { return try Self.chatTemplate(metadata, in: files.first?.path) }
     guard let folder = companions.folder else { return nil }
     let config = try TemplateSettings(folder.appending("tokenizer_config.json"))
     let tokens = try TemplateSettings(folder.appending("special_tokens_map.json")).specialTokens.merging(config.specialTokens) { $1 }
     let file = folder.appending("chat_template.jinja")
     if Directory.exists(file) {
-      guard let text = String(validating: try LocalFile.contents(of: file), as: UTF8.self) else { throw CheckpointError(.corrupt, in: file, "isn't UTF-8") }
+      guard let text = String(validating: try LocalFile.contents(of: file, limit: ChatTemplateFile.longest), as: UTF8.self) else { throw CheckpointError(.corrupt, in: file, "isn't UTF-8") }
       return ChatTemplateFile(text: text, place: file.string, specialTokens: tokens)
     }
     guard let text = try config.chatTemplate() else { return nil }
@@ -64,7 +75,7 @@ private struct TemplateSettings {
   /// Nothing where there is no such file.
   init(_ path: FilePath) throws(CheckpointError) {
     self.path = path
-    values = Directory.exists(path) ? try decodeJSON([String: JSONValue].self, from: LocalFile(path), limit: Self.longest) : [:]
+    values = Directory.exists(path) ? try decodeJSONObject(jsonContents(of: LocalFile(path), limit: Self.longest), in: path) : [:]
   }
 
   /// Those that transformers hands to a template.

@@ -1,3 +1,5 @@
+import Platform
+
 /// The keys of models' descriptions that drover understands, in one table a kind of description. What isn't here is refused by name.
 
 // MARK: config.json

@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// A key of a model's description (`config.json`, `params.json`, GGUF metadata) that drover neither honours nor knows to be harmless: with it, what the

@@ -16,14 +16,23 @@ func jsonContents(of file: any ByteSource, limit: Int = descriptionLimit) throws
 
 /// The members of the JSON object that lies in `path`.
 func decodeJSONObject(_ bytes: [UInt8], in path: FilePath) throws(CheckpointError) -> [String: JSONValue] {
-  guard case .object(let object) = try decodeJSON(JSONValue.self, from: bytes, in: path) else {
+  guard case .object(let object) = try readJSON(bytes, in: path) else {
     throw CheckpointError(.corrupt, in: path, "isn't a JSON object")
   }
   return object
 }
 
+/// What JSON that lies in `path` says. It is refused where it says two things under one key.
+private func readJSON(_ bytes: [UInt8], in path: FilePath) throws(CheckpointError) -> JSONValue {
+  do throws(JSONError) { return try JSONReader.read(bytes) { (reader) throws(JSONError) in try reader.value() } } catch {
+    throw CheckpointError(.corrupt, in: path, byte: error.byte, error.sentence)
+  }
+}
+
 /// Decodes JSON that lies in `path`.
 func decodeJSON<T: Decodable>(_ type: T.Type, from bytes: [UInt8], in path: FilePath) throws(CheckpointError) -> T {
+  // Foundation's decoder takes one of two values under a key, and says nothing.
+  _ = try readJSON(bytes, in: path)
   do {
     return try JSONDecoder().decode(type, from: Data(bytes))
   } catch DecodingError.dataCorrupted {

@@ -29,18 +29,20 @@ final class LocalFile: ByteSource {
       case .noSuchFileOrDirectory: throw CheckpointError(.missing, in: path, "can't be read: \(error)")
       case .isDirectory: throw CheckpointError(.unsupported, in: path, "is a folder, where a file is due")
       case .invalidArgument, .noSuchAddressOrDevice:
-        throw CheckpointError(.unsupported, in: path, "is a pipe, a socket or a device; a checkpoint is read at any place of it, so it must be a regular file")
+        throw CheckpointError(.unsupported, in: path, "is a pipe, a socket or a device, and a checkpoint's files are read out of order; save it as a file, and name that")
       default: throw CheckpointError(.io, in: path, "can't be read: \(error)")
       }
     }
   }
 
   /// The whole of a small file, such as a licence.
-  /// - Parameter isText: whether it may begin as a web page does.
-  static func contents(of path: FilePath, isText: Bool = true) throws(CheckpointError) -> [UInt8] {
+  /// - Parameters:
+  ///   - isText: whether it may begin as a web page does.
+  ///   - limit: the most bytes that make sense.
+  static func contents(of path: FilePath, isText: Bool = true, limit: Int = smallFileLimit) throws(CheckpointError) -> [UInt8] {
     let file = try LocalFile(path)
     try file.refuseStandIn(isText: isText)
-    let bytes = try file.contents()
+    let bytes = try file.contents(limit: limit)
     try file.checkUnchanged()
     return bytes
   }

@@ -28,8 +28,8 @@ public struct Checklist: Sendable, Equatable {
   /// still empty.
   public let ownLine: Int?
 
-  /// Larger lists than this are not lists.
-  static let mostBytes = 16 << 20
+  /// Larger lists than this are not lists: it has room for a hundred thousand files.
+  static let mostBytes = 4 << 20
 
   public init(entries: [Entry]) { (self.entries, ownLine) = (entries, nil) }
 
@@ -53,7 +53,7 @@ public struct Checklist: Sendable, Equatable {
 
     var rest = bytes[...]
     if rest.starts(with: [0xEF, 0xBB, 0xBF]) { rest = rest.dropFirst(3) }
-    if WebPage.begins(rest) { throw failure(nil, .html) }
+    if let standIn = StandIn(Array(rest.prefix(StandIn.headBytes))) { throw failure(nil, .standIn(standIn.description)) }
     if Self.looksLikeUTF16(rest) { throw failure(nil, .utf16) }
 
     var entries: [Entry] = []
@@ -97,7 +97,8 @@ public struct Checklist: Sendable, Equatable {
   /// The path relative to the folder that `name` says, if it stays inside.
   /// - Parameter folder: where an absolute name has to lie; nil refuses all of them.
   static func contained(_ name: [UInt8], in folder: FilePath? = nil) throws(ChecklistError.Reason) -> FilePath {
-    guard !name.isEmpty, !name.contains(0) else { throw .malformed }
+    // PATH_MAX (linux/limits.h): no longer name can be opened.
+    guard !name.isEmpty, !name.contains(0), name.count < 4096 else { throw .malformed }
     let path = name.withUnsafeBytes { raw in
       (Array(raw.bindMemory(to: CInterop.PlatformChar.self)) + [0]).withUnsafeBufferPointer { text in
         text.baseAddress.map(FilePath.init(platformString:)) ?? FilePath()

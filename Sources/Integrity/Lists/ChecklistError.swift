@@ -4,7 +4,8 @@ import SystemPackage
 public struct ChecklistError: Error, CustomStringConvertible, Equatable {
   public enum Reason: Error, Equatable {
     case unreadable(Errno)
-    case html
+    /// It is a web page or a Git LFS pointer; a sentence that says which, and what to do.
+    case standIn(String)
     case utf16
     /// Digests by a hash function that drover doesn't know, which is named.
     case otherAlgorithm(String)
@@ -31,7 +32,7 @@ public struct ChecklistError: Error, CustomStringConvertible, Equatable {
     let place = line.map { "\(path), line \($0)" } ?? path.string
     return switch reason {
     case .unreadable(let error): "\(place): cannot be read: \(error)"
-    case .html: "\(place): this is a web page, not a checklist; the link that fetched it was not a signed link. Fetch it again."
+    case .standIn(let sentence): "\(place): \(sentence)."
     case .utf16: "\(place): is UTF-16 text, as PowerShell's > writes it. Save it as UTF-8 (Out-File -Encoding utf8, or iconv -f utf-16 -t utf-8)."
     case .otherAlgorithm(let name): "\(place): has a \(name) digest; drover knows MD5 and SHA-256. Make the list with md5sum or sha256sum, or check it with \(name.lowercased().replacing("-", with: ""))sum -c."
     case .empty: "\(place): names no files; a checklist has lines of a digest and a file name. Fetch it again."

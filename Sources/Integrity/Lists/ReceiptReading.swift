@@ -64,6 +64,11 @@ extension Receipt {
     func failure(_ what: String) -> ReceiptError { ReceiptError(path: path, reason: .malformed(what)) }
     // Decoding takes some 50 bytes of memory a value, however short. Those of a receipt, each on its own line, have over 20 bytes in the file.
     guard bytes.lazy.filter({ $0 == UInt8(ascii: ",") }).count <= 4096 + bytes.count / 16 else { throw failure("it has more values than a receipt of its length") }
+    if let standIn = StandIn(Array(bytes.prefix(StandIn.headBytes))) { throw failure("it \(standIn)") }
+    do throws(JSONError) { _ = try JSONReader.read(bytes) { (reader) throws(JSONError) in try reader.value() } } catch {
+      let what = "byte \(error.byte): it \(error.sentence)"
+      throw error.kind == .contradiction ? failure(what) : ReceiptError(path: path, reason: .ofAnotherKind(what))
+    }
     let decoder = JSONDecoder()
     decoder.dateDecodingStrategy = .iso8601
     let data = Data(bytes)

@@ -1,9 +1,11 @@
+import Platform
+
 /// What a `tokenizer.json` comes to as a vocabulary.
 extension TokenizerJSONDocument {
   mutating func vocabulary(_ settings: TokenizerSettings) throws(VocabularyError) -> Vocabulary {
     guard hasModel else { throw corrupt("no “model”: not a tokenizer.json") }
     try addTokens(of: settings)
-    let type = self.settings["type"]?.string ?? (scores.isEmpty ? "BPE" : "Unigram")
+    let type = self.settings["type"]?.text ?? (scores.isEmpty ? "BPE" : "Unigram")
     guard type == "Unigram" ? scores.count == ids.count : type == "BPE" && scores.isEmpty else {
       throw unsupported("a tokenizer of type \(type), and only BPE and Unigram are supported")
     }
@@ -35,8 +37,8 @@ extension TokenizerJSONDocument {
   }
 
   var unknownToken: String? {
-    if let id = settings["unk_id"]?.id, tokens.count > id, id >= 0 { return tokens.string(id) }
-    return settings["unk_token"]?.string
+    if let id = settings["unk_id"]?.integer, tokens.count > id, id >= 0 { return tokens.string(id) }
+    return settings["unk_token"]?.text
   }
 
   /// Adds the tokens that only the files beside this one have.

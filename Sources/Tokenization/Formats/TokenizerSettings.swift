@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// What the files beside a tokenizer say of it, as `transformers` reads them: `tokenizer_config.json`, `added_tokens.json` and `special_tokens_map.json`.
@@ -13,6 +14,8 @@ struct TokenizerSettings {
 
   /// In the order in which they get ids that nothing states, and the file each comes from.
   private(set) var tokens: [(stated: Stated, source: String)] = []
+  /// Where a token of some content stands in `tokens`, the first of several.
+  private var places: [String: Int] = [:]
   private var bos: String?
   private var eos: String?
   private var addsBOS: Bool?
@@ -34,64 +37,79 @@ struct TokenizerSettings {
       eos = Self.content(config["eos_token"])
       addsBOS = config["add_bos_token"]?.bool
       addsEOS = config["add_eos_token"]?.bool
-      tokenizerClass = config["tokenizer_class"]?.string
+      tokenizerClass = config["tokenizer_class"]?.text
       isLegacy = config["legacy"]?.bool
       prefixesSpace = config["add_prefix_space"]?.bool
       try readAdded(config["added_tokens_decoder"], folder.appending(name).string, name)
-      for key in Self.namedTokens { addName(config[key], name) }
-      for token in config["additional_special_tokens"]?.elements ?? [] { addName(token, name) }
+      for key in Self.namedTokens { try addName(config[key], name) }
+      for token in config["additional_special_tokens"]?.elements ?? [] { try addName(token, name) }
     }
     if let map = try Self.json(folder, "added_tokens.json") { try readIDs(map, folder.appending("added_tokens.json").string) }
     if let map = try Self.json(folder, "special_tokens_map.json") {
-      for key in Self.namedTokens { addName(map[key], "special_tokens_map.json") }
-      for token in map["additional_special_tokens"]?.elements ?? [] { addName(token, "special_tokens_map.json") }
+      for key in Self.namedTokens { try addName(map[key], "special_tokens_map.json") }
+      for token in map["additional_special_tokens"]?.elements ?? [] { try addName(token, "special_tokens_map.json") }
     }
   }
 
   private static let namedTokens = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
 
-  private static func content(_ token: ParsedJSON?) -> String? { token?.string ?? token?["content"]?.string }
+  private static func content(_ token: JSONValue?) -> String? { token?.text ?? token?["content"]?.text }
 
-  private mutating func readAdded(_ decoder: ParsedJSON?, _ file: String, _ source: String) throws(VocabularyError) {
+  private mutating func readAdded(_ decoder: JSONValue?, _ file: String, _ source: String) throws(VocabularyError) {
     guard case .object(let entries)? = decoder else { return }
+    try checkCount(entries.count, file)
     let numbered = entries.compactMap { key, value in Int(key).map { ($0, value) } }.sorted { $0.0 < $1.0 }
     guard numbered.count == entries.count else { throw VocabularyError(.corrupt, in: file, "added_tokens_decoder has a key that isn't an id") }
     for (id, value) in numbered {
       guard 0...Int(Int32.max) ~= id, let token = AddedTokens.Token(value, id: id) else {
         throw VocabularyError(.corrupt, in: file, "added_tokens_decoder has no content for id \(id)")
       }
-      tokens.append((Stated(token: token, id: id, isOnlyNamed: false), source))
+      try add(Stated(token: token, id: id, isOnlyNamed: false), source)
     }
   }
 
-  private mutating func readIDs(_ map: ParsedJSON, _ file: String) throws(VocabularyError) {
+  private mutating func readIDs(_ map: JSONValue, _ file: String) throws(VocabularyError) {
     guard case .object(let entries) = map else { throw VocabularyError(.corrupt, in: file, "isn't a list of tokens and their ids") }
+    try checkCount(entries.count, file)
     var numbered: [(content: String, id: Int)] = []
     for (content, value) in entries {
-      guard let id = value.id, 0...Int(Int32.max) ~= id, !content.isEmpty else { throw VocabularyError(.corrupt, in: file, "“\(content)” has no id") }
+      guard let id = value.integer, 0...Int(Int32.max) ~= id, !content.isEmpty else { throw VocabularyError(.corrupt, in: file, "“\(content)” has no id") }
       numbered.append((content, id))
     }
     for (content, id) in numbered.sorted(by: { $0.id < $1.id }) {
-      if let place = tokens.firstIndex(where: { $0.stated.token.content == content }) {
+      if let place = places[content] {
         guard let other = tokens[place].stated.id, other != id else { continue }
         throw VocabularyError(.corrupt, in: file, "token “\(content)” has id \(id) here and id \(other) in \(tokens[place].source)")
       }
       let token = AddedTokens.Token(id: id, content: content, isNormalized: true)
-      tokens.append((Stated(token: token, id: id, isOnlyNamed: true), "added_tokens.json"))
+      try add(Stated(token: token, id: id, isOnlyNamed: true), "added_tokens.json")
     }
   }
 
   /// A token that has a part to play is special.
-  private mutating func addName(_ value: ParsedJSON?, _ source: String) {
+  private mutating func addName(_ value: JSONValue?, _ source: String) throws(VocabularyError) {
     guard let value, let content = Self.content(value), !content.isEmpty else { return }
-    if let place = tokens.firstIndex(where: { $0.stated.token.content == content }) {
+    if let place = places[content] {
       tokens[place].stated.token.isSpecial = true
       return
     }
     var token = AddedTokens.Token(value, id: 0) ?? AddedTokens.Token(id: 0, content: content)
     token.isSpecial = true
     token.isNormalized = value["normalized"]?.bool ?? false
-    tokens.append((Stated(token: token, id: nil, isOnlyNamed: true), source))
+    try add(Stated(token: token, id: nil, isOnlyNamed: true), source)
+  }
+
+  /// Tokens beside a vocabulary: models have some hundreds.
+  private static let mostTokens = 1 << 16
+
+  private func checkCount(_ count: Int, _ file: String) throws(VocabularyError) {
+    guard count <= Self.mostTokens else { throw VocabularyError(.corrupt, in: file, "names more than \(Self.mostTokens) tokens, which no model has beside its vocabulary") }
+  }
+
+  private mutating func add(_ stated: Stated, _ source: String) throws(VocabularyError) {
+    try checkCount(tokens.count + 1, source)
+    if places[stated.token.content] == nil { places[stated.token.content] = tokens.count }
+    tokens.append((stated, source))
   }
 
   /// The tokens that a tokenizer has with those that only these files have; what they say of a token that it has too holds.
@@ -103,6 +121,8 @@ struct TokenizerSettings {
     guard !tokens.isEmpty else { return added }
     var added = added
     var next = (known.values.max() ?? -1) + 1
+    var placesOfIDs = Dictionary(grouping: added.indices) { added[$0].id }
+    var replaced: Set<Int> = []
     for (stated, source) in tokens {
       var token = stated.token
       func corrupt(_ message: String) -> VocabularyError { VocabularyError(.corrupt, in: file, message) }
@@ -121,12 +141,15 @@ struct TokenizerSettings {
         next += 1
       }
       // A name alone says nothing of a token that is described here.
-      if stated.isOnlyNamed, let place = added.firstIndex(where: { $0.id == token.id }) { added[place].isSpecial = true } else {
-        added.removeAll { $0.id == token.id }
+      if stated.isOnlyNamed, let place = placesOfIDs[token.id]?.first {
+        added[place].isSpecial = true
+      } else {
+        replaced.formUnion(placesOfIDs[token.id] ?? [])
+        placesOfIDs[token.id] = [added.count]
         added.append(token)
       }
     }
-    return added
+    return replaced.isEmpty ? added : added.indices.filter { !replaced.contains($0) }.map { added[$0] }
   }
 
   /// Takes over which tokens begin and end a text.
@@ -141,17 +164,9 @@ struct TokenizerSettings {
     vocabulary.addsEOS = addsEOS ?? false
   }
 
-  private static func json(_ folder: FilePath, _ name: String) throws(VocabularyError) -> ParsedJSON? {
+  private static func json(_ folder: FilePath, _ name: String) throws(VocabularyError) -> JSONValue? {
     let path = folder.appending(name)
     guard let bytes = try Vocabulary.readIfPresent(path) else { return nil }
-    let parsed = bytes.withUnsafeBufferPointer { text in
-      Result { () throws(VocabularyError) in
-        var reader = JSONReader(text, file: path.string)
-        let value = try reader.value()
-        try reader.finish()
-        return value
-      }
-    }
-    return try parsed.get()
+    return try readJSON(bytes, in: path.string) { (reader) throws(JSONError) in try reader.value() }
   }
 }

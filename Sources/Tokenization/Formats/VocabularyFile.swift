@@ -56,7 +56,9 @@ extension Vocabulary {
     do throws(Errno) { bytes = try SmallFile.read(path, atMost: longestFile) } catch {
       switch error {
       case .noSuchFileOrDirectory: throw VocabularyError(.missing, in: path.string, "\(error)")
-      case .isDirectory, .invalidArgument: throw VocabularyError(.unsupported, in: path.string, "is not a file")
+      case .isDirectory: throw VocabularyError(.unsupported, in: path.string, "is a folder, where a tokenizer's file is due")
+      case .invalidArgument, .noSuchAddressOrDevice:
+        throw VocabularyError(.unsupported, in: path.string, "is a pipe, a socket or a device, and what lies beside a tokenizer tells too; save it as a file, and name that")
       case .fileTooLarge: throw VocabularyError(.corrupt, in: path.string, "is over \(longestFile >> 20) MB long, which no tokenizer is")
       default: throw VocabularyError(.unreadable, in: path.string, "\(error)")
       }

@@ -1,4 +1,5 @@
 import Integrity
+import Platform
 import SystemPackage
 
 /// Reads a GGUF file, version 2 or 3, of the llama architecture.

@@ -1,4 +1,5 @@
 import Integrity
+import Platform
 import SystemPackage
 
 /// Hugging Face's `config.json` of a Llama model, read and written.

@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// How RoPE turns, as `config.json` says it in one of three spellings: `rope_theta` and `rope_scaling`, `rope_parameters` with both, or a mixture.

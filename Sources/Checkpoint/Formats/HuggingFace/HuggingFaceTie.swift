@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// Whether the output projection is the embedding table itself, as `config.json` says it and as the tensors have it.

@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// Which file each tensor lies in: `model.safetensors.index.json`, and `pytorch_model.bin.index.json`.
@@ -28,29 +29,35 @@ struct WeightIndex: Encodable {
     try index.refuseStandIn()
     let bytes = try index.contents(limit: longest)
     var names: Set<String>?
-    // A closure that throws a typed error can't be passed through withUnsafeBufferPointer without losing its type.
-    let result = bytes.withUnsafeBufferPointer { text in
-      Result { () throws(JSONError) in
-        var reader = JSONScanner(text)
+    do throws(JSONError) {
+      try JSONReader.read(bytes) { (reader) throws(JSONError) in
         try reader.object { (reader, key) throws(JSONError) in
           guard key.elementsEqual("weight_map".utf8) else { return try reader.skip() }
           guard names == nil else { throw reader.error("a second weight_map") }
-          var found: Set<String> = []
-          try reader.object { (reader, _) throws(JSONError) in
-            let name = try reader.text()
-            guard name.utf8.count <= StoredTensors.longestName, found.count < mostFiles else { throw reader.error("more or longer names of files than any model has") }
-            found.insert(name)
-          }
-          names = found
+          names = try Self.weightMap(&reader)
         }
-        try reader.finish()
       }
-    }
-    do throws(JSONError) { try result.get() } catch {
-      throw CheckpointError(.corrupt, in: index.path, byte: error.byte, "isn't an index in JSON: \(error.message)")
+    } catch {
+      throw CheckpointError(.corrupt, in: index.path, byte: error.byte, error.sentence)
     }
     guard let names else { throw CheckpointError(.corrupt, in: index.path, "has no weight_map, so it isn't an index") }
     return names
+  }
+
+  private static func weightMap(_ reader: inout JSONReader) throws(JSONError) -> Set<String> {
+    var places: [String: Int] = [:]
+    var fileOfTensor: [[UInt8]: Int] = [:]
+    try reader.object { (reader, tensor) throws(JSONError) in
+      let start = reader.at
+      let name = try reader.text()
+      guard name.utf8.count <= StoredTensors.longestName, places.count < mostFiles else { throw reader.error("more or longer names of files than any model has") }
+      let place = places[name] ?? places.count
+      places[name] = place
+      guard let other = fileOfTensor.updateValue(place, forKey: tensor), other != place else { return }
+      let first = places.first { $0.value == other }?.key ?? ""
+      throw JSONError(.contradiction, byte: start, "says that \(String(decoding: tensor.prefix(100), as: UTF8.self)) lies in \(first) and in \(name)")
+    }
+    return Set(places.keys)
   }
 
   /// The files that an index names, in order of name.

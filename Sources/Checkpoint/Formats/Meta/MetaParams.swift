@@ -1,3 +1,4 @@
+import Platform
 import SystemPackage
 
 /// Meta's `params.json`, read and written.

@@ -1,3 +1,5 @@
+import Platform
+
 /// The JSON header of a safetensors file, no more lenient than the reference reader, and a little stricter: a name comes once, and a tensor has no keys
 /// beside those that the format defines.
 ///
@@ -22,29 +24,24 @@ struct SafetensorsHeader {
 
   init(_ header: [UInt8]) throws(JSONError) {
     var entries: [Entry] = []
-    // A closure that throws a typed error can't be passed through withUnsafeBufferPointer without losing its type.
-    try header.withUnsafeBufferPointer { text in
-      Result { () throws(JSONError) in
-        var reader = JSONScanner(text)
-        var hasMetadata = false
-        try reader.object { (reader, key) throws(JSONError) in
-          guard key.elementsEqual("__metadata__".utf8) else {
-            guard entries.count < StoredTensors.most else { throw reader.error("more than \(StoredTensors.most) tensors, which no model has") }
-            return entries.append(try Self.entry(&reader, key))
-          }
-          guard !hasMetadata else { throw reader.error("a second __metadata__") }
-          hasMetadata = true
-          if reader.takesNull() { return }
-          try reader.object { (reader, _) throws(JSONError) in _ = try reader.text() }
+    try JSONReader.read(header) { (reader) throws(JSONError) in
+      var hasMetadata = false
+      try reader.object { (reader, key) throws(JSONError) in
+        guard key.elementsEqual("__metadata__".utf8) else {
+          guard entries.count < StoredTensors.most else { throw reader.error("more than \(StoredTensors.most) tensors, which no model has") }
+          return entries.append(try Self.entry(&reader, key))
         }
-        try reader.finish()
+        guard !hasMetadata else { throw reader.error("a second __metadata__") }
+        hasMetadata = true
+        if reader.takesNull() { return }
+        try reader.object { (reader, _) throws(JSONError) in _ = try reader.text() }
       }
-    }.get()
+    }
     entries.sort { ($0.lower, $0.upper, $0.name) < ($1.lower, $1.upper, $1.name) }
     self.entries = entries
   }
 
-  private static func entry(_ reader: inout JSONScanner, _ key: [UInt8]) throws(JSONError) -> Entry {
+  private static func entry(_ reader: inout JSONReader, _ key: [UInt8]) throws(JSONError) -> Entry {
     guard key.count <= StoredTensors.longestName else { throw reader.error("a name of \(key.count) bytes, which no tensor has") }
     guard let name = String(validating: key, as: UTF8.self) else { throw reader.error("a name that isn't UTF-8") }
     var entry = Entry(name: name)

@@ -1,4 +1,5 @@
 import Integrity
+import Platform
 import SystemPackage
 
 /// Reads one safetensors file: eight bytes of header length, a JSON header, then the tensors without gaps.
