@@ -144,6 +144,58 @@ import Testing
     }
   }
 
+  /// A run that is killed while its files take their names, one after the other, leaves some of them: the next run knows them, unless somebody touched them.
+  @Test(.needsCompiler) func whatAKillLeftInAFilledFolderIsSwept() throws {
+    try withTemporaryFolder { folder in
+      try SmallModel.write(to: folder + "/source")
+      let whole = ["consolidated.00.pth", "drover-receipt.json", "params.json"]
+      func killed(renaming: String, removing: String = "0", in place: String) throws {
+        mkdir(place, 0o755)
+        let environment = try preload(
+          """
+          #include <fcntl.h>
+          #include <signal.h>
+          #include <sys/syscall.h>
+          #include <unistd.h>
+          static int renames;
+          int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
+            renames++;
+            if (\(renaming)) kill(getpid(), SIGKILL);
+            return syscall(SYS_renameat2, a, from, b, to, flags);
+          }
+          int unlinkat(int a, const char *name, int flags) {
+            if (flags == AT_REMOVEDIR && \(removing)) kill(getpid(), SIGKILL);
+            return syscall(SYS_unlinkat, a, name, flags);
+          }
+          """, in: folder)
+        let outcome = try run(droverPath, ["reshard", folder + "/source", ".", "--mp", "1", "--quiet"], environment: environment, in: place)
+        try #require(outcome.status == 137, "\(outcome)")
+      }
+      for count in 0..<3 {
+        let place = "\(folder)/\(count)"
+        try killed(renaming: "renames > \(count)", in: place)
+        #expect(try listing(place) == [".\(count).partial-drover"] + whole.filter { $0 != "params.json" }.prefix(count))
+        let again = try drover("reshard", folder + "/source", ".", "--mp", "1", "--quiet", in: place)
+        #expect(try again.status == 0 && listing(place) == whole, "\(again)")
+        #expect(try drover("verify", place).status == 0)
+      }
+      for (name, change) in [("other", "echo mine > notes"), ("touched", "touch -d 2001-01-01 consolidated.00.pth"), ("replaced", "cp consolidated.00.pth a; mv a consolidated.00.pth")] {
+        let place = "\(folder)/\(name)"
+        try killed(renaming: "renames > 1", in: place)
+        _ = try run("/bin/sh", ["-c", change], in: place)
+        let before = try listing(place)
+        let again = try drover("reshard", folder + "/source", ".", "--mp", "1", "--quiet", in: place)
+        #expect(try again.status == 73 && listing(place) == before, "\(again)")
+      }
+      // All of them had their names: that is an output, though the work folder is left.
+      let place = folder + "/all"
+      try killed(renaming: "0", removing: "renames == 3", in: place)
+      let again = try drover("reshard", folder + "/source", ".", "--mp", "1", "--quiet", in: place)
+      #expect(try again.status == 73 && listing(place).filter { !$0.hasPrefix(".") } == whole, "\(again)")
+      #expect(try drover("verify", place).status == 0)
+    }
+  }
+
   /// One's own empty folder in a folder where nothing can be made, and the folder that one is in.
   @Test func foldersThatCannotGiveWayAreFilled() throws {
     try withTemporaryFolder { folder in

@@ -167,8 +167,9 @@ final class OutputFolder: Sendable {
 
   /// Moves the files into the folder that is there: weights first, and what makes a folder a checkpoint for its readers last.
   private func fill(_ folder: OpenFolder) throws(Errno) {
-    func isDescription(_ name: FilePath.Component) -> Bool { ["params.json", "config.json"].contains(name.string) }
-    let names = try work.output.names().sorted { !isDescription($0) && isDescription($1) }
+    func rank(_ name: FilePath.Component) -> (Int, String) { (["params.json", "config.json"].contains(name.string) ? 1 : 0, name.string) }
+    let names = try work.output.names().sorted { rank($0) < rank($1) }
+    try work.record(moving: names)
     var moved: [FilePath.Component] = []
     do throws(Errno) {
       for name in names {

@@ -56,7 +56,8 @@ struct OutputPlace: Sendable {
     let isInside = destination.lastComponent?.kind != .regular
     // What a killed run left in it that was filling it is swept by filling it again.
     let workFolder = WorkFolder.name(for: name)
-    if names.allSatisfy({ $0 == workFolder }) { return place(isFixed || isInside || !names.isEmpty || !parent.canBeChanged ? .fill(folder) : .rename) }
+    let leftovers = WorkFolder.leftovers(in: folder, of: workFolder)
+    if names.allSatisfy({ $0 == workFolder || leftovers.contains($0) }) { return place(isFixed || isInside || !names.isEmpty || !parent.canBeChanged ? .fill(folder) : .rename) }
     guard replacing else { throw refusal("exists already; name another folder, or replace it with --force") }
     let replaced: ReplacedFolder
     do throws(Errno) { replaced = try ReplacedFolder(folder, names) } catch { throw refusal("can't be read: \(error)") }

@@ -8,7 +8,7 @@ import SystemPackage
 /// The hidden folder that a run works in until its output is whole, on the disk that the output goes to:
 ///
 ///     .NAME.partial-drover/
-///         lock    locked as long as the run is alive; says which folder `new` is
+///         lock    locked as long as the run is alive; has its `WorkRecord`
 ///         new/    is being filled
 ///
 /// A destination has only one: so two runs to one place meet at its lock before they work, and the next run finds what a killed one left.
@@ -48,7 +48,7 @@ final class WorkFolder: Sendable {
       do throws(Errno) {
         try folder.makeFolder(Self.new)
         output = try OpenFolder(Self.new, in: folder)
-        try Self.record(try output.status(), in: lock)
+        try WorkRecord(output: try output.status()).write(to: lock)
       } catch { throw place.failure(error) }
     } catch {
       try? lock.close()
@@ -66,6 +66,13 @@ final class WorkFolder: Sendable {
       try folder.removeFolder(Self.new)
     } catch { if error != .noSuchFileOrDirectory { return false } }
     return close()
+  }
+
+  /// Notes down that the files of `new` are about to take their names in the destination: whoever comes after a kill knows them by that.
+  func record(moving names: [FilePath.Component]) throws(Errno) {
+    var record = WorkRecord(output: try output.status())
+    for name in names { record.moving.append(WorkRecord.File(name, try output.status(of: name))) }
+    try record.write(to: lock)
   }
 
   /// Removes it when `new` has gone to its place.
@@ -156,11 +163,14 @@ final class WorkFolder: Sendable {
 
   /// Removes what a killed run of reshard leaves, which is a folder of files, and nothing else: whoever keeps a journal can go on.
   private static func sweep(_ folder: OpenFolder, _ lock: FileDescriptor, _ place: OutputPlace) throws(Errno) -> Leftover {
+    let record = WorkRecord(in: lock)
+    // First what has its name already: as long as `new` holds something, the rest is known for a leftover.
+    if case .fill(let destination) = place.way, let record, isUnfinished(folder) { for name in record.moved(in: destination) { try destination.remove(name) } }
     let names = try folder.names().filter { $0 != lockName }
     if let other = names.first(where: { $0 != new }) { return .unknown(other) }
     guard !names.isEmpty else { return .none }
     let left = try OpenFolder(new, in: folder)
-    if let inode = recordedInode(in: lock), try left.status().inode.rawValue == inode {
+    if let record, try left.status().inode.rawValue == record.output {
       let files = try left.names()
       for name in files { if try left.status(of: name).type != .regular || name.string.contains("journal") { return .unknown(name) } }
       for name in files { try left.remove(name) }
@@ -172,15 +182,14 @@ final class WorkFolder: Sendable {
     return .none
   }
 
-  /// An exchange of names leaves another folder under the name `new`: the lock tells which is which.
-  private static func record(_ output: Stat, in lock: FileDescriptor) throws(Errno) {
-    try lock.write(all: UInt64(output.inode.rawValue).littleEndianBytes, at: 0)
-    try lock.sync()
-  }
+  /// Whether files are left in `new`. When all of them have their names in the destination, the output is whole, and no leftover.
+  private static func isUnfinished(_ folder: OpenFolder) -> Bool { !((try? OpenFolder(new, in: folder).names())?.isEmpty ?? true) }
 
-  private static func recordedInode(in lock: FileDescriptor) -> UInt64? {
-    var inode: UInt64 = 0
-    let count = withUnsafeMutableBytes(of: &inode) { try? lock.read(fromAbsoluteOffset: 0, into: $0) }
-    return count == MemoryLayout<UInt64>.size ? UInt64(littleEndian: inode) : nil
+  /// What a killed run had moved into `destination` when it was killed: some files of an output, and not all.
+  /// - Parameter name: of its work folder, in the destination.
+  static func leftovers(in destination: OpenFolder, of name: FilePath.Component) -> [FilePath.Component] {
+    guard let folder = try? OpenFolder(name, in: destination), isUnfinished(folder), let lock = try? folder.open(lockName, O_RDONLY | O_NOFOLLOW) else { return [] }
+    defer { try? lock.close() }
+    return WorkRecord(in: lock)?.moved(in: destination) ?? []
   }
 }
