@@ -14,14 +14,14 @@ struct DownloadSession: Sendable {
   /// Whether another link may be a signed one without TLS.
   let allowsHTTP: Bool
 
-  /// - Returns: the files that came, and the gravest of what went wrong.
-  func run(_ releases: ReleaseDownload, link: SignedLink) -> (report: TransferReport, failure: TransferError?) {
+  /// Downloads, and shows it.
+  func run(_ releases: ReleaseDownload, link: SignedLink) -> DownloadOutcome {
     let request = releases.request
     let display = ProgressDisplay("download", mode: global.progressMode)
     defer { display.close() }
     let items = request.files.map { display.add($0.path, total: nil) }
     let quiet = global.quiet
-    let failures = FailureCount()
+    let missing = Mutex<[DownloadOutcome.Missing]>([])
     let count = request.files.count
     let observe: @Sendable (TransferEvent) -> Void = { event in
       switch event {
@@ -33,9 +33,17 @@ struct DownloadSession: Sendable {
       case .failed(let file, let error):
         display.finish(items[file], "failed", failed: true)
         // The first failure is the message that the program ends with; the others are told here.
-        if !failures.isFirst() { Console.error(error.description) }
-      case .withheld(let file, let list): display.finish(items[file], "not fetched: \(list) should vouch for it", failed: true)
+        let isFirst = missing.withLock { missing in
+          defer { missing.append(.init(file: file, status: .failed, why: error.description)) }
+          return !missing.contains { $0.status == .failed }
+        }
+        if !isFirst { Console.error(error.description) }
+      case .withheld(let file, let list):
+        let why = "not fetched: \(list) should vouch for it"
+        missing.withLock { $0.append(.init(file: file, status: .withheld, why: why)) }
+        display.finish(items[file], why, failed: true)
       case .skipped(let file):
+        missing.withLock { $0.append(.init(file: file, status: .skipped)) }
         display.update(items[file], done: 0, total: 0)
         display.finish(items[file], "not on the server, and not needed")
       case .note(let text): if !quiet { Console.note("note: \(text)") }
@@ -47,7 +55,8 @@ struct DownloadSession: Sendable {
       request, link: link, followers: releases.followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
     Console.outliveReaders()
-    return download.runToEnd()
+    let (report, failure) = download.runToEnd()
+    return DownloadOutcome(files: request.files.map(\.path), report: report, failure: failure, missing: missing.withLock { $0 })
   }
 
   /// Writes the receipts, and says of each how it ended.
@@ -90,8 +99,30 @@ struct DownloadSession: Sendable {
   }
 }
 
-/// Tells the first failure from later ones.
-private final class FailureCount: Sendable {
-  private let count = Atomic(0)
-  func isFirst() -> Bool { count.add(1, ordering: .relaxed).oldValue == 0 }
+/// What came of a download, and what didn't.
+struct DownloadOutcome: Sendable {
+  /// A file that didn't come.
+  struct Missing: Sendable {
+    enum Status: String {
+      case failed
+      /// Not asked for, since the list that should vouch for it couldn't be had.
+      case withheld
+      /// Not on the server, and not needed.
+      case skipped
+      /// The run ended before it; the next one goes on with it.
+      case unfinished
+    }
+
+    /// Which of the files.
+    let file: Int
+    let status: Status
+    var why: String?
+  }
+
+  /// All files' paths.
+  let files: [String]
+  let report: TransferReport
+  /// The gravest of what went wrong.
+  let failure: TransferError?
+  let missing: [Missing]
 }

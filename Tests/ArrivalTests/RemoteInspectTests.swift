@@ -318,6 +318,19 @@ import Testing
     },
   ]
 
+  /// What has delivered is tried again for as long as was asked for, and not a number of times.
+  @Test(arguments: ["reset", "busy"]) func triedAgainByTime(how: String) throws {
+    let content = Self.shard
+    let server = try FaultServer { request in
+      if request.turn == 0 { return FaultServer.good(request, content) }
+      return how == "busy" ? FaultServer.status(503) : [.reset]
+    }
+    defer { server.stop() }
+    let outcome = try drover("inspect", "--retry-time", "2s", "http://127.0.0.1:\(server.port)/a.pth\(Self.query)")
+    #expect(outcome.status == 69 && outcome.errors.contains(" without a new byte"), "\(outcome)")
+    #expect((3..<10).contains(server.requests))
+  }
+
   @Test(arguments: faults) func comesToItsEnd(_ fault: Fault) throws {
     let content = Self.shard
     let server = try FaultServer { fault.play($0, content) ?? FaultServer.good($0, content) }

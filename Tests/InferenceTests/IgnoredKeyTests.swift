@@ -57,6 +57,39 @@ import Testing
     }
   }
 
+  /// A receipt says by which options its source was read.
+  @Test func receiptsHaveTheOptions() throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.copyItem(atPath: GenerationTests.demoModel, toPath: folder + "/model")
+      for (key, value) in [("sliding_window", 4096), ("moe", ["num_experts": 8])] as [(String, Any)] { try set(key, value, in: folder + "/model/params.json") }
+      let outcome = try run(droverPath, ["reshard", folder + "/model", folder + "/out", "--mp", "1", "--kv-heads", "4"] + Self.both)
+      try #require(outcome.status == 0, "\(outcome)")
+      let receipt = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: folder + "/out/drover-receipt.json"))) as? [String: Any]
+      #expect(receipt?["options"] as? [String: String] == ["mp": "1", "format": "pth", "dtype": "keep", "kv-heads": "4", "ignore-key": "sliding_window,moe"])
+      #expect(try drover("verify", folder + "/out").status == 0)
+    }
+  }
+
+  /// A download is whole, and says that the model won't run.
+  @Test(.needs(.nginx)) func downloadsNoteIt() throws {
+    try withTemporaryFolder { folder in
+      try FileManager.default.copyItem(atPath: GenerationTests.demoModel, toPath: folder + "/www")
+      try set("sliding_window", 4096, in: folder + "/www/params.json")
+      let names = ["params.json", "tokenizer.model", "consolidated.00.pth", "consolidated.01.pth"]
+      try run("/usr/bin/md5sum", names, in: folder + "/www").output.write(toFile: folder + "/www/checklist.chk", atomically: false, encoding: .utf8)
+      let files = (names + ["checklist.chk"]).map { #"{"path": "m/\#($0)", "remote": "\#($0)"}"# }
+      try #"{"id": "m", "files": [\#(files.joined(separator: ","))]}"#.write(toFile: folder + "/m.json", atomically: false, encoding: .utf8)
+      let nginx = try Nginx(root: folder + "/www")
+      defer { nginx.stop() }
+      for (options, isSaid) in [([], true), (["--quiet"], false)] {
+        let outcome = try run(
+          droverPath, ["download", "--manifest", folder + "/m.json", "--output", folder + "/out", "--yes"] + options,
+          environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*?sig=a&se=2099-01-01"])
+        #expect(outcome.status == 0 && outcome.errors.contains("m/params.json says sliding_window: 4096") == isSaid, "\(outcome)")
+      }
+    }
+  }
+
   struct Document: Decodable {
     struct Item: Decodable {
       let tokens: [Int]

@@ -9,7 +9,10 @@ import Testing
 /// Paths and files that can't be checked: each is a finding of its own, and all else is checked.
 @Suite struct OddPathTests {
   private struct Report: Decodable {
-    struct File: Decodable { var path, status: String }
+    struct File: Decodable {
+      var path, status: String
+      var pathBytes: String?
+    }
     var files: [File]
   }
 
@@ -32,6 +35,16 @@ import Testing
       outcome = try drover("verify", "b", "a", "c", "--json", in: folder)
       files = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8)).files
       #expect(outcome.status == 65 && files.map { "\($0.path) \($0.status)" } == ["a/weights mismatch", "c/weights ok", "b missing", "c/other.md5 mismatch"])
+    }
+  }
+
+  /// A name that JSON can't hold can be read back from its bytes.
+  @Test func namesThatAreNotText() throws {
+    try withTemporaryFolder { folder in
+      let script = #"n=$(printf 'w\350i'); mkdir m; echo a > "m/$n"; echo b > m/text; (cd m; md5sum * > list.chk); rm "m/$n"; "$0" verify m --json"#
+      let outcome = try run("/bin/sh", ["-c", script, droverPath], in: folder)
+      let files = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8)).files
+      #expect(outcome.status == 66 && files.map(\.pathBytes) == [nil, "6d2f77e869"] && files.map(\.path) == ["m/text", "m/w\u{FFFD}i"], "\(outcome)")
     }
   }
 

@@ -13,18 +13,22 @@ extension ReshardPlan {
     public var checklist: Bool
     /// The program and its version, for a receipt in the folder; nil for none.
     public var tool: String?
+    /// What the receipt says besides of how the output was made: the options by which the source was read.
+    public var sourceOptions: [String: String]
     /// Whether copies are carried out in the order of the source rather than of the output. The result is the same; digests over whole files can't be
     /// had then, since they follow the output.
     public var followsSource: Bool
     public var threads: Int
 
     public init(
-      replacing: Bool = false, digests: Set<HashAlgorithm> = [], checklist: Bool = false, tool: String? = nil, followsSource: Bool = false, threads: Int? = nil
+      replacing: Bool = false, digests: Set<HashAlgorithm> = [], checklist: Bool = false, tool: String? = nil, sourceOptions: [String: String] = [:], followsSource: Bool = false,
+      threads: Int? = nil
     ) {
       self.replacing = replacing
       self.digests = checklist ? digests.union([.md5]) : digests
       self.checklist = checklist
       self.tool = tool
+      self.sourceOptions = sourceOptions
       self.followsSource = followsSource
       self.threads = max(1, threads ?? Workers.available)
     }
@@ -109,6 +113,7 @@ extension ReshardPlan {
     let place = source.format == .gguf ? first : first.removingLastComponent()
     var given = ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtype?.rawValue ?? "keep"]
     if self.options.format == .hf { given["max-shard-size"] = "\(self.options.maxShardBytes)" }
+    given.merge(options.sourceOptions) { own, _ in own }
     let files = written.enumerated().map { index, file in
       var entry = Receipt.File(path: FilePath(file.name), bytes: file.bytes, md5: file.digests[.md5], sha256: file.digests[.sha256])
       entry.content = proof.contents[index]

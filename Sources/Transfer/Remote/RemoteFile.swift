@@ -1,3 +1,4 @@
+import Platform
 import Synchronization
 
 /// One file on a server, of which only ranges are fetched. Nothing of it goes to disk.
@@ -7,6 +8,8 @@ public final class RemoteFile: Sendable {
     var validators = Validators()
     /// Whether the server compresses what it was asked not to compress, and it is undone.
     var isDecoding = false
+    /// When the last byte came, by the steady clock.
+    var lastByte: Double?
     /// The file from its start, as far as it is kept: the first answer, or all that a server without ranges sent.
     var beginning: [UInt8] = []
   }
@@ -65,11 +68,14 @@ public final class RemoteFile: Sendable {
       let asked = range.lowerBound + before..<end
       let answer = session.ask(link.address(of: remote), asked, length: state.count, validators: state.validators, isDecoding: state.isDecoding, patience: patience)
       if let whole = try accept(answer, asked, &state, &bytes) { return Array(whole[range.clamped(to: 0..<whole.count)]) }
+      if bytes.count > before { state.lastByte = steadySeconds() }
       guard let obstacle = answer.obstacle else { continue }
       if answer.gained == 0, answer.hasTimedOut { patience = max(patience, min(patience * 2, session.retry.mostPatience)) }
       // Retries are for servers that bring something on.
       failures = bytes.count - before >= 4096 ? 1 : failures + 1
-      if let end = session.retry.end(failures: failures, silence: nil) { throw unreadable(obstacle + end + "; try again later") }
+      // Somebody waits for a look at a file: a few tries tell, unless a time was asked for.
+      let silence = session.retry.time == nil || !answer.mayPass ? nil : state.lastByte.map { steadySeconds() - $0 }
+      if let end = session.retry.end(failures: failures, silence: silence) { throw unreadable(obstacle + end + "; try again later") }
       session.wait(session.retry.delay(after: failures, asked: answer.head.retryAfter, random: .random(in: 0..<1)))
     }
   }

@@ -103,6 +103,15 @@ public final class RemoteSession: Sendable {
       }
     }
 
+    /// Whether the obstacle is the way to the server or the server's state, which may pass, and not what it answers.
+    var mayPass: Bool {
+      if case .transient? = failure { return true }
+      switch judgement {
+      case .busy, .failed: return true
+      default: return false
+      }
+    }
+
     private func judge() {
       if judgement == nil { judgement = Judgement(head, asked: asked, length: length, validators: validators, isDecoding: isDecoding, allowsHTML: false) }
     }

@@ -71,15 +71,19 @@ struct DownloadCommand: ParsableCommand {
     let (download, link) = try repositories.map { ($0.download, $0.link) } ?? releases(request)
     for sentence in download.notes { note("\(sentence)") }
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json && repositories == nil, allowsHTTP: server.allowHttp)
-    let (report, failure) = session.run(download, link: link)
-    if let failure, failure.exit == .interrupted { throw failure }
-    do { try session.write(download.receipts(report, tool: Drover.configuration.version, options: given)) } catch {
-      if let failure { Console.error(failure.description) }
-      throw error
+    let outcome = session.run(download, link: link)
+    let report = outcome.report
+    var failure: (any Error)? = outcome.failure
+    if outcome.failure?.exit != .interrupted {
+      do { try session.write(download.receipts(report, tool: Drover.configuration.version, options: given)) } catch {
+        if let failure = outcome.failure { Console.error(failure.description) }
+        failure = error
+      }
     }
+    if failure == nil, !global.quiet { noteUnhonouredKeys(of: report.files.map { output.path.appending($0.path) }) }
+    if json { try outputJSON(DownloadReport(outcome, revision: repositories.flatMap { $0.commits.count == 1 ? $0.commits[0] : nil }, failure: failure)) }
     if let failure { throw failure }
-    if !global.quiet { noteUnhonouredKeys(of: report.files.map { output.path.appending($0.path) }) }
-    if json { return try outputJSON(DownloadJSON(report, revision: repositories.flatMap { $0.commits.count == 1 ? $0.commits[0] : nil })) }
+    if json { return }
     let fetched = report.files.count { $0.status != .present }
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
     let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that nothing vouches for"
@@ -119,35 +123,5 @@ struct ByteCount: ExpressibleByArgument {
   init?(argument: String) {
     guard let bytes = Format.parseBytes(argument) else { return nil }
     self.bytes = bytes
-  }
-}
-
-/// What a download's `--json` says.
-private struct DownloadJSON: Encodable {
-  let report: TransferReport
-  /// The commit, where one repository of the hub was asked for.
-  let revision: String?
-
-  init(_ report: TransferReport, revision: String?) { (self.report, self.revision) = (report, revision) }
-
-  private enum Key: CodingKey { case files, bytes, seconds, revision, path, md5, sha256, blob, status, verified }
-
-  func encode(to encoder: any Encoder) throws {
-    var document = encoder.container(keyedBy: Key.self)
-    var files = document.nestedUnkeyedContainer(forKey: .files)
-    for file in report.files {
-      var entry = files.nestedContainer(keyedBy: Key.self)
-      try entry.encode(file.path, forKey: .path)
-      try entry.encode(file.bytes, forKey: .bytes)
-      // Not left out where there is none: whoever reads it finds every key.
-      try entry.encode(file.digest.digest.algorithm == .md5 ? file.digest.digest : nil, forKey: .md5)
-      try entry.encode(file.digest.digest.algorithm == .sha256 ? file.digest.digest : nil, forKey: .sha256)
-      try entry.encode(file.blob, forKey: .blob)
-      try entry.encode(file.status, forKey: .status)
-      try entry.encode(file.isVerified, forKey: .verified)
-    }
-    try document.encode(report.bytes, forKey: .bytes)
-    try document.encode(report.seconds, forKey: .seconds)
-    try document.encode(revision, forKey: .revision)
   }
 }

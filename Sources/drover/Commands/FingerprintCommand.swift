@@ -54,7 +54,7 @@ struct FingerprintCommand: ParsableCommand {
         return fingerprint
       }
     }
-    let comparisons = zip(paths, fingerprints).dropFirst().map { Comparison(path: $0.description, differences: $1.differences(from: fingerprints[0])) }
+    let comparisons = zip(paths, fingerprints).dropFirst().map { Comparison(path: $0, differences: $1.differences(from: fingerprints[0])) }
     if json {
       try outputDocument(fingerprints, comparisons)
     } else {
@@ -106,7 +106,7 @@ struct FingerprintCommand: ParsableCommand {
   }
 
   private struct Comparison {
-    let path: String
+    let path: PathArgument
     /// Names of the tensors that are not as in the first.
     let differences: [String]
   }
@@ -130,7 +130,7 @@ struct FingerprintCommand: ParsableCommand {
       let shown = global.verbose ? differences.count : min(differences.count, 10)
       for name in differences.prefix(shown) {
         let isHere = fingerprint.tensors[name] != nil
-        let note = isHere == (fingerprints[0].tensors[name] != nil) ? "" : "  (only in \(isHere ? comparison.path : paths[0].description))"
+        let note = isHere == (fingerprints[0].tensors[name] != nil) ? "" : "  (only in \(isHere ? comparison.path : paths[0]))"
         Console.outputLine("  \(name)\(note)")
       }
       if shown < differences.count { Console.outputLine("  and \(differences.count - shown) more (--verbose names them)") }
@@ -145,7 +145,7 @@ struct FingerprintCommand: ParsableCommand {
         checkpoint: first.checkpoint, tensors: first.tensors,
         others: zip(comparisons, fingerprints.dropFirst()).map { comparison, fingerprint in
           .init(
-            path: comparison.path, same: comparison.differences.isEmpty, differences: comparison.differences, checkpoint: fingerprint.whole.hex,
+            path: comparison.path.description, pathBytes: comparison.path.path.bytesUnlessText, same: comparison.differences.isEmpty, differences: comparison.differences, checkpoint: fingerprint.whole.hex,
             tensors: fingerprint.tensors.mapValues(\.hex))
         }))
   }
@@ -165,6 +165,8 @@ struct FingerprintCommand: ParsableCommand {
   private struct ComparisonReport: Encodable {
     struct Other: Encodable {
       let path: String
+      /// Only of a path that isn't UTF-8.
+      let pathBytes: String?
       let same: Bool
       let differences: [String]
       let checkpoint: String

@@ -68,7 +68,8 @@ struct ReshardCommand: ParsableCommand {
     let start = steadySeconds()
     let plan = try ReshardPlan(Checkpoint.open(at: source.path, checkpoint.forOpening).ignoring(ignoredKeys.names), planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
-    let options = ReshardPlan.WriteOptions(replacing: force, digests: Set(digest), checklist: checklist, tool: Drover.configuration.version)
+    let options = ReshardPlan.WriteOptions(
+      replacing: force, digests: Set(digest), checklist: checklist, tool: Drover.configuration.version, sourceOptions: sourceOptions)
     if dryRun {
       if json { try outputJSON(Report(plan, options)) } else { show(plan, options) }
       return
@@ -99,6 +100,14 @@ struct ReshardCommand: ParsableCommand {
       let bytes = written.reduce(0) { $0 + $1.bytes }
       Console.outputLine("\(destination): \(plan.summary), \(Format.bytes(bytes)) in \(Format.duration(seconds)) (\(Format.rate(Double(bytes) / seconds)))")
     }
+  }
+
+  /// For the receipt.
+  private var sourceOptions: [String: String] {
+    var given: [String: String] = [:]
+    given["kv-heads"] = checkpoint.keyValueHeads.map(String.init)
+    given["ignore-key"] = ignoredKeys.names.isEmpty ? nil : ignoredKeys.names.joined(separator: ",")
+    return given
   }
 
   private var planOptions: ReshardPlan.Options {

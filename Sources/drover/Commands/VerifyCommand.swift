@@ -21,6 +21,8 @@ struct VerifyCommand: ParsableCommand {
 
       A file that a receipt knows is checked on all cores, and what is damaged in it is named by its bytes, and by its tensor where drover wrote it.
 
+      In the JSON document a path that isn't UTF-8 has its bytes, in hexadecimal digits, under pathBytes; path shows what can be shown.
+
       Exits with 0 when all agree, 65 when a file differs, 66 when one is missing.
       """)
 

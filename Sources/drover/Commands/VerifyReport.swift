@@ -37,15 +37,17 @@ struct VerifyReport {
       }
     }
 
-    let path, status: String
+    let path: FilePath
+    let status: String
     var algorithm, expected, actual: String?
     var damaged: [Damage]?
 
-    enum Key: CodingKey { case path, algorithm, expected, actual, status, damaged }
+    enum Key: CodingKey { case path, pathBytes, algorithm, expected, actual, status, damaged }
 
     func encode(to encoder: any Encoder) throws {
       var object = encoder.container(keyedBy: Key.self)
-      try object.encode(path, forKey: .path)
+      try object.encode(path.string, forKey: .path)
+      try object.encode(path.bytesUnlessText, forKey: .pathBytes)
       try object.encode(algorithm, forKey: .algorithm)
       try object.encode(expected, forKey: .expected)
       try object.encode(actual, forKey: .actual)
@@ -57,14 +59,14 @@ struct VerifyReport {
   func outputDocument() throws {
     let files = findings.map { finding in
       File(
-        path: finding.path.string, status: finding.status.word, algorithm: finding.algorithm.rawValue, expected: finding.expected?.hex,
+        path: finding.path, status: finding.status.word, algorithm: finding.algorithm.rawValue, expected: finding.expected?.hex,
         actual: finding.actual?.hex, damaged: finding.damaged?.map { .init(offset: $0.offset, bytes: $0.bytes, tensor: $0.tensor) })
     }
-    let receipts = wrongReceipts.keys.map(\.string).sorted().map { File(path: $0, status: Verification.Status.mismatch.word) }
+    let receipts = wrongReceipts.keys.sorted { $0.string < $1.string }.map { File(path: $0, status: Verification.Status.mismatch.word) }
     // By their bytes: two names that aren't text may be shown alike.
     let known = Set(findings.map(\.path)).union(wrongReceipts.keys)
-    let others = problems.filter { !known.contains($0.path) }.map { File(path: $0.path.string, status: $0.status.word) }
-    try outputJSON(Document(files: files + receipts + others + unlisted.map { File(path: $0.string, status: "unlisted") }))
+    let others = problems.filter { !known.contains($0.path) }.map { File(path: $0.path, status: $0.status.word) }
+    try outputJSON(Document(files: files + receipts + others + unlisted.map { File(path: $0, status: "unlisted") }))
   }
 
   // MARK: Text

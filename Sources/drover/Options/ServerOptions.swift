@@ -17,7 +17,7 @@ struct ServerOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: ArgumentHelp("Retries without a new byte between them before a file is given up. Otherwise time decides, or ten retries where nothing of a file came.", valueName: "n"))
   var retries: Int?
 
-  @Option(parsing: .unconditional, help: ArgumentHelp("How long a file that has delivered is tried again without a new byte, such as 90s, 30m or 2h; half an hour otherwise.", valueName: "time"))
+  @Option(parsing: .unconditional, help: ArgumentHelp("How long a file that has delivered is tried again without a new byte, such as 90s, 30m or 2h. Otherwise a download takes half an hour, and a look at headers ten retries.", valueName: "time"))
   var retryTime: TimeSpan?
 
   func validate() throws {
