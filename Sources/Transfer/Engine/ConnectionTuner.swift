@@ -13,7 +13,7 @@ struct ConnectionTuner {
   private(set) var rate = 0.0
   /// From the wire.
   private var bytes = 0
-  /// Seconds that the network's thread had nothing to do.
+  /// Seconds that the threads which receive had nothing to do, on average.
   private var waited = 0.0
   /// Of requests that have ended, the latest last.
   private var endedRates: [Double] = []
@@ -66,7 +66,7 @@ struct ConnectionTuner {
     let seconds = now - window.start
     guard seconds >= 0.5 else { return }
     rate = Double(bytes - window.bytes) / seconds
-    // More connections bring no more to a thread that is at work all the time.
+    // More connections bring no more to threads that are at work all the time.
     let isBusy = waited - window.waited < seconds / 4
     window = (now, bytes, waited)
     guard !isSettled, !isBusy, active >= connections, rate > 0 else { return }

@@ -1,7 +1,7 @@
 import Integrity
 import Platform
 
-/// One file of a download, as the network's thread sees it.
+/// One file of a download, as the engine sees it.
 final class FileTask {
   enum Stage: Equatable {
     /// For its checklist.

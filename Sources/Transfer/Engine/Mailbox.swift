@@ -2,7 +2,7 @@ import CCurl
 import Integrity
 import Synchronization
 
-/// What other threads tell the network's thread.
+/// What other threads tell the engine's own.
 enum EngineMessage: Sendable {
   case wake
   case prepared(file: Int, Preparation)
@@ -23,7 +23,7 @@ enum EngineMessage: Sendable {
   case newLink(SignedLink?)
 }
 
-/// What the other threads have to tell the network's thread; a message wakes it out of its wait for sockets.
+/// What the other threads have to tell the engine's own; a message wakes it out of its wait for sockets.
 final class Mailbox<Message: Sendable>: Sendable {
   private struct State {
     var messages: [Message] = []

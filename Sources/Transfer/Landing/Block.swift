@@ -1,14 +1,14 @@
 /// A run of a file's bytes on their way from the network to a hash and to the disk.
 ///
-/// The network's thread fills it from the front and publishes what is in it; workers read what was published. When the last of them lets go of it, its
+/// Its request's thread fills it from the front and publishes what is in it; workers read what was published. When the last of them lets go of it, its
 /// memory goes back to the pool.
 final class Block: @unchecked Sendable {
-  // Unchecked: the network's thread writes behind what it published, everyone else reads before that, and publishing takes `Landing`'s lock.
+  // Unchecked: the request's thread writes behind what it published, everyone else reads before that, and publishing takes `Landing`'s lock.
   private let memory: BlockPool.Memory
   private let pool: BlockPool
   /// Where in the file it begins.
   let offset: Int
-  /// Bytes in it, as the network's thread knows.
+  /// Bytes in it, as the request's thread knows.
   private(set) var count = 0
 
   init(_ memory: BlockPool.Memory, _ pool: BlockPool, offset: Int) {

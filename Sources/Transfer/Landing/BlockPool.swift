@@ -4,7 +4,7 @@ import Synchronization
 
 /// A bounded amount of memory for blocks.
 ///
-/// The network's thread fills a block and a worker on another core reads it. Memory that was given back lately is still in that core's cache, from where
+/// A thread that receives fills a block and a worker on another core reads it. Memory that was given back lately is still in that core's cache, from where
 /// the next writer would have to fetch it line by line: measured, writing then runs at a quarter of its speed. So memory rests before it is used again.
 final class BlockPool: Sendable {
   struct Memory: @unchecked Sendable {

@@ -4,7 +4,7 @@ import SystemPackage
 
 /// Takes the bytes that arrived to the disk, to their hash and to who follows them.
 ///
-/// The network's thread publishes blocks. One worker at a time leads a round: it takes the next block of as many files as wait, has them written, and
+/// The threads that receive publish blocks. One worker at a time leads a round: it takes the next block of as many files as wait, has them written, and
 /// hashes them side by side while other workers hand them to their files' followers. Two leaders with half of the files each would take twice as long for
 /// the hashes, whose lanes cost the same empty or full; so there is a second one only for more files than lanes. Nothing is read again. Blocks whose turn
 /// hasn't come are written by whoever has nothing else to do, and stay in memory until the chain reaches them.
@@ -60,7 +60,7 @@ final class Landing: Sendable {
     state.wait { $0.running == 0 ? () : nil }
   }
 
-  // MARK: What the network's thread says
+  // MARK: What the engine says
 
   /// Says from where on a file is hashed, and what is on the disk behind that.
   func open(_ file: Int, _ chain: FileChain, onDisk: RangeSet<Int> = RangeSet(), length: Int? = nil) {
