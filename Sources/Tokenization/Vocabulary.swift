@@ -158,4 +158,11 @@ public struct Vocabulary: Sendable {
       }
     }
   }
+
+  /// Of byte-level BPE: those that are spelled in its alphabet, and user-defined ones, which aren't, where they have other bytes than any of those.
+  static func makeByteIndex(_ tokens: PackedStrings, _ kinds: [TokenKind]) -> TokenIndex {
+    let normal = TokenIndex(tokens) { kinds[$0] == .normal }
+    guard kinds.contains(.userDefined) else { return normal }
+    return TokenIndex(tokens) { kinds[$0] == .normal || kinds[$0] == .userDefined && normal.find(tokens[$0]) == nil }
+  }
 }

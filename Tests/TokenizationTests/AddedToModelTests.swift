@@ -48,6 +48,13 @@ import Tokenization
       Folder(name: "added_tokens.json", files: ["added_tokens.json": #"{"<tool>":32000,"<|im_end|>":32001}"#], states: false),
       Folder(
         name: "added_tokens.json beside a class", files: ["added_tokens.json": #"{"<tool>":32000,"<|im_end|>":32001}"#, "tokenizer_config.json": #"{\#(llama),"add_bos_token":true}"#]),
+      Folder(
+        name: "pad and other ends",
+        files: [
+          "special_tokens_map.json": #"{"pad_token":"<pad>","eos_token":{"content":"<|im_end|>","lstrip":false,"rstrip":false,"single_word":false,"normalized":false}}"#,
+          "tokenizer_config.json": #"{\#(llama),"add_bos_token":true,"add_eos_token":true,"pad_token":"<pad>","eos_token":"<|im_end|>"}"#,
+          "added_tokens.json": #"{"<pad>":32000,"<|im_end|>":32001}"#,
+        ]),
     ]
 
   private struct Given: Encodable {

@@ -9,7 +9,7 @@ import Tokenization
 @Suite(.needs(.vocabularies)) struct GGUFVocabularyTests {
   /// Those of byte-level BPE and SentencePiece; the others are of BERT's kind and Gemma's.
   static let names = [
-    "deepseek-coder", "falcon", "gpt-2", "llama-bpe", "llama-spm", "mpt", "phi-3", "qwen2", "qwen35", "refact", "starcoder",
+    "command-r", "deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-bpe", "llama-spm", "mpt", "phi-3", "qwen2", "qwen35", "refact", "starcoder",
   ]
 
   static func path(_ name: String) -> FilePath { FilePath(Peer.vocabularies.path + "/ggml-vocab-\(name).gguf") }

@@ -167,7 +167,7 @@ import Tokenization
     """
 
   /// Vocabularies of llama.cpp's tests, and what is written of them as a tokenizer.json.
-  @Test(.needs(.vocabularies), arguments: ["deepseek-coder", "falcon", "gpt-2", "llama-bpe", "mpt", "qwen2", "qwen35", "refact", "starcoder"])
+  @Test(.needs(.vocabularies), arguments: ["command-r", "deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-bpe", "mpt", "qwen2", "qwen35", "refact", "starcoder"])
   func vocabulariesOfGGUFInTokenizers(_ name: String) throws {
     let vocabulary = try Vocabulary(gguf: .init(at: FilePath(Peer.vocabularies.path + "/ggml-vocab-\(name).gguf")), file: name)
     let json = String(decoding: try vocabulary.huggingFaceFile(), as: UTF8.self)
@@ -175,7 +175,7 @@ import Tokenization
   }
 
   /// Every name that a GGUF gives to a way of cutting text, over one vocabulary.
-  @Test(.needs(.vocabularies), arguments: ["smollm", "llama-bpe", "qwen2", "qwen35", "ufakzeka", "minicpm5", "bailingmoe", "seed-coder", "tekken", "gpt-4o", "deepseek-coder", "deepseek-v3", "falcon", "bloom", "viking", "default"])
+  @Test(.needs(.vocabularies), arguments: ["smollm", "llama-bpe", "qwen2", "qwen35", "ufakzeka", "minicpm5", "bailingmoe", "seed-coder", "tekken", "gpt-4o", "deepseek-llm", "deepseek-coder", "deepseek-v3", "falcon", "bloom", "viking", "default"])
   func cutsInTokenizers(_ name: String) throws {
     var metadata = try Vocabulary.GGUFMetadata(at: FilePath(Peer.vocabularies.path + "/ggml-vocab-gpt-2.gguf"))
     metadata.pre = name

@@ -17,7 +17,7 @@ import Tokenization
     ["identity", "nfkc", "nmt_nfkc", "nfkc_cf"].map { Kind(type: type, rule: $0, options: "byte_fallback=True") }
       + [
         Kind(type: type, rule: "nmt_nfkc", options: "user_defined_symbols=['<sep>', 'ing', '①b', 'a  b'], remove_extra_whitespaces=False"),
-        Kind(type: type, rule: "nfkc", options: "byte_fallback=True, add_dummy_prefix=False"),
+        Kind(type: type, rule: "nfkc", options: "user_defined_symbols=['<sep>', '▁▁'], byte_fallback=True, add_dummy_prefix=False"),
         Kind(type: type, rule: "nfkc_cf", options: "treat_whitespace_as_suffix=True, unk_surface='?'"),
         Kind(type: type, rule: "identity", options: "control_symbols=['<c>'], split_by_whitespace=False, character_coverage=0.98"),
       ]
@@ -38,7 +38,7 @@ import Tokenization
   }
 
   @Test(arguments: kinds) func encodesAndDecodes(_ kind: Kind) throws {
-    let texts = Texts.chosen + Texts.random(10_000, seed: 21)
+    let texts = Texts.chosen + Texts.random(max(2000, RandomTextTests.count), seed: 21)
     let malformed = Texts.malformed(2000, seed: 22)
     let random = randomIDs(2000, below: 300, seed: 23)
     try withTemporaryFolder { folder in

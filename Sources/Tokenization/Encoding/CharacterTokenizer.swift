@@ -49,12 +49,10 @@ struct CharacterTokenizer: Tokenizer {
   /// Source: `unigram_model.cc`.
   private static func paths(_ vocabulary: Vocabulary) -> BestPath {
     let kinds = vocabulary.kinds
-    let normal = kinds.indices.lazy.filter { kinds[$0] == .normal }.map { vocabulary.scores[$0] }
-    // The library starts from the least positive number, so that no score below zero is ever the most.
-    let (least, most) = normal.reduce((Float.greatestFiniteMagnitude, Float.leastNormalMagnitude)) { (min($0.0, $1), max($0.1, $1)) }
+    let least = kinds.indices.lazy.filter { kinds[$0] == .normal }.map { vocabulary.scores[$0] }.min() ?? 0
     // A user-defined piece gets a score that almost always wins.
     let scores = kinds.indices.map { id in
-      kinds[id] == .userDefined ? Double(Float(vocabulary.tokens[id].count) * most - 0.1) : Double(vocabulary.scores[id])
+      kinds[id] == .userDefined ? Double(Float(vocabulary.tokens[id].count) * 0.1 - 0.1) : Double(vocabulary.scores[id])
     }
     let prefixes = PrefixSearch(vocabulary.tokens) { kinds[$0] == .normal || kinds[$0] == .userDefined }
     return BestPath(prefixes, scores: scores, unknownScore: Double(least - Float(BestPath.unknownPenalty)), roundsSums: true)

@@ -107,7 +107,7 @@ extension Vocabulary {
     }
     var kinds = kinds
     let tokens = byteTokens(metadata.tokens, &kinds)
-    let index = makeIndex(tokens, kinds)
+    let index = makeByteIndex(tokens, kinds)
     var builder = MergeListBuilder(index: index, capacity: metadata.merges.count)
     for rank in 0..<metadata.merges.count {
       let problem = metadata.merges.withBytes(rank) { builder.add(byteLevel: $0) }

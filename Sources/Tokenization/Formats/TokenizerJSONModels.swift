@@ -16,7 +16,7 @@ extension TokenizerJSONDocument {
     try checkSettings(["unk_token", "fuse_unk", "byte_fallback", "ignore_merges"])
     var kinds = kinds
     let tokens = Vocabulary.byteTokens(spelled, &kinds)
-    let index = Vocabulary.makeIndex(tokens, kinds)
+    let index = Vocabulary.makeByteIndex(tokens, kinds)
     var builder = MergeListBuilder(index: index, capacity: lefts.count)
     for rank in 0..<lefts.count {
       let problem = lefts.withBytes(rank) { left in rights.withBytes(rank) { builder.add(byteLevel: left, $0) } }

@@ -12,7 +12,7 @@ struct TokenizerSettings {
     var isOnlyNamed: Bool
   }
 
-  /// In the order in which they get ids that nothing states, and the file each comes from.
+  /// Those without an id in the order in which they get one, and the file each comes from.
   private(set) var tokens: [(stated: Stated, source: String)] = []
   /// Where a token of some content stands in `tokens`, the first of several.
   private var places: [String: Int] = [:]
@@ -78,8 +78,12 @@ struct TokenizerSettings {
     }
     for (content, id) in numbered.sorted(by: { $0.id < $1.id }) {
       if let place = places[content] {
-        guard let other = tokens[place].stated.id, other != id else { continue }
-        throw VocabularyError(.corrupt, in: file, "token “\(content)” has id \(id) here and id \(other) in \(tokens[place].source)")
+        if let other = tokens[place].stated.id, other != id {
+          throw VocabularyError(.corrupt, in: file, "token “\(content)” has id \(id) here and id \(other) in \(tokens[place].source)")
+        }
+        if tokens[place].stated.id == nil { tokens[place].source = "added_tokens.json" }
+        tokens[place].stated.id = id
+        continue
       }
       let token = AddedTokens.Token(id: id, content: content, isNormalized: true)
       try add(Stated(token: token, id: id, isOnlyNamed: true), "added_tokens.json")
@@ -123,7 +127,9 @@ struct TokenizerSettings {
     var next = (known.values.max() ?? -1) + 1
     var placesOfIDs = Dictionary(grouping: added.indices) { added[$0].id }
     var replaced: Set<Int> = []
-    for (stated, source) in tokens {
+    // Ids that are stated come first, then those that are given to what only has a name.
+    let numbered = tokens.filter { $0.stated.id != nil }.sorted { ($0.stated.id ?? 0) < ($1.stated.id ?? 0) }
+    for (stated, source) in numbered + tokens.filter({ $0.stated.id == nil }) {
       var token = stated.token
       func corrupt(_ message: String) -> VocabularyError { VocabularyError(.corrupt, in: file, message) }
       if let id = known[token.content] {
