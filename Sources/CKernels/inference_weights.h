@@ -275,6 +275,8 @@ INLINE void gemv_rows(drover_dtype type, const int rows, const drover_segment *s
             if (step == 256) {
                 float scales[8][32];
                 UNROLL for (int r = 0; r < rows; r++) load_scales(type, p + r * stride, scales[r]);
+                // By way of memory, from where an instruction takes a number into all lanes; the compiler would shuffle each out of its vector.
+                __asm__ volatile("" : : "r"(scales) : "memory");
                 UNROLL for (ptrdiff_t line = 0; line < rows * bytes; line += 64) __builtin_prefetch(ahead + line, 0, 3);
                 UNROLL for (int part = 0; part < 4; part++) {
                     UNROLL for (int r = 0; r < rows; r++) {

@@ -137,6 +137,24 @@ struct FakeGGUF {
     }
   }()
 
+  /// That model in parts, its tensors in turn; what describes it is in the first.
+  static func parts(_ count: Int) -> [FakeGGUF] {
+    (0..<count).map { part in
+      var file = FakeGGUF()
+      if part > 0 { file.keys = [] }
+      file.keys += [
+        ("split.no", Bytes.u32(2) + .u16(part)), ("split.count", Bytes.u32(2) + .u16(count)), ("split.tensors.count", Bytes.u32(5) + .u32(model.count)),
+      ]
+      var offset: UInt64 = 0
+      file.tensors = model.indices.filter { $0 % count == part }.map { index in
+        defer { offset += model[index].shape.reduce(4, *) }
+        return (model[index].name, model[index].shape, 0, offset)
+      }
+      file.dataBytes = Int(offset)
+      return file
+    }
+  }
+
   /// Gives a key that is there another value.
   mutating func set(_ key: String, to value: Bytes) { keys = keys.map { $0.0 == key ? (key, value) : $0 } }
 

@@ -28,7 +28,9 @@ import Testing
     Contents(names: ["consolidated.00.pth", "model-card.md"], refusal: "holds model-card.md"),
     Contents(names: ["consolidated.00.pth", "drover-notes.txt"], refusal: "holds drover-notes.txt"),
     Contents(names: ["consolidated.00.pth", ".git/"], refusal: "holds .git"),
+    Contents(names: ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]),
     Contents(names: ["a.gguf", "b.gguf"], refusal: "isn't one checkpoint"),
+    Contents(names: ["m-00001-of-00002.gguf", "n-00002-of-00002.gguf"], refusal: "isn't one checkpoint"),
     Contents(names: ["LICENSE", "config.json"], refusal: "holds no weights"),
   ]
 

@@ -46,19 +46,42 @@ save_file({("model." + p + hf[k.removeprefix(p).removesuffix(".weight")] if k.st
 save_file(model, seed("safetensors", "f32"))
 save_file(half, seed("safetensors", "bf16"))
 
-writer = gguf.GGUFWriter(seed("gguf", "f32"), "llama")
-writer.add_block_count(1), writer.add_context_length(64), writer.add_embedding_length(dim), writer.add_feed_forward_length(hidden)
-writer.add_head_count(2), writer.add_head_count_kv(1), writer.add_layer_norm_rms_eps(1e-5), writer.add_vocab_size(vocab)
-writer.add_tokenizer_model("gpt2"), writer.add_tokenizer_pre("smollm"), writer.add_token_list([chr(97 + i) for i in range(15)] + ["ab"])
-writer.add_token_types([1] * 16), writer.add_token_merges(["a b"]), writer.add_eos_token_id(1)
 names = {"tok_embeddings": "token_embd", "norm": "output_norm", "output": "output", "attention.wq": "attn_q", "attention.wk": "attn_k", "attention.wv": "attn_v",
          "attention.wo": "attn_output", "feed_forward.w1": "ffn_gate", "feed_forward.w2": "ffn_down", "feed_forward.w3": "ffn_up", "attention_norm": "attn_norm", "ffn_norm": "ffn_norm"}
-for name, tensor in model.items():
-    if name == "rope.freqs":
-        continue
-    stem = name.removesuffix(".weight")
-    writer.add_tensor("blk.0." + names[stem.removeprefix(p)] + ".weight" if stem.startswith(p) else names[stem] + ".weight", tensor.numpy())
-writer.write_header_to_file(), writer.write_kv_data_to_file(), writer.write_tensors_to_file(), writer.close()
+
+
+def write_gguf(path, tensors, dim, hidden, heads, head_dim, **options):
+    """tensors: Meta's names to arrays, or to blocks and their type"""
+    writer = gguf.GGUFWriter(path, "llama", **options)
+    writer.add_block_count(1), writer.add_context_length(64), writer.add_embedding_length(dim), writer.add_feed_forward_length(hidden)
+    writer.add_head_count(heads), writer.add_head_count_kv(1), writer.add_key_length(head_dim), writer.add_layer_norm_rms_eps(1e-5), writer.add_vocab_size(vocab)
+    writer.add_tokenizer_model("gpt2"), writer.add_tokenizer_pre("smollm"), writer.add_token_list([chr(97 + i) for i in range(15)] + ["ab"])
+    writer.add_token_types([1] * 16), writer.add_token_merges(["a b"]), writer.add_eos_token_id(1)
+    for name, value in tensors.items():
+        stem = name.removesuffix(".weight")
+        blocks, kind = value if isinstance(value, tuple) else (value, None)
+        writer.add_tensor("blk.0." + names[stem.removeprefix(p)] + ".weight" if stem.startswith(p) else names[stem] + ".weight", blocks, raw_dtype=kind)
+    writer.write_header_to_file(), writer.write_kv_data_to_file(), writer.write_tensors_to_file(), writer.close()
+
+
+weights = {k: v.numpy() for k, v in model.items() if k != "rope.freqs"}
+write_gguf(seed("gguf", "f32"), weights, dim, hidden, 2, 4)
+# Every quantized type in one model, whose rows are one block of 256; half of the matrices have shorter rows and are float32.
+rng = np.random.default_rng(1)
+kinds = iter(["Q4_K", "Q6_K", "Q5_K", "Q3_K", "Q2_K", "IQ4_XS", "Q5_0", "Q5_1", "IQ4_NL", "Q8_0", "Q4_0", "Q4_1"] * 2)
+
+
+def mixed(shape):
+    if len(shape) == 1 or shape[1] != 256: return rng.standard_normal(shape).astype(np.float32)
+    kind = gguf.GGMLQuantizationType[next(kinds)]
+    elements, size = gguf.GGML_QUANT_SIZES[kind]
+    return rng.integers(0, 64, (shape[0], 256 // elements * size), dtype=np.uint8), kind
+
+
+wide = {"tok_embeddings.weight": (16, 256), "norm.weight": (256,), "output.weight": (16, 256), p + "attention.wq.weight": (8, 256), p + "attention.wk.weight": (4, 256),
+        p + "attention.wv.weight": (4, 256), p + "attention.wo.weight": (256, 8), p + "feed_forward.w1.weight": (8, 256), p + "feed_forward.w2.weight": (256, 8),
+        p + "feed_forward.w3.weight": (8, 256), p + "attention_norm.weight": (256,), p + "ffn_norm.weight": (256,)}
+for number in range(2): write_gguf(seed("gguf", f"quantized-{number}"), {k: mixed(s) for k, s in wide.items()}, 256, 8, 2, 4)
 
 json.dump({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,
            "intermediate_size": 16, "vocab_size": 16, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": False,
@@ -117,6 +140,8 @@ places = {name: number % 3 for number, name in enumerate(renamed)}
 parts = [{n: v for n, v in renamed.items() if places[n] == i} for i in range(3)]
 index = json.dumps({"weight_map": {n: f"model-0000{i + 1}-of-00003.safetensors" for n, i in places.items()}, "metadata": {"total_size": 0}}).encode()
 folder("hfShards", "three", [(0, open(f"{out}/hf/config", "rb").read()), (1, index)] + [(2 + i, saved(save_file, part)) for i, part in enumerate(parts)])
+write_gguf(seed("around/scratch", "model.gguf"), weights, dim, hidden, 2, 4, split_max_tensors=4)
+folder("ggufParts", "three", [(i, open(f"{out}/around/scratch/model-0000{i + 1}-of-00003.gguf", "rb").read()) for i in range(3)])
 
 # Tokenizers with all that may lie beside one, and templates.
 sequence = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet + ["ab"])}, merges=[("a", "b")], byte_fallback=True, unk_token="a", fuse_unk=True))

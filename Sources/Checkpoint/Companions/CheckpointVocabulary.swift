@@ -19,7 +19,7 @@ extension Checkpoint {
 extension Vocabulary.GGUFMetadata {
   /// What a GGUF file says of its vocabulary, whatever else it holds.
   package init(at path: FilePath) throws {
-    try self.init(GGUFReader.readHeader(LocalFile(path)).0, file: path.string)
+    try self.init(GGUFHeader(LocalFile(path)).metadata, file: path.string)
   }
 
   /// - Parameter file: the name that errors carry.

@@ -94,7 +94,7 @@ extension KeyTable {
       "llama.attention.causal": .only([.bool(true)]), "llama.attention.max_alibi_bias": .only([.integer(0)]),
       "llama.attention.clamp_kqv": .only([.integer(0)]), "llama.attention.scale": .only([.integer(0)]), "llama.pooling_type": .only([.integer(0)]),
       "llama.tensor_data_layout": .only([.text("Meta AI original pth"), .text("reference")]),
-      "split.no": .only([.integer(0)]), "split.count": .only([.integer(0), .integer(1)]), "split.tensors.count": .harmless,
+      "split.no": .read, "split.count": .read, "split.tensors.count": .read,
     ],
     // Bookkeeping; what the tokenizer's reader reads; how it was quantized.
     harmlessPrefixes: [

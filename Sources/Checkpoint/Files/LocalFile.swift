@@ -47,6 +47,12 @@ final class LocalFile: ByteSource {
     return bytes
   }
 
+  /// A file beside it by name; nil where it isn't there.
+  func sibling(_ name: String) throws(CheckpointError) -> (any ByteSource)? {
+    let sibling = path.folder.appending(name)
+    return Directory.exists(sibling) ? try LocalFile(sibling) : nil
+  }
+
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) {
     if buffer.count >= Self.leastWeights { readAhead(offset..<offset + buffer.count) }
     var done = 0

@@ -6,11 +6,12 @@ extension Checkpoint {
   ///
   /// The files' directories are checked completely; of the weights a row or two of each shard are read, to tell heads from their copies and ranks from each other.
   ///
-  /// - Parameter path: a folder with weights and what describes them (`params.json` or `config.json`), a GGUF file, or one of the files in such a folder.
+  /// - Parameter path: a folder with weights and what describes them (`params.json` or `config.json`), a GGUF file or any part of a split one, or one of
+  ///   the files in such a folder.
   public static func open(at path: FilePath, _ options: OpenOptions = OpenOptions()) throws(CheckpointError) -> Checkpoint {
     if let folder = try CheckpointFolder(path) { return try open(folder, options) }
     let file = try LocalFile(path)
-    guard try WeightsFile.Kind(file) != .gguf else { return try GGUFReader.open(file, options) }
+    guard try WeightsFile.Kind(file) != .gguf else { return try GGUFReader.open(file, options, sibling: file.sibling) }
     guard let folder = try CheckpointFolder(path.folder) else { throw CheckpointError(.missing, in: path, "isn't in a folder") }
     func isOne(of paths: [FilePath]) -> Bool { paths.contains { $0.lastComponent == path.lastComponent } }
     // A shard stands for the row that it is of, and a file for those that belong to it.
@@ -36,9 +37,9 @@ extension Checkpoint {
     let whole = "consolidated.safetensors"
     if folder.has(DescriptionFile.params.rawValue), folder.has(whole) { return try WeightsFolder.open(folder, [[folder.path.appending(whole)]], options) }
     if let paths = try safetensors(folder) { return try WeightsFolder.open(folder, [paths], options) }
-    if let path = try folder.only("gguf") {
+    if let path = try folder.gguf() {
       let file = try folder.open(path)
-      return try WeightsFile.Kind(file) == .gguf ? GGUFReader.open(file, options) : WeightsFolder.open(folder, [[path]], options)
+      return try WeightsFile.Kind(file) == .gguf ? GGUFReader.open(file, options, sibling: folder.file) : WeightsFolder.open(folder, [[path]], options)
     }
     if let paths = try indexed(folder, "bin") { return try WeightsFolder.open(folder, [paths], options) }
     if let paths = try folder.torchFiles() { return try WeightsFolder.open(folder, [paths], options) }

@@ -23,7 +23,7 @@ extension CheckpointOutline {
   ///
   /// - Parameters:
   ///   - name: what messages call it.
-  ///   - sibling: opens a file beside it by name; nil when it isn't there. Asked for what describes the weights.
+  ///   - sibling: opens a file beside it by name; nil when it isn't there. Asked for what describes the weights, and for a GGUF's other parts.
   /// - Throws: what `sibling` or the sources throw, or `CheckpointError`.
   public static func read(
     file source: any RangeSource, name: FilePath, sibling: @escaping (String) throws -> (any RangeSource)?
@@ -42,10 +42,8 @@ extension CheckpointOutline {
   /// Reads the headers of what is at `path`: a checkpoint's folder, or one file, which is shown as what it is by itself.
   public static func read(at path: FilePath, _ options: Checkpoint.OpenOptions = .init()) throws(CheckpointError) -> CheckpointOutline {
     if let folder = try CheckpointFolder(path) { return CheckpointOutline(try Checkpoint.open(folder, options)) }
-    let folder = path.folder
-    return try outline(of: LocalFile(path), named: path, options) { description throws(CheckpointError) in
-      Directory.exists(folder.appending(description)) ? try LocalFile(folder.appending(description)) : nil
-    }
+    let file = try LocalFile(path)
+    return try outline(of: file, named: path, options, sibling: file.sibling)
   }
 
   /// - Parameter sibling: opens a file beside it by name; nil when it isn't there.
@@ -53,7 +51,7 @@ extension CheckpointOutline {
     of file: any ByteSource, named name: FilePath, _ options: Checkpoint.OpenOptions,
     sibling: (String) throws(CheckpointError) -> (any ByteSource)?
   ) throws(CheckpointError) -> CheckpointOutline {
-    if try WeightsFile.Kind(file) == .gguf { return CheckpointOutline(try GGUFReader.open(file, options)) }
+    if try WeightsFile.Kind(file) == .gguf { return CheckpointOutline(try GGUFReader.open(file, options, sibling: sibling)) }
     let lone = try LoneFile(file)
     for description in lone.descriptions {
       guard let beside = try sibling(description.rawValue) else { continue }

@@ -9,8 +9,8 @@ enum CheckpointContents {
     }
     let weights = names.filter(isWeights)
     if weights.isEmpty { return "holds no weights" }
-    // A folder of many is a collection.
-    if weights.count > 1, let collected = weights.first(where: isGGUF) { return "holds \(collected) beside other weights, so it isn't one checkpoint" }
+    // A folder of many is a collection, unless they are parts of one.
+    if weights.count > 1, !GGUFPartName.areOfOne(weights), let collected = weights.first(where: isGGUF) { return "holds \(collected) beside other weights, so it isn't one checkpoint" }
     return nil
   }
 

@@ -62,6 +62,17 @@ public struct GGUFMetadata: Sendable {
     /// The elements as numbers; empty when they aren't.
     public func floats() -> [Float] { numbers { Float($0) } whole: { Float($0) } }
 
+    /// Whether both hold the same.
+    func isEqual(to other: Self) throws(CheckpointError) -> Bool {
+      guard type == other.type, count == other.count, range.count == other.range.count else { return false }
+      for start in stride(from: 0, to: range.count, by: 1 << 20) {
+        let piece = start..<min(start + 1 << 20, range.count)
+        let a = try file.bytes(range.lowerBound + piece.lowerBound..<range.lowerBound + piece.upperBound)
+        guard a == (try other.file.bytes(other.range.lowerBound + piece.lowerBound..<other.range.lowerBound + piece.upperBound)) else { return false }
+      }
+      return true
+    }
+
     private func numbers<T>(_ real: (Double) -> T, whole: (Int) -> T) -> [T] {
       var reader = ByteReader(file, range)
       var values: [T] = []
