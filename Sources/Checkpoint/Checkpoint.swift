@@ -8,6 +8,8 @@ public struct Checkpoint: Sendable {
   /// How the weights lie on disk.
   public enum Format: String, Sendable, CaseIterable, Codable {
     case pth, safetensors, hf, gguf
+    /// What `torch.distributed.checkpoint` writes.
+    case dcp
   }
 
   public let format: Format
@@ -22,6 +24,8 @@ public struct Checkpoint: Sendable {
   public let companions: Companions
   /// What its description says and drover doesn't honour: nothing that computes with the model may go on while there is some. See `requireHonoured`.
   public let unhonoured: [UnhonouredKey]
+  /// What goes along as it is; nothing unless `OpenOptions.keepsExtra` asks for it.
+  public var extras: [ExtraTensor] = []
 
   public init(
     format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [any ByteSource],

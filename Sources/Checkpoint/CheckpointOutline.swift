@@ -47,7 +47,7 @@ public struct CheckpointOutline: Sendable {
   public init(_ checkpoint: Checkpoint) {
     self.init(
       format: checkpoint.format, modelParallel: checkpoint.modelParallel, params: .complete(checkpoint.params),
-      tensors: checkpoint.tensors.map { Tensor(name: $0.name, shape: $0.shape, dtype: $0.dtype, split: $0.split, parts: $0.parts.count) },
+      tensors: checkpoint.tensors.map { Tensor(name: $0.name, shape: $0.storedShape, dtype: $0.dtype, split: $0.split, parts: $0.parts.count) },
       notes: checkpoint.companions.notes + checkpoint.unhonoured.map(\.note))
   }
 

@@ -34,8 +34,12 @@ public struct LogicalTensor: Sendable, Equatable {
     public var rowStride: Int
     /// Bytes from one element (for quantized types: one block) to the next.
     public var columnStride: Int
+    /// Where its bytes are codes of numbers rather than numbers of the tensor's dtype.
+    public var coding: StoredCoding?
 
-    public init(file: Int, offset: Int, rank: Int, rows: Range<Int>, columns: Range<Int>, rowStride: Int, columnStride: Int) {
+    public init(
+      file: Int, offset: Int, rank: Int, rows: Range<Int>, columns: Range<Int>, rowStride: Int, columnStride: Int, coding: StoredCoding? = nil
+    ) {
       self.file = file
       self.offset = offset
       self.rank = rank
@@ -43,11 +47,12 @@ public struct LogicalTensor: Sendable, Equatable {
       self.columns = columns
       self.rowStride = rowStride
       self.columnStride = columnStride
+      self.coding = coding
     }
   }
 
   public var name: TensorName
-  /// The whole shape, one or two dimensions, row-major.
+  /// The whole shape, one or two dimensions, row-major. A bias is a matrix of one column; files have it as a vector.
   public var shape: [Int]
   public var dtype: DType
   public var split: Split
@@ -68,6 +73,9 @@ public struct LogicalTensor: Sendable, Equatable {
     self.parts = parts
     self.firstRowsDiffer = firstRowsDiffer
   }
+
+  /// The shape that files have it in.
+  public var storedShape: [Int] { name.role.isBias ? [rows] : shape }
 
   /// Rows of the whole; 1 for a vector.
   public var rows: Int { shape.count > 1 ? shape[0] : 1 }

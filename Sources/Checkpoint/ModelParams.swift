@@ -19,20 +19,32 @@ public struct ModelParams: Sendable, Equatable, Encodable {
   public var vocabularySize: Int
   public var normEpsilon: Float
   public var ropeTheta: Double
-  /// Llama 3.1's frequency scaling; nil without.
+  /// How RoPE's frequencies are scaled; nil where they aren't.
   public var ropeScaling: RoPEScaling?
   /// The output projection is the embedding table itself; the checkpoint then may have no `output.weight`.
   public var tiedEmbeddings: Bool
 
-  /// The scaling of Llama 3.1 and later (`use_scaled_rope`).
+  /// A scaling of RoPE's frequencies, for longer contexts than a model was first trained for.
   public struct RoPEScaling: Sendable, Equatable, Encodable {
+    /// As transformers calls them.
+    public enum Kind: String, Sendable, Encodable {
+      /// That of Llama 3.1 and later (`use_scaled_rope`): low frequencies are divided by the factor.
+      case llama3
+      /// Position interpolation (arXiv:2306.15595): all frequencies are divided by the factor.
+      case linear
+      /// NTK-aware: beyond the original context theta grows with the length of the sequence.
+      case dynamic
+    }
+
+    public var kind: Kind
     public var factor: Double
     public var lowFrequencyFactor: Double
     public var highFrequencyFactor: Double
     /// Positions the model was first trained for.
     public var originalContext: Int
 
-    public init(factor: Double = 8, lowFrequencyFactor: Double = 1, highFrequencyFactor: Double = 4, originalContext: Int = 8192) {
+    public init(kind: Kind = .llama3, factor: Double = 8, lowFrequencyFactor: Double = 1, highFrequencyFactor: Double = 4, originalContext: Int = 8192) {
+      self.kind = kind
       self.factor = factor
       self.lowFrequencyFactor = lowFrequencyFactor
       self.highFrequencyFactor = highFrequencyFactor
@@ -51,11 +63,25 @@ public struct ModelParams: Sendable, Equatable, Encodable {
       }
     }
 
-    /// What each RoPE frequency is divided by: 1 for the high ones, `factor` for the low ones, a blend in between.
+    /// The theta of a sequence of `length` positions.
+    ///
+    /// Source: `_compute_dynamic_ntk_parameters` in `modeling_rope_utils.py` of transformers.
+    public func theta(_ theta: Double, length: Int, headDim: Int) -> Double {
+      // Of heads of two columns there is one frequency, 1, whatever theta.
+      guard kind == .dynamic, length > originalContext, headDim > 2 else { return theta }
+      return theta * pow(factor * Double(length) / Double(originalContext) - (factor - 1), Double(headDim) / Double(headDim - 2))
+    }
+
+    /// What each RoPE frequency is divided by: of llama3's scaling 1 for the high ones, `factor` for the low ones, a blend in between.
     ///
     /// Source: `apply_scaling` of Meta's llama-models (`llama3/model.py`).
     /// - Returns: `headDim / 2` divisors, from the highest frequency to the lowest.
     public func divisors(headDim: Int, theta: Double) -> [Double] {
+      switch kind {
+      case .linear: return [Double](repeating: factor, count: headDim / 2)
+      case .dynamic: return [Double](repeating: 1, count: headDim / 2)
+      case .llama3: break
+      }
       let lowWavelength = Double(originalContext) / lowFrequencyFactor
       let highWavelength = Double(originalContext) / highFrequencyFactor
       return (0..<headDim / 2).map { index in

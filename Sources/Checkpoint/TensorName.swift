@@ -25,6 +25,14 @@ public struct TensorName: Sendable, Hashable {
     case output = "output.weight"
     /// RoPE's frequencies, which Llama 2's checkpoints carry.
     case ropeFreqs = "rope.freqs"
+    /// What is added to a projection. Meta's models have none; transformers' Llamas may (`attention_bias`, `mlp_bias`).
+    case wqBias = "attention.wq.bias"
+    case wkBias = "attention.wk.bias"
+    case wvBias = "attention.wv.bias"
+    case woBias = "attention.wo.bias"
+    case w1Bias = "feed_forward.w1.bias"
+    case w2Bias = "feed_forward.w2.bias"
+    case w3Bias = "feed_forward.w3.bias"
 
     /// Whether every layer has one.
     public var isLayered: Bool {
@@ -38,7 +46,30 @@ public struct TensorName: Sendable, Hashable {
     public var isBuffer: Bool { self == .layerRopeFreqs || self == .ropeFreqs }
 
     /// Whether a head's rows are turned by RoPE, so that formats may have them in another order.
-    public var isRotated: Bool { self == .wq || self == .wk }
+    public var isRotated: Bool { self == .wq || self == .wk || self == .wqBias || self == .wkBias }
+
+    /// Whether it has a head's rows that ranks may have copies of.
+    var isKeyOrValue: Bool { self == .wk || self == .wv || self == .wkBias || self == .wvBias }
+
+    /// Whether it is a vector with an element for each row of a matrix, so that it is cut and ordered as those rows are: a matrix of one column.
+    public var isBias: Bool { rawValue.hasSuffix(".bias") }
+
+    /// The bias that belongs to a matrix; nil of one that never has any.
+    public var bias: Self? {
+      switch self {
+      case .wq: .wqBias
+      case .wk: .wkBias
+      case .wv: .wvBias
+      case .wo: .woBias
+      case .w1: .w1Bias
+      case .w2: .w2Bias
+      case .w3: .w3Bias
+      default: nil
+      }
+    }
+
+    static let attentionBiases: [Self] = [.wqBias, .wkBias, .wvBias, .woBias]
+    static let feedForwardBiases: [Self] = [.w1Bias, .w2Bias, .w3Bias]
 
     /// Along which axes model parallelism cuts it.
     ///
@@ -47,8 +78,10 @@ public struct TensorName: Sendable, Hashable {
     public var cut: TensorGrid.Cut {
       switch self {
       case .tokEmbeddings: .both
-      case .wq, .wk, .wv, .w1, .w3, .output: .rows
+      case .wq, .wk, .wv, .w1, .w3, .output, .wqBias, .wkBias, .wvBias, .w1Bias, .w3Bias: .rows
       case .wo, .w2: .columns
+      // Each rank has all of it, and it is added once, to the ranks' sum.
+      case .woBias, .w2Bias: .whole
       case .attentionNorm, .ffnNorm, .norm, .ropeFreqs, .layerRopeFreqs: .whole
       }
     }

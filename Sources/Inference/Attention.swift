@@ -59,7 +59,11 @@ final class Attention: Sendable {
 
   /// Works out the angles of the rows' positions; the layers of one pass share them.
   func prepare(_ rows: [Transformer.Row]) {
-    compute.forEachRow(rows.count) { rope.fill(position: rows[$0].position, cosines: cosines[$0], sines: sines[$0]) }
+    // Of sequences of one length, as those of a pass mostly are, the frequencies are the same.
+    let lengths = Dictionary(Set(rows.map(\.length)).map { ($0, rope.frequencies(length: $0)) }) { first, _ in first }
+    compute.forEachRow(rows.count) { row in
+      rope.fill(position: rows[row].position, lengths[rows[row].length] ?? [], cosines: cosines[row], sines: sines[row])
+    }
   }
 
   /// Rotates queries and keys, and puts keys and values into the cache.

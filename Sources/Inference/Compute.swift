@@ -25,7 +25,7 @@ final class Compute: Sendable {
     self.scratch = scratch
   }
 
-  /// `y = x · Wᵀ` for the first `count` rows of x and each of the weights: x is [count, columns], W [rows, columns], y [count, rows].
+  /// `y = x · Wᵀ + b` for the first `count` rows of x and each of the weights: x is [count, columns], W [rows, columns], y [count, rows], b [rows] or none.
   func multiply(_ x: Rows, _ count: Int, _ outputs: (weights: Matrix, y: Rows)...) {
     let columns = padded(x.width)
     let rowsPerTask = outputs.map { weights, _ in
@@ -48,6 +48,12 @@ final class Compute: Sendable {
       } else {
         weights.unpack(rows: rows, into: scratch, kernels)
         kernels.table.gemm_nt(x[0], x.stride, count, scratch, columns, rows.count, columns, y[0] + first, y.stride)
+      }
+      if let bias = weights.bias {
+        for token in 0..<count {
+          let row = y[token]
+          for index in rows { row[index] += bias[index] }
+        }
       }
     }
   }

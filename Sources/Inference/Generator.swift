@@ -170,7 +170,7 @@ public struct Generator {
     var last: [Float]?
     for start in stride(from: 0, to: prompt.count, by: model.maxRows) {
       let pass = start..<min(start + model.maxRows, prompt.count)
-      model.forward(pass.map { Transformer.Row(token: prompt[$0], slot: slot, position: $0) })
+      model.forward(pass.map { Transformer.Row(token: prompt[$0], slot: slot, position: $0, length: prompt.count) })
       let wanted = pass.filter { $0 + 1 < prompt.count ? scoring : goingOn }
       try model.withLogits(of: wanted.map { $0 - start }) { index, logits in
         let position = wanted[index]

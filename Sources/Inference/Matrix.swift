@@ -18,8 +18,10 @@ final class Matrix: @unchecked Sendable {
   /// Whether all segments are whole vectors, as `gemv` needs them. Otherwise a row is first put together in memory; the sums have the same order.
   private let isVectorAligned: Bool
   private let files: [MappedFile]
-  /// A float32 copy of a matrix whose elements lie apart (a transposed view), which no kernel reads; nil for all others.
+  /// A float32 copy of a matrix that no kernel reads where it lies: of a transposed view, in float64, or of codes. nil for all others.
   private let gathered: FloatMemory?
+  /// What is added to each product, in the order of the rows on disk; nil where there is nothing.
+  let bias: [Float]?
 
   /// A run of rows, and where their columns lie from left to right.
   private struct Band {
@@ -27,27 +29,49 @@ final class Matrix: @unchecked Sendable {
     let segments: [drover_segment]
   }
 
-  /// - Throws: `InferenceError.unreadableTensor` when the parts leave a hole or reach outside their file.
-  init(_ tensor: LogicalTensor, in files: [MappedFile]) throws(InferenceError) {
+  /// - Parameters:
+  ///   - files: those of `checkpoint`, mapped.
+  ///   - bias: a tensor with as many elements as this one has rows.
+  /// - Throws: `InferenceError.unreadableTensor` when the parts leave a hole or reach outside their file; `CheckpointError` for what must be read and can't.
+  init(_ tensor: LogicalTensor, of checkpoint: Checkpoint, in files: [MappedFile], bias: LogicalTensor? = nil) throws {
     name = tensor.name
     rows = tensor.rows
     columns = tensor.columns
-    rowOrder = tensor.rowOrder
     let blockBytes = tensor.dtype.blockBytes
-    if tensor.parts.contains(where: { $0.columnStride != blockBytes && $0.columns.count > tensor.dtype.blockElements }) {
-      let memory = try Self.gather(tensor, from: files)
+    let isApart = tensor.parts.contains { $0.columnStride != blockBytes && $0.columns.count > tensor.dtype.blockElements || $0.coding != nil }
+    let order: LogicalTensor.RowOrder
+    if !isApart, let kernelType = tensor.dtype.kernelType {
+      order = tensor.rowOrder
+      gathered = nil
+      type = kernelType
+      rowBytes = columns / tensor.dtype.blockElements * blockBytes
+      bands = try Self.bands(of: tensor, in: files)
+    } else {
+      guard !tensor.dtype.isQuantized else { throw InferenceError.unreadableTensor(name: name, reason: "its quantized blocks lie apart") }
+      let memory = try FloatMemory(count: rows * columns, for: "tensor \(name)")
+      try checkpoint.readFloats(of: tensor, into: memory.base)
+      order = .pairs
       gathered = memory
       type = drover_f32
       rowBytes = columns * 4
       bands = [Band(rows: 0..<rows, segments: [drover_segment(first: memory.base, row_stride: columns * 4, columns: columns)])]
-    } else {
-      gathered = nil
-      type = tensor.dtype.kernelType
-      rowBytes = columns / tensor.dtype.blockElements * blockBytes
-      bands = try Self.bands(of: tensor, in: files)
     }
+    rowOrder = order
+    self.bias = try bias.map { try Self.bias($0, in: order, checkpoint) }
     isVectorAligned = bands.allSatisfy { $0.segments.allSatisfy { $0.columns % 16 == 0 } }
     self.files = files
+  }
+
+  /// The elements of a bias in the order of a matrix' rows.
+  private static func bias(_ tensor: LogicalTensor, in order: LogicalTensor.RowOrder, _ checkpoint: Checkpoint) throws -> [Float] {
+    var values = [Float](repeating: 0, count: tensor.rows)
+    try values.withUnsafeMutableBufferPointer { if let base = $0.baseAddress { try checkpoint.readFloats(of: tensor, into: base) } }
+    guard case .halves(let headDim) = order else { return values }
+    return values.indices.map { row in
+      let (head, within) = (row / headDim * headDim, row % headDim)
+      // Row j * headDim/2 + i of a head is Meta's 2i + j.
+      return values[head + within % (headDim / 2) * 2 + within / (headDim / 2)]
+    }
   }
 
   /// `y[i] = dot(row rows.lowerBound + i, x)`; x is padded with zeros to whole vectors. `scratch` holds a padded row.
@@ -135,21 +159,5 @@ final class Matrix: @unchecked Sendable {
     let bytes = files[part.file].bytes
     guard !spanOverflow, !endOverflow, end <= bytes.count, let base = bytes.baseAddress else { throw outside }
     return base + part.offset
-  }
-
-  /// The whole of a tensor whose elements lie apart (a transposed view, say), in float32.
-  private static func gather(_ tensor: LogicalTensor, from files: [MappedFile]) throws(InferenceError) -> FloatMemory {
-    guard !tensor.dtype.isQuantized else { throw .unreadableTensor(name: tensor.name, reason: "its quantized blocks lie apart") }
-    let memory = try FloatMemory(count: tensor.rows * tensor.columns, for: "tensor \(tensor.name)")
-    for part in tensor.parts {
-      let bytes = try checkedBytes(of: part, tensor: tensor, in: files)
-      for (i, row) in part.rows.enumerated() {
-        for (j, column) in part.columns.enumerated() {
-          drover_kernels_plain.unpack(
-            tensor.dtype.kernelType, bytes + i * part.rowStride + j * part.columnStride, 1, memory.base + row * tensor.columns + column)
-        }
-      }
-    }
-    return memory
   }
 }

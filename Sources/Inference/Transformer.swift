@@ -14,11 +14,15 @@ public final class Transformer {
     public var slot: Int
     /// Its place in the sequence. Every earlier position must have been computed, in this pass or before.
     public var position: Int
+    /// Positions of the sequence as far as they are known, which dynamic RoPE turns by.
+    public var length: Int
 
-    public init(token: Int, slot: Int, position: Int) {
+    /// - Parameter length: nil where nothing is known behind `position`.
+    public init(token: Int, slot: Int, position: Int, length: Int? = nil) {
       self.token = token
       self.slot = slot
       self.position = position
+      self.length = max(position + 1, length ?? 0)
     }
   }
 

@@ -37,20 +37,21 @@ struct Weights {
       guard tensor.shape == shape else { throw .wrongShape(name: name, shape: tensor.shape, expected: shape) }
       return tensor
     }
-    func matrix(_ name: TensorName, _ rows: Int, _ columns: Int) throws(InferenceError) -> Matrix {
-      let matrix = try Matrix(try tensor(name, rows, columns), in: files)
+    func matrix(_ name: TensorName, _ rows: Int, _ columns: Int) throws -> Matrix {
+      let bias = try name.role.bias.flatMap { byName[TensorName($0, layer: name.layer)] }.map { try tensor($0.name, rows, 1) }
+      let matrix = try Matrix(try tensor(name, rows, columns), of: checkpoint, in: files, bias: bias)
       switch matrix.rowOrder {
       case .pairs: return matrix
       case .halves(let headDim):
         guard headDim == params.headDim, name.role.isRotated else {
-          throw .unreadableTensor(
+          throw InferenceError.unreadableTensor(
             name: name, reason: "its rows are reordered for heads of \(headDim), where \(params.headDim) was expected")
         }
         return matrix
       }
     }
-    func vector(_ name: TensorName) throws(InferenceError) -> [Float] {
-      let row = try Matrix(try tensor(name, params.dim), in: files)
+    func vector(_ name: TensorName) throws -> [Float] {
+      let row = try Matrix(try tensor(name, params.dim), of: checkpoint, in: files)
       return [Float](unsafeUninitializedCapacity: padded(params.dim)) { buffer, count in
         guard let base = buffer.baseAddress else { return }
         row.unpack(rows: 0..<1, into: base, Kernels.reference)

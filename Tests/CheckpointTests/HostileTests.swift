@@ -104,7 +104,7 @@ import Testing
 
   /// What is of another model, or no description of any, isn't opened. What changes the mathematics is in `ConfigurationTests`.
   @Test(arguments: [
-    (#""model_type": "mistral""#, .unsupported, "mistral"), (#""architectures": ["LlamaForCausalLM"]"#, .unsupported, "none given"),
+    (#""model_type": "mixtral""#, .unsupported, "mixtral"), (#""architectures": ["LlamaForCausalLM"]"#, .unsupported, "none given"),
     (#""model_type": "llama", "rms_norm_eps": -1"#, .corrupt, "rms_norm_eps"), (#""model_type": "llama", "hidden_size": "8""#, .corrupt, "hidden_size"),
     (#""model_type": "llama", "rope_scaling": {"rope_type": "llama3", "low_freq_factor": 1, "high_freq_factor": 4}"#, .corrupt, "rope_scaling.factor"),
     (#""model_type": "llama", "rope_scaling": {"rope_type": "llama3", "factor": 8, "low_freq_factor": 4, "high_freq_factor": 4}"#, .corrupt, "high_freq_factor"),
@@ -197,7 +197,10 @@ import Testing
     pickle("storage of 2^62 elements", Pickle.one(Pickle.tensor([16], [1], elements: 1 << 62)), "elements"),
     pickle("storage of less than none", Pickle.one(Pickle.tensor([16], [1], elements: -1)), "-1 elements"),
     pickle("storage that isn't there", Pickle.one(Pickle.tensor([16], [1], key: "../../etc/passwd")), "doesn't have"),
-    pickle("float64", Pickle.one(Pickle.tensor([8], [1], storage: "DoubleStorage", elements: 8)), .unsupported, "DoubleStorage"),
+    pickle("int64", Pickle.one(Pickle.tensor([8], [1], storage: "LongStorage", elements: 8)), .unsupported, "LongStorage"),
+    pickle("int8 without scales", Pickle.one(Pickle.tensor([64], [1], storage: "CharStorage", elements: 64)), .unsupported, "CharStorage"),
+    pickle("int8 beyond the storage", Pickle.one(Pickle.tensor([65], [1], storage: "CharStorage", elements: 64)), "beyond its storage of 64"),
+    pickle("int8 that share their bytes", Pickle.one(Pickle.tensor([64, 64], [0, 1], storage: "CharStorage", elements: 64)), "larger than its storage of 64 bytes"),
     pickle("name of another model", Pickle.dictionary([("vision.weight", Pickle.tensor([16], [1]))]), .unsupported, "vision.weight"),
     pickle("layer of 2^63-1", Pickle.dictionary([("layers.9223372036854775807.ffn_norm.weight", Pickle.tensor([16], [1]))]), "no whole layer"),
     pickle("layer with a sign", Pickle.dictionary([("layers.+1.ffn_norm.weight", Pickle.tensor([16], [1]))]), .unsupported, "layers.+1"),
@@ -298,7 +301,8 @@ import Testing
     Case("negative shape", safetensors(entry("F32", "[-4]"), data: 16), "no dimension where one should be"),
     Case("empty", safetensors(entry("F32", "[0]", "[0,0]"), data: 0), .unsupported, "shape [0]"),
     Case("no dimension", safetensors(entry("F32", "[]", "[0,4]"), data: 4), .unsupported, "shape []"),
-    Case("float64", safetensors(entry("F64", "[2]"), data: 16), .unsupported, "F64"),
+    Case("int64", safetensors(entry("I64", "[2]"), data: 16), .unsupported, "I64"),
+    Case("int8", safetensors(entry("I8", "[16]"), data: 16), .unsupported, "I8"),
     Case("overlap", safetensors(
       #"{"norm.weight":{"dtype":"F32","shape":[4],"data_offsets":[0,16]},"output.weight":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}}"#, data: 24),
       "no overlap"),

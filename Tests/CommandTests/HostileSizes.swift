@@ -227,6 +227,16 @@ enum HostileSizes {
     def pth(make): return lambda f, n: (meta(f), zipped(f + "/consolidated.00.pth", *framed(make(n))), ["inspect", f])[2]
     for k, v in PICKLES.items(): KINDS["pickle: " + k] = pth(v)
     for k, v in LEGACIES.items(): KINDS["legacy: " + k] = lambda f, n, v=v: (meta(f), write(f + "/consolidated.00.pth", *v(n)), ["inspect", f])[2]
+    CLASS = lambda name: b"ctorch.distributed.checkpoint.metadata\n%s\n" % name
+    DCPS = {
+        "objects": lambda n: (CLASS(b"Metadata") + b"q\0", (b"h\0)\x81}b0", n // 7)),
+        "lists": lambda n: ((b"]Na0", n // 4),),
+        "one list": lambda n: (b"]", (b"Na", n // 2)),
+        "names": lambda n: (CLASS(b"Metadata") + b")\x81}(" + text(b"state_dict_metadata") + b"}(", (text(b"%06d" % i) + b"N" for i in range(n // 12)), b"u" + text(b"storage_data") + b"}ub"),
+        "places": lambda n: (CLASS(b"Metadata") + b")\x81}(" + text(b"state_dict_metadata") + b"}" + text(b"storage_data") + b"}(", (b"NN", n // 2), b"uub"),
+    }
+    def dcp(f, *pieces): meta(f); write(f + "/.metadata", *framed(pieces)); open(f + "/__0_0.distcp", "wb").close(); return ["inspect", f]
+    for k, v in DCPS.items(): KINDS["dcp: " + k] = lambda f, n, v=v: dcp(f, *v(n))
     KINDS["zip: entries"] = lambda f, n: (meta(f), entries(f + "/consolidated.00.pth", n), ["inspect", f])[2]
     for k, v in SAFETENSORS.items(): KINDS["safetensors: " + k] = lambda f, n, v=v: (meta(f), safe(f + "/consolidated.00.safetensors", *v(n)), ["inspect", f])[2]
     for k, v in GGUFS.items(): KINDS["gguf: " + k] = lambda f, n, v=v: (meta(f), gguf(f + "/model.gguf", *v(n)), ["inspect", f + "/model.gguf"])[2]

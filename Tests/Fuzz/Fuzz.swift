@@ -11,7 +11,7 @@ import Tokenization
 private enum Target: String {
   case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote, template
   /// Whole folders: what one shard says is held against what the others do.
-  case pthShards, safetensorsShards, hfShards, ggufParts, tokenizerFolder
+  case pthShards, safetensorsShards, hfShards, ggufParts, tokenizerFolder, scaled, dcp
 
   /// The files that an input is. Of several, each is in it as its number here, its length in three bytes (little-endian), and its bytes.
   ///
@@ -29,6 +29,8 @@ private enum Target: String {
     case .receipt: [Receipt.fileName]
     case .remote, .template: []
     case .pthShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).pth" }
+    case .dcp: ["params.json", ".metadata", "__0_0.distcp"]
+    case .scaled: ["params.json", "consolidated.00.pth", "fp8_scales_0.pt"]
     case .safetensorsShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).safetensors" }
     case .ggufParts: (1..<4).map { "model-0000\($0)-of-00003.gguf" }
     case .hfShards: ["config.json", "model.safetensors.index.json"] + (1..<4).map { "model-0000\($0)-of-00003.safetensors" }
@@ -45,7 +47,7 @@ private enum Target: String {
     try write(bytes, to: folder)
     let path = FilePath(folder + "/" + files[0])
     switch self {
-    case .pth, .legacy, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards, .ggufParts: try check(Checkpoint.open(at: FilePath(folder)))
+    case .pth, .legacy, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards, .ggufParts, .scaled, .dcp: try check(Checkpoint.open(at: FilePath(folder)))
     case .gguf:
       let checkpoint = try Checkpoint.open(at: path)
       try check(checkpoint)
@@ -82,7 +84,7 @@ private enum Target: String {
         let blocks = part.columns.count / tensor.dtype.blockElements
         let (down, a) = part.rowStride.multipliedReportingOverflow(by: part.rows.count - 1)
         let (across, b) = part.columnStride.multipliedReportingOverflow(by: blocks - 1)
-        let last = part.offset + max(0, down) + max(0, across) + tensor.dtype.blockBytes
+        let last = part.offset + max(0, down) + max(0, across) + (part.coding == nil ? tensor.dtype.blockBytes : 1)
         precondition(!a && !b && part.offset >= 0 && last <= checkpoint.files[part.file].count, "\(tensor.name) lies outside its file")
       }
     }

@@ -167,3 +167,13 @@ TEMPLATES = {
     "text": "{{ '%s-%5.2f' % ('a', 1.5) }}{{ '{:>8}'.format('x') }}{{ 'a,b'.split(',') | join('-') | upper | replace('A', 'c') }}{{ messages | selectattr('role', 'equalto', 'user') | list | length }}{{ range(3) | map('string') | list }}{{ 7 // 2 ** 2 }}{# c #}{% raw %}{{ }}{% endraw %}",
 }
 for name, text in TEMPLATES.items(): open(seed("template", name), "w").write(text)
+
+# Weights that are codes with scales beside them.
+codes = {k: torch.randint(-8, 8, t.shape, dtype=torch.int8) if t.dim() == 2 else t for k, t in half.items()}
+scaled = dict(codes)
+for k, t in codes.items():
+    if t.dim() == 2: scaled[k.removesuffix("weight") + "scales"] = torch.rand(t.shape[0], 1 if not k.startswith(p) else t.shape[1] // 8)
+scaled[p + "attention.wq.zeros"] = torch.ones(dim, 1)
+scaled[p + "attention.wo.adaptor.A.weight"], scaled[p + "attention.wo.adaptor.B.weight"] = torch.rand(2, dim), torch.rand(dim, 2)
+said = PARAMS | {"quantization_args": {"scheme": "int4_weight_int8_dynamic_activation", "group_size": 8, "spinquant": True}, "lora_args": {"rank": 2, "scale": 2.0}}
+folder("scaled", "int8", [(0, json.dumps(said).encode()), (1, saved(torch.save, scaled))])

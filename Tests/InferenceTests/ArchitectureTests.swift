@@ -166,7 +166,7 @@ import Testing
 func allLogits(_ model: Transformer, _ tokens: [Int], passes: [Range<Int>]) throws -> [Float] {
   var all: [Float] = []
   for pass in passes {
-    model.forward(pass.map { Transformer.Row(token: tokens[$0], slot: 0, position: $0) })
+    model.forward(pass.map { Transformer.Row(token: tokens[$0], slot: 0, position: $0, length: tokens.count) })
     try model.withLogits(of: Array(0..<pass.count)) { _, logits in all += logits }
   }
   return all

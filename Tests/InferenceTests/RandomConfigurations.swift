@@ -6,7 +6,7 @@ let randomConfigurations = #"""
   import json, os, random, sys, warnings
   warnings.filterwarnings("ignore")
   import torch, transformers
-  from transformers import LlamaConfig, LlamaForCausalLM
+  from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
   transformers.logging.set_verbosity(50)
   torch.set_num_threads(1)
   root, count = sys.argv[1], int(sys.argv[2])
@@ -14,7 +14,7 @@ let randomConfigurations = #"""
   def maybe(share): return random.random() < share
 
   def rope(width):
-      kind = random.choices(["default", "llama3", "linear", "dynamic", "yarn", "longrope"], [50, 30, 4, 4, 4, 4])[0]
+      kind = random.choices(["default", "llama3", "linear", "dynamic", "yarn", "longrope"], [40, 26, 12, 14, 4, 4])[0]
       given = {"rope_type": kind, "rope_theta": random.choice([100.0, 10000.0, 500000.0, 1000000.0])}
       if kind == "llama3":
           given |= {"factor": random.choice([2.0, 8.0, 32.0]), "low_freq_factor": 1.0, "high_freq_factor": random.choice([2.0, 4.0]),
@@ -85,17 +85,23 @@ let randomConfigurations = #"""
           hidden_size=heads * width, num_attention_heads=heads, num_key_value_heads=random.choice([n for n in range(1, heads + 1) if heads % n == 0]),
           head_dim=random.choice([4, 10, 16]) if maybe(0.2) else width, intermediate_size=random.choice([16, 33, 40, 96]),
           num_hidden_layers=random.choice([1, 2]), vocab_size=random.choice([32, 61, 64]), rms_norm_eps=random.choice([1e-6, 1e-5, 1e-3, 0.1]),
-          max_position_embeddings=random.choice([12, 64, 2048]), tie_word_embeddings=maybe(0.3))
+          max_position_embeddings=random.choice([6, 12, 64, 2048]), tie_word_embeddings=maybe(0.3))
       keys = []
-      if maybe(0.06): shape["attention_bias"] = True; keys.append("attention_bias")
-      if maybe(0.06): shape["mlp_bias"] = True; keys.append("mlp_bias")
+      mistral = maybe(0.12)
+      if mistral:
+          # Where it is left out it is 4096.
+          shape["sliding_window"] = random.choice([None, None, 4096, 4])
+          if shape["sliding_window"]: keys.append("sliding_window")
+      else:
+          if maybe(0.12): shape["attention_bias"] = True
+          if maybe(0.12): shape["mlp_bias"] = True
       if maybe(0.1):
           shape["hidden_act"] = random.choice(["swish", "gelu", "relu", "gelu_pytorch_tanh"])
           if shape["hidden_act"] != "swish": keys.append("hidden_act")
       turn = rope(shape["head_dim"])
-      if turn["rope_type"] not in ("default", "llama3"): keys.append("type")
-      config = LlamaConfig(**shape, rope_parameters=turn)
-      model = LlamaForCausalLM(config)
+      if turn["rope_type"] in ("yarn", "longrope"): keys.append("type")
+      config = (MistralConfig if mistral else LlamaConfig)(**shape, rope_parameters=turn)
+      model = (MistralForCausalLM if mistral else LlamaForCausalLM)(config)
       for name, p in model.named_parameters():
           # So large that every head, frequency and epsilon shows in the result.
           if name.endswith("norm.weight"): p.data = 1 + 0.3 * torch.randn_like(p)
@@ -111,15 +117,16 @@ let randomConfigurations = #"""
       elif not shape["tie_word_embeddings"] and maybe(0.04):
           saved["tie_word_embeddings"] = True; keys.append("tie_word_embeddings")
       elif maybe(0.7):
-          random.choice(spellings)(saved)
-          if maybe(0.3) and saved.get("num_key_value_heads") == heads: del saved["num_key_value_heads"]
+          random.choice(spellings[:-1] if mistral else spellings)(saved)
+          if mistral and maybe(0.2): saved.pop("sliding_window", None); keys.append("sliding_window")
+          if not mistral and maybe(0.3) and saved.get("num_key_value_heads") == heads: del saved["num_key_value_heads"]
           if maybe(0.3) and saved.get("head_dim") == width: del saved["head_dim"]
       json.dump(saved, open(path, "w"))
       tokens = [random.randrange(shape["vocab_size"]) for _ in range(10)]
       line = dict(folder=folder, tokens=tokens, keys=keys, config=json.dumps(saved))
       try:
           with torch.no_grad():
-              logits = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)(torch.tensor([tokens])).logits[0, -3:]
+              logits = (MistralForCausalLM if mistral else LlamaForCausalLM).from_pretrained(folder, dtype=torch.float32)(torch.tensor([tokens])).logits[0, -3:]
           line["scores"] = torch.log_softmax(logits, -1).flatten().tolist()
       except Exception as error:
           line["error"] = f"{type(error).__name__}: {error}"[:200]

@@ -14,7 +14,7 @@ extension KeyTable {
     "architectures": .only([.array([.text("LlamaForCausalLM")]), .array([.text("LLaMAForCausalLM")])]),
     "model_type": .read, "hidden_size": .read, "intermediate_size": .read, "num_hidden_layers": .read, "num_attention_heads": .read,
     "num_key_value_heads": .read, "head_dim": .read, "vocab_size": .read, "rms_norm_eps": .read, "tie_word_embeddings": .read,
-    "hidden_act": .only([.text("silu"), .text("swish")]), "attention_bias": .only([.bool(false)]), "mlp_bias": .only([.bool(false)]),
+    "hidden_act": .only([.text("silu"), .text("swish")]), "attention_bias": .read, "mlp_bias": .read,
     "is_encoder_decoder": .only([.bool(false)]), "add_cross_attention": .only([.bool(false)]), "tie_encoder_decoder": .only([.bool(false)]),
     "pruned_heads": .only([.object([:])]), "chunk_size_feed_forward": .only([.integer(0)]), "rope_interleaved": .only([.bool(false)]),
     // RoPE; the objects have a table of their own.
@@ -62,7 +62,7 @@ extension KeyTable {
     "dim": .read, "n_layers": .read, "n_heads": .read, "n_kv_heads": .read, "head_dim": .read, "hidden_dim": .read, "multiple_of": .read,
     "ffn_dim_multiplier": .read, "vocab_size": .read, "norm_eps": .read, "rope_theta": .read, "use_scaled_rope": .read,
     "rope_scaling_factor": .read, "low_freq_factor": .read, "high_freq_factor": .read, "rope_high_freq_factor": .read,
-    "original_rotary_embed_context": .read,
+    "original_rotary_embed_context": .read, "quantization_args": .read, "lora_args": .read,
     // Room for the KV cache.
     "max_batch_size": .harmless, "max_seq_len": .harmless,
     // Llama 4 and the vision models: these values say that there is nothing of the kind.

@@ -59,8 +59,10 @@ extension Checkpoint {
     guard !names.isEmpty else { return self }
     var companions = companions
     companions.notes += notes
-    return Checkpoint(
+    var checkpoint = Checkpoint(
       format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions,
       unhonoured: unhonoured.filter { !names.contains($0.name) })
+    checkpoint.extras = extras
+    return checkpoint
   }
 }

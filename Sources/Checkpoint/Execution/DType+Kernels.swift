@@ -2,9 +2,10 @@ import CKernels
 import Integrity
 
 extension DType {
-  /// The same type, as the kernels call it.
-  package var kernelType: drover_dtype {
+  /// The same type, as the kernels call it; nil for f64, which they don't read.
+  package var kernelType: drover_dtype? {
     switch self {
+    case .f64: nil
     case .f32: drover_f32
     case .f16: drover_f16
     case .bf16: drover_bf16

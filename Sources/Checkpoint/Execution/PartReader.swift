@@ -13,6 +13,8 @@ struct PartReader {
   private var replica = Room()
   private var strided = Room()
   private var conversions: [[DType]: RowConversion] = [:]
+  /// Of the rectangle that is read.
+  private var overflows = 0
 
   /// Bytes that are read at once to pick some of them.
   private static let mostSpan = 4 << 20
@@ -23,8 +25,11 @@ struct PartReader {
 
   /// Writes a rectangle of a tensor to `out`, row by row in Meta's order, without gaps, as `plan.dtype`. Copies of it in other ranks' shards are read
   /// too, and compared.
+  /// - Returns: how many finite numbers became infinite, since `plan.dtype` can't hold them.
   /// - Throws: where copies differ, naming tensor, ranks and byte.
-  mutating func read(_ plan: TensorPlan, _ chunk: TensorPlan.Chunk, into out: UnsafeMutableRawPointer) throws(CheckpointError) {
+  @discardableResult
+  mutating func read(_ plan: TensorPlan, _ chunk: TensorPlan.Chunk, into out: UnsafeMutableRawPointer) throws(CheckpointError) -> Int {
+    overflows = 0
     let pitch = plan.dtype.byteCount(chunk.columns.count)
     for source in plan.sources {
       let rows = source.part.rows.clamped(to: chunk.rows)
@@ -35,11 +40,13 @@ struct PartReader {
         try read(plan, source, run, columns, into: to, pitch: run.step * pitch)
       }
     }
+    return overflows
   }
 
   private mutating func read(
     _ plan: TensorPlan, _ source: TensorPlan.Source, _ run: LogicalTensor.RowOrder.Run, _ columns: Range<Int>, into out: UnsafeMutableRawPointer, pitch: Int
   ) throws(CheckpointError) {
+    if source.part.coding != nil { return try readCodes(plan, source, run, columns, into: out, pitch: pitch) }
     let dtype = plan.tensor.dtype
     let part = source.part
     let rows = run.disk - part.rows.lowerBound..<run.disk - part.rows.lowerBound + run.count
@@ -63,19 +70,92 @@ struct PartReader {
     }
     let (from, skip) = (plan.tensor.dtype, first % dtype.blockElements)
     for row in 0..<rows.count {
-      let isFinite = conversions[[from, plan.dtype], default: RowConversion(from: from, to: plan.dtype)].convert(
+      overflows += conversions[[from, plan.dtype], default: RowConversion(from: from, to: plan.dtype)].convert(
         UnsafeRawPointer(bytes) + row * width, first: skip, columns: columns.count, into: out + row * pitch)
-      guard isFinite else {
-        throw CheckpointError(
-          .refused, "\(plan.tensor.name) has values too large for \(plan.dtype.rawValue); keep \(from.rawValue), or choose bf16 or f32")
+    }
+  }
+
+  /// The same of parts whose bytes are codes. What is written of them is what they are as bfloat16.
+  private mutating func readCodes(
+    _ plan: TensorPlan, _ source: TensorPlan.Source, _ run: LogicalTensor.RowOrder.Run, _ columns: Range<Int>, into out: UnsafeMutableRawPointer, pitch: Int
+  ) throws(CheckpointError) {
+    let part = source.part
+    let rows = run.disk - part.rows.lowerBound..<run.disk - part.rows.lowerBound + run.count
+    let within = columns.lowerBound - part.columns.lowerBound..<columns.upperBound - part.columns.lowerBound
+    let floats = try decoded(part, rows, within)
+    for other in source.replicas where try decoded(other, rows, within) != floats {
+      throw CheckpointError(
+        .corrupt, in: files[other.file].path, byte: other.offset, "\(plan.tensor.name) should be the same in shards \(part.rank) and \(other.rank), and isn't: one of the two is damaged")
+    }
+    var conversion = RowConversion(from: .bf16, to: plan.dtype)
+    var halves = [UInt16](repeating: 0, count: within.count)
+    for row in 0..<rows.count {
+      for column in 0..<within.count { halves[column] = RowConversion.bfloat16(floats[row * within.count + column]).littleEndian }
+      overflows += halves.withUnsafeBytes { bytes in
+        bytes.baseAddress.map { conversion.convert($0, first: 0, columns: within.count, into: out + row * pitch) } ?? 0
       }
     }
+  }
+
+  /// The numbers that codes stand for, row by row.
+  /// - Parameters:
+  ///   - rows, columns: of the part.
+  private mutating func decoded(_ part: LogicalTensor.Part, _ rows: Range<Int>, _ columns: Range<Int>) throws(CheckpointError) -> [Float] {
+    guard let coding = part.coding else { return [] }
+    // A rotation mixes all columns.
+    let width = coding.isRotated ? 0..<part.columns.count : columns
+    var floats = [Float](repeating: 0, count: rows.count * width.count)
+    let codes = Block(count: floats.count)
+    try read(part, element: 1, rows, width, into: codes.baseAddress)
+    let group = part.columns.count / coding.scales.columns
+    let groups = width.lowerBound / group..<(width.upperBound - 1) / group + 1
+    let scales = try numbers(coding.scales, rows, groups)
+    let zeros = try coding.zeros.map { table throws(CheckpointError) in try numbers(table, rows, groups) }
+    for row in 0..<rows.count {
+      for column in 0..<width.count {
+        let place = row * groups.count + (width.lowerBound + column) / group - groups.lowerBound
+        let byte = codes.memory[row * width.count + column]
+        let value = coding.code == .int8 ? Float(Int8(bitPattern: byte)) : Float8.float(byte)
+        floats[row * width.count + column] = (value - (zeros?[place] ?? 0)) * scales[place]
+      }
+    }
+    if let adaptor = coding.adaptor {
+      let rank = adaptor.a.rows
+      let a = try numbers(adaptor.a, 0..<rank, width)
+      let b = try numbers(adaptor.b, rows, 0..<rank)
+      for row in 0..<rows.count {
+        for column in 0..<width.count {
+          var sum: Float = 0
+          for index in 0..<rank { sum += b[row * rank + index] * a[index * width.count + column] }
+          floats[row * width.count + column] += Float(adaptor.scale) * sum
+        }
+      }
+    }
+    guard coding.isRotated else { return floats }
+    for row in 0..<rows.count { Hadamard.transform(&floats, row * width.count..<(row + 1) * width.count) }
+    return (0..<rows.count).flatMap { floats[$0 * width.count + columns.lowerBound..<$0 * width.count + columns.upperBound] }
+  }
+
+  /// A rectangle of a table as float32.
+  private mutating func numbers(_ table: StoredCoding.Table, _ rows: Range<Int>, _ columns: Range<Int>) throws(CheckpointError) -> [Float] {
+    let bytes = Block(count: rows.count * columns.count * table.dtype.blockBytes)
+    try read(table.part, element: table.dtype.blockBytes, rows, columns, into: bytes.baseAddress)
+    var floats = [Float](repeating: 0, count: rows.count * columns.count)
+    var conversion = RowConversion(from: table.dtype, to: .f32)
+    floats.withUnsafeMutableBytes { floats in
+      if let to = floats.baseAddress { _ = conversion.convert(bytes.baseAddress, first: 0, columns: rows.count * columns.count, into: to) }
+    }
+    return floats
   }
 
   /// The first row of each part, in the order of `tensor.parts`.
   mutating func firstRows(of tensor: LogicalTensor) throws(CheckpointError) -> [[UInt8]] {
     var rows: [[UInt8]] = []
     for part in tensor.parts {
+      if part.coding != nil {
+        rows.append(try decoded(part, 0..<1, 0..<part.columns.count).flatMap { RowConversion.bfloat16($0).littleEndianBytes })
+        continue
+      }
       let blocks = part.columns.count / tensor.dtype.blockElements
       let count = blocks * tensor.dtype.blockBytes
       let row = raw.of(count)
@@ -102,8 +182,12 @@ struct PartReader {
   /// Reads rows and blocks of a part, without gaps.
   private mutating func read(
     _ part: LogicalTensor.Part, _ dtype: DType, _ rows: Range<Int>, _ blocks: Range<Int>, into out: UnsafeMutableRawPointer
+  ) throws(CheckpointError) { try read(part, element: dtype.blockBytes, rows, blocks, into: out) }
+
+  /// - Parameter element: bytes that an element, or a block, has in the file.
+  private mutating func read(
+    _ part: LogicalTensor.Part, element: Int, _ rows: Range<Int>, _ blocks: Range<Int>, into out: UnsafeMutableRawPointer
   ) throws(CheckpointError) {
-    let element = dtype.blockBytes
     let width = blocks.count * element
     let start = part.offset + rows.lowerBound * part.rowStride + blocks.lowerBound * part.columnStride
     let needed = rows.count * width
@@ -116,15 +200,15 @@ struct PartReader {
       let cutsRows = rows.count > 1 && (blocks.count <= 1 || (rows.count - 1) * part.rowStride >= (blocks.count - 1) * part.columnStride)
       if cutsRows {
         let half = rows.count / 2
-        try read(part, dtype, rows.prefix(half), blocks, into: out)
-        return try read(part, dtype, rows.dropFirst(half), blocks, into: out + half * width)
+        try read(part, element: element, rows.prefix(half), blocks, into: out)
+        return try read(part, element: element, rows.dropFirst(half), blocks, into: out + half * width)
       }
       if blocks.count > 1 {
         // Both halves of each row; they are put side by side.
         let half = blocks.count / 2
         let (left, right) = (Block(count: rows.count * half * element), Block(count: rows.count * (blocks.count - half) * element))
-        try read(part, dtype, rows, blocks.prefix(half), into: left.baseAddress)
-        try read(part, dtype, rows, blocks.dropFirst(half), into: right.baseAddress)
+        try read(part, element: element, rows, blocks.prefix(half), into: left.baseAddress)
+        try read(part, element: element, rows, blocks.dropFirst(half), into: right.baseAddress)
         for row in 0..<rows.count {
           memcpy(out + row * width, left.baseAddress + row * half * element, half * element)
           memcpy(out + row * width + half * element, right.baseAddress + row * (blocks.count - half) * element, (blocks.count - half) * element)

@@ -12,6 +12,8 @@ final class PlanExecution: Sendable {
     var contents: [Int: Receipt.Content] = [:]
     /// By file without.
     var wholes: [Int: ChainedDigest] = [:]
+    /// How many finite numbers of a tensor are infinite in the dtype that it was written as.
+    var overflows: [TensorName: Int] = [:]
   }
 
   private struct State {
@@ -22,6 +24,7 @@ final class PlanExecution: Sendable {
     var outcomes: [TensorProver.Outcome] = []
     /// Bytes of tensors that are no weights, by file and offset.
     var buffers: [Int: [Int: [UInt8]]] = [:]
+    var overflows: [TensorName: Int] = [:]
     var failure: CheckpointError?
   }
 
@@ -73,7 +76,7 @@ final class PlanExecution: Sendable {
       }
     }
     try check()
-    guard proves else { return Proof() }
+    guard proves else { return Proof(overflows: state.withLock { $0.overflows }) }
     let proved = Set(state.withLock { $0.outcomes.map(\.name) })
     // A receipt that left a weight out would be untrue of its file.
     if let missing = tensors.first(where: { !$0.tensor.name.role.isBuffer && !proved.contains($0.tensor.name) }) {
@@ -103,7 +106,8 @@ final class PlanExecution: Sendable {
         if plan.tensor.firstRowsDiffer, chunk.rows.lowerBound == 0, chunk.columns.lowerBound == 0 { try reader.checkFirstRowsDiffer(plan) }
         let count = chunk.rows.count * plan.dtype.byteCount(chunk.columns.count)
         let bytes = room.of(count)
-        try reader.read(plan, chunk, into: bytes)
+        let overflows = try reader.read(plan, chunk, into: bytes)
+        if overflows > 0 { state.withLock { $0.overflows[plan.tensor.name, default: 0] += overflows } }
         let filled = UnsafeRawBufferPointer(start: bytes, count: count)
         let outcome = prover?.prove(chunk, filled, &leaves)
         try writer.write(chunk, of: plan, filled) { file, offset, bytes in state.withLock { $0.buffers[file, default: [:]][offset] = bytes } }
@@ -135,7 +139,7 @@ final class PlanExecution: Sendable {
   }
 
   private func proof(_ state: State) -> Proof {
-    var proof = Proof()
+    var proof = Proof(overflows: state.overflows)
     let outcomes = Dictionary(state.outcomes.map { ($0.name, $0) }) { first, _ in first }
     var weights: [Int: [WeightProof]] = [:]
     for plan in tensors {

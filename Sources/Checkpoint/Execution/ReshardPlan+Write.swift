@@ -76,14 +76,14 @@ extension ReshardPlan {
     }
     let folder = try OutputFolder(destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount, note: note)
     let written: [WrittenFile]
-    do { written = try fill(folder, options, progress, isCancelled) } catch { throw folder.discard(because: error) }
+    do { written = try fill(folder, options, progress, note, isCancelled) } catch { throw folder.discard(because: error) }
     try folder.publish(note: note)
     return written
   }
 
   /// Writes and syncs all files; `checklist.chk` and the receipt last.
   private func fill(
-    _ folder: OutputFolder, _ options: WriteOptions, _ progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void,
+    _ folder: OutputFolder, _ options: WriteOptions, _ progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void, _ note: (String) -> Void,
     _ isCancelled: @escaping @Sendable () -> Bool
   ) throws(CheckpointError) -> [WrittenFile] {
     var outputs: [OpenOutput] = []
@@ -92,6 +92,10 @@ extension ReshardPlan {
     }
     let execution = PlanExecution(tensors, from: source.files, to: outputs, order: options.followsSource ? .source : .output, proves: options.tool != nil, isCancelled: isCancelled)
     let proof = try execution.run(threads: options.threads)
+    for plan in tensors {
+      guard let count = proof.overflows[plan.tensor.name] else { continue }
+      note("\(plan.tensor.name): \(count) number\(count == 1 ? " is" : "s are") too large for \(plan.dtype.rawValue), and infinite there; \(plan.tensor.dtype.rawValue), f32 or bf16 would hold them")
+    }
     var written = zip(files, outputs).map { WrittenFile(name: $0.name, bytes: $0.byteCount, digests: $1.chain?.finalize() ?? [:]) }
     let receipt: Receipt? = if let tool = options.tool { receipt(tool, options, written, proof) } else { nil }
     func add(_ name: String, _ bytes: [UInt8]) throws(CheckpointError) {
@@ -111,7 +115,7 @@ extension ReshardPlan {
   private func receipt(_ tool: String, _ options: WriteOptions, _ written: [WrittenFile], _ proof: PlanExecution.Proof) -> Receipt {
     let first = source.files.first?.path ?? ""
     let place = source.format == .gguf ? first : first.removingLastComponent()
-    var given = ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtype?.rawValue ?? "keep"]
+    var given = ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtypes.rules.isEmpty ? "keep" : self.options.dtypes.text]
     if self.options.format == .hf { given["max-shard-size"] = "\(self.options.maxShardBytes)" }
     given.merge(options.sourceOptions) { own, _ in own }
     let files = written.enumerated().map { index, file in

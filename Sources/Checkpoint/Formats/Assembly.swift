@@ -31,7 +31,7 @@ struct Assembly {
     let (heads, headDim) = try heads(queryRows: wq.rows * modelParallel, dim: dim)
     guard wk.rows % headDim == 0 else { throw corrupt("has \(wk.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
     let embeddingAxis = try embeddingAxis(embedding, dim: dim)
-    let hasOutput = first[TensorName(.output)] != nil
+    let hasOutput = first[TensorName(.output)] != nil || stated.isHeadless
     var params = ModelParams(
       dim: dim, layers: layers, heads: heads, kvHeads: wk.rows / headDim * modelParallel, headDim: headDim, hiddenDim: w1.rows * modelParallel,
       vocabularySize: embedding.rows * (embeddingAxis == 0 ? modelParallel : 1), normEpsilon: Float(stated.normEpsilon),
@@ -112,7 +112,8 @@ struct Assembly {
     // A layer has nine tensors, so a layer beyond the number of tensors means that most are missing.
     guard let last = first.keys.compactMap(\.layer).max(), last < first.count else { throw corrupt("has no whole layer of a Llama model") }
     let layers = last + 1
-    for role in TensorName.Role.allCases where !role.isBuffer && role != .output {
+    let biases = Set(first.keys.map(\.role).filter(\.isBias))
+    for role in TensorName.Role.allCases where !role.isBuffer && role != .output && (!role.isBias || biases.contains(role)) {
       for layer in 0..<(role.isLayered ? layers : 1) {
         let name = TensorName(role, layer: role.isLayered ? layer : nil)
         guard first[name] != nil else { throw corrupt("lacks \(name)") }
@@ -157,7 +158,7 @@ struct Assembly {
     _ name: TensorName, _ params: ModelParams, embeddingAxis: Int, _ keyValueHeads: KeyValueHeads
   ) throws(CheckpointError) -> LogicalTensor {
     let split = modelParallel > 1 ? name.role.split(embeddingAxis: embeddingAxis) : .whole
-    let isKeyOrValue = name.role == .wk || name.role == .wv
+    let isKeyOrValue = name.role.isKeyOrValue
     let copies = isKeyOrValue ? max(1, modelParallel / keyValueHeads.count) : 1
     var parts: [LogicalTensor.Part] = []
     for (rank, shard) in shards.enumerated() {
@@ -167,7 +168,7 @@ struct Assembly {
       for var part in stored.parts {
         part.rank = rank
         part.rows = rowStart + part.rows.lowerBound..<rowStart + part.rows.upperBound
-        part.columns = columnStart..<columnStart + stored.columns
+        part.columns = columnStart + part.columns.lowerBound..<columnStart + part.columns.upperBound
         parts.append(part)
       }
     }
@@ -179,9 +180,16 @@ struct Assembly {
     guard shape == expected else {
       throw corrupt("has \(name) of shape \(shape) in all, where the other tensors make it \(expected)")
     }
+    let order = rowOrder(name.role, params.headDim)
+    // The rows of a head lie among each other there, so a piece of a head is no run of Meta's rows.
+    if case .halves(let headDim) = order, let part = parts.first(where: { $0.rows.lowerBound % headDim != 0 || $0.rows.upperBound % headDim != 0 }) {
+      throw CheckpointError(
+        .unsupported, in: files[part.file].path, byte: part.offset,
+        "has a piece of \(name) of the rows \(part.rows), which cuts a head of \(headDim) rows in two; save it again without cutting heads, by one process for example")
+    }
     return LogicalTensor(
       name: name, shape: shape, dtype: parts.isEmpty ? .f32 : first?.dtype ?? .f32, split: split,
-      rowOrder: rowOrder(name.role, params.headDim), parts: parts, firstRowsDiffer: isKeyOrValue && keyValueHeads.isClaim)
+      rowOrder: order, parts: parts, firstRowsDiffer: isKeyOrValue && !name.role.isBias && keyValueHeads.isClaim)
   }
 
   /// Holds what the description says against the shapes: where they contradict each other it is another model's, but for contradictions of a release
@@ -190,6 +198,12 @@ struct Assembly {
   /// - Returns: what a person should know, in sentences.
   private func checkStatements(_ params: ModelParams) throws(CheckpointError) -> [String] {
     var notes: [String] = []
+    if stated.isHeadless { notes.append("there is no output projection, so the model can't be asked for the next token: it is the body of one, or a reward model") }
+    for (what, says, roles) in [("attention", stated.hasAttentionBias, TensorName.Role.attentionBiases), ("feed-forward", stated.hasFeedForwardBias, TensorName.Role.feedForwardBiases)] where says == true {
+      for role in roles where shards[0][TensorName(role, layer: 0)] == nil {
+        throw corrupt("\(description) says that the \(what) layers have biases, and \(TensorName(role, layer: 0)) isn't there")
+      }
+    }
     func contradiction(_ what: String, _ said: Int, _ found: Int) -> CheckpointError {
       corrupt("\(description) says \(what) \(said), the shapes of the tensors say \(found): it is of another model, or a file is missing or of another one")
     }
@@ -231,6 +245,10 @@ extension ModelParams {
     case .w1, .w3: [hiddenDim, dim]
     case .w2: [dim, hiddenDim]
     case .ropeFreqs, .layerRopeFreqs: [headDim / 2]
+    case .wqBias: [heads * headDim, 1]
+    case .wkBias, .wvBias: [kvHeads * headDim, 1]
+    case .w1Bias, .w3Bias: [hiddenDim, 1]
+    case .woBias, .w2Bias: [dim, 1]
     }
   }
 }

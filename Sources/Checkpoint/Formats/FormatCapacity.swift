@@ -21,6 +21,7 @@ extension Checkpoint.Format {
     case .pth: .pth
     case .safetensors: .safetensors
     case .hf: .huggingFace
+    case .dcp: .dcp
     case .gguf: nil
     }
   }

@@ -41,6 +41,10 @@ extension Checkpoint {
       let file = try folder.open(path)
       return try WeightsFile.Kind(file) == .gguf ? GGUFReader.open(file, options, sibling: folder.file) : WeightsFolder.open(folder, [[path]], options)
     }
+    if DCPReader.reads(folder) {
+      let (stored, files) = try DCPReader.read(folder)
+      return try WeightsFolder.checkpoint(folder, [[stored]], [[folder.path.appending(DCPReader.metadataName)]], files, .dcp, options)
+    }
     if let paths = try indexed(folder, "bin") { return try WeightsFolder.open(folder, [paths], options) }
     if let paths = try folder.torchFiles() { return try WeightsFolder.open(folder, [paths], options) }
     throw CheckpointError(
@@ -75,7 +79,7 @@ extension Checkpoint.Format {
   /// What messages call that which says of a checkpoint what its shapes don't.
   var describedBy: String {
     switch self {
-    case .pth, .safetensors: "params.json"
+    case .pth, .safetensors, .dcp: "params.json"
     case .hf: "config.json"
     case .gguf: "its metadata"
     }

@@ -43,7 +43,11 @@ extension CheckpointOutline {
   public static func read(at path: FilePath, _ options: Checkpoint.OpenOptions = .init()) throws(CheckpointError) -> CheckpointOutline {
     if let folder = try CheckpointFolder(path) { return CheckpointOutline(try Checkpoint.open(folder, options)) }
     let file = try LocalFile(path)
-    return try outline(of: file, named: path, options, sibling: file.sibling)
+    do throws(CheckpointError) { return try outline(of: file, named: path, options, sibling: file.sibling) } catch {
+      // Scales may lie in another file, and only the description says what they are for.
+      guard error.reason == .unsupported, let checkpoint = try? Checkpoint.open(at: path, options) else { throw error }
+      return CheckpointOutline(checkpoint)
+    }
   }
 
   /// - Parameter sibling: opens a file beside it by name; nil when it isn't there.

@@ -16,6 +16,13 @@ struct StatedParams {
   var ropeScaling: ModelParams.RoPEScaling?
   /// nil when only the tensors tell.
   var tiedEmbeddings: Bool?
+  /// Whether projections have biases; nil when only the tensors tell.
+  var hasAttentionBias: Bool?
+  var hasFeedForwardBias: Bool?
+  /// That it is the body of a language model without what chooses the next token, so that a missing output projection isn't a mistake.
+  var isHeadless = false
+  /// What it says of weights that are codes; nil where it says nothing.
+  var scaled: (stated: ScaledWeights.Stated, keys: [UnhonouredKey])?
   /// What it says besides and drover doesn't honour.
   var unhonoured: [UnhonouredKey] = []
 
@@ -25,6 +32,7 @@ struct StatedParams {
     var numbers: [(String, Double)] = []
     if let ropeTheta { numbers.append(("RoPE's theta", ropeTheta)) }
     if let scaling = ropeScaling {
+      // The kinds that have no low and high frequencies have the defaults for them.
       numbers += [
         ("RoPE's scaling factor", scaling.factor), ("RoPE's low frequency factor", scaling.lowFrequencyFactor),
         ("RoPE's high frequency factor", scaling.highFrequencyFactor), ("RoPE's original context", Double(scaling.originalContext)),

@@ -11,6 +11,10 @@ struct StoredTensor: Equatable {
   var file: Int
   /// Byte of the first element.
   var offset: Int
+  /// Where its bytes are codes: `dtype` then is what they become.
+  var coding: StoredCoding?
+  /// Where it lies in pieces, which say of which rows and columns they are.
+  var pieces: [LogicalTensor.Part]?
   /// Where the rows don't all follow each other: how many of them do, and where the next as many begin.
   var groups: RowGroups?
 
@@ -36,6 +40,13 @@ struct StoredTensor: Equatable {
     guard columns % dtype.blockElements == 0 else { return nil }
   }
 
+  /// Codes of one byte that follow each other, rows first; they become bfloat16.
+  /// - Returns: nil as for any tensor.
+  init?(codes shape: [Int], file: Int, offset: Int) {
+    self.init(dtype: .bf16, shape: shape, file: file, offset: offset)
+    for dimension in strides.indices { strides[dimension] /= dtype.blockBytes }
+  }
+
   init(dtype: DType, shape: [Int], strides: [Int], file: Int, offset: Int) {
     self.dtype = dtype
     self.shape = shape
@@ -46,6 +57,7 @@ struct StoredTensor: Equatable {
 
   /// The tensor as the parts of a whole that isn't cut.
   var parts: [LogicalTensor.Part] {
+    if let pieces { return pieces }
     guard let groups else { return [part] }
     return (0..<rows / groups.rows).map { group in
       var part = part
@@ -59,7 +71,8 @@ struct StoredTensor: Equatable {
   var part: LogicalTensor.Part {
     LogicalTensor.Part(
       file: file, offset: offset, rank: 0, rows: 0..<rows, columns: 0..<columns,
-      rowStride: shape.count > 1 ? strides[0] : columns / dtype.blockElements * dtype.blockBytes, columnStride: strides[strides.count - 1])
+      rowStride: shape.count > 1 ? strides[0] : columns / dtype.blockElements * dtype.blockBytes, columnStride: strides[strides.count - 1],
+      coding: coding)
   }
 
   /// Bytes of a tensor without gaps; nil on overflow, or when its rows don't fill whole blocks.

@@ -7,6 +7,8 @@ struct StoredTensors {
   private(set) var tensors: [String: StoredTensor] = [:]
   /// What is well formed, but can't be one here, and why. It matters only under the name of a weight.
   private(set) var others: [String: NoWeight] = [:]
+  /// Where those of `others` lie that are codes of one byte, which scales may make weights of.
+  private(set) var codes: [String: (code: StoredCoding.Code, tensor: StoredTensor)] = [:]
   /// Byte of the file where it lists them, for errors.
   let byte: Int
   /// What the file was called when it was written, without its suffix, where it says so: torch writes that into it.
@@ -30,6 +32,21 @@ struct StoredTensors {
     }
     return true
   }
+
+  /// Notes where codes lie that were inserted as no weight.
+  /// - Parameter tensor: with strides in bytes of codes.
+  mutating func place(_ code: StoredCoding.Code, _ tensor: StoredTensor, _ name: String) { codes[name] = (code, tensor) }
+
+  /// Makes a weight of codes.
+  mutating func decode(_ name: String, by coding: StoredCoding) {
+    guard var tensor = codes.removeValue(forKey: name)?.tensor else { return }
+    tensor.coding = coding
+    others[name] = nil
+    tensors[name] = tensor
+  }
+
+  /// Takes away what is no tensor of its own.
+  mutating func remove(_ name: String) -> StoredTensor? { tensors.removeValue(forKey: name) }
 
   /// What stands beside the tensors in the file, such as an optimizer's state, by name.
   var beside: [String] = []
@@ -63,7 +80,7 @@ enum NoWeight: Error, Equatable, CustomStringConvertible {
   /// What goes after its name.
   var description: String {
     switch self {
-    case .dtype(let name): "is stored as \(name), a dtype that drover lacks; it reads float32, float16 and bfloat16"
+    case .dtype(let name): "is stored as \(name), a dtype that drover lacks; it reads float64, float32, float16 and bfloat16"
     case .shape(let shape): "has the shape \(shape); a Llama has vectors and matrices"
     case .bit(let name):
       "has torch's bit \"\(name)\" set, so that its numbers aren't those that are stored; save it as tensor.resolve_\(name)()"

@@ -12,7 +12,7 @@ extension CheckpointFolder {
   /// - Returns: nil where there is none with one of these endings.
   /// - Throws: where several could be meant, and where none holds weights.
   func torchFiles() throws(CheckpointError) -> [FilePath]? {
-    let found = names.filter { $0.extension.map(Self.endings.contains) ?? false }.sorted { $0.string < $1.string }
+    let found = names.filter { ($0.extension.map(Self.endings.contains) ?? false) && !$0.string.hasPrefix("fp8_scales_") }.sorted { $0.string < $1.string }
     guard !found.isEmpty else { return nil }
     // Elsewhere each look at a file costs a request, and a name has to do.
     let whole = "pytorch_model.bin"

@@ -34,6 +34,17 @@ enum WeightsFile {
     }
   }
 
+  /// Reads tensors as they are, whatever they are for.
+  /// - Throws: for one that can't be kept.
+  static func extras(_ names: Set<String>, _ file: any ByteSource) throws(CheckpointError) -> [ExtraTensor] {
+    switch try Kind(file) {
+    case .torch: try PthReader.extras(names, file)
+    case .legacyTorch: try LegacyReader.extras(names, file)
+    case .safetensors: try SafetensorsReader.extras(names, file)
+    case .gguf: []
+    }
+  }
+
   /// - Parameter index: which of the checkpoint's files `file` is.
   static func read(_ file: any ByteSource, index: Int) throws(CheckpointError) -> StoredTensors {
     switch try Kind(file) {

@@ -21,7 +21,7 @@ enum CheckpointContents {
   ]
 
   private static func isWeights(_ name: String) -> Bool {
-    isGGUF(name) || name == "model.safetensors" || name == "consolidated.safetensors" || name.wholeMatch(of: /consolidated\.[0-9]+\.(pth|safetensors)/) != nil
+    isGGUF(name) || name == ".metadata" || name == "__0_0.distcp" || name == "model.safetensors" || name == "consolidated.safetensors" || name.wholeMatch(of: /consolidated\.[0-9]+\.(pth|safetensors)/) != nil
       || name.wholeMatch(of: /model-[0-9]+-of-[0-9]+\.safetensors/) != nil
   }
 

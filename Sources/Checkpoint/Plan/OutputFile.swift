@@ -40,6 +40,17 @@ public struct OutputFile: Sendable {
     if !checksums.isEmpty { needsChecksums = true }
   }
 
+  /// Appends all of another file.
+  mutating func append(contentsOf other: OutputFile) {
+    let first = pieces.count
+    for piece in other.pieces {
+      switch piece.content {
+      case .bytes(let bytes, let checksums): append(bytes, checksums: checksums.map { Checksum(at: $0.at, piece: first + $0.piece) })
+      case .region(let region): append(region)
+      }
+    }
+  }
+
   mutating func append(_ region: OutputRegion) { append(.region(region), count: region.byteCount) }
 
   private mutating func append(_ content: Content, count: Int) {
@@ -71,7 +82,7 @@ struct OutputRegion: Sendable, Equatable {
     self.dtype = dtype
     self.rows = rows
     self.columns = columns
-    isVector = tensor.shape.count == 1
+    isVector = tensor.storedShape.count == 1
     self.order = order
   }
 
@@ -80,7 +91,8 @@ struct OutputRegion: Sendable, Equatable {
     self.init(of: tensor, rows: 0..<tensor.rows, columns: 0..<tensor.columns, as: dtype, order: order, name: name)
   }
 
-  var shape: [Int] { isVector ? [columns.count] : [rows.count, columns.count] }
+  /// A vector is one row, or one column.
+  var shape: [Int] { isVector ? [rows.count * columns.count] : [rows.count, columns.count] }
   var rowBytes: Int { dtype.byteCount(columns.count) }
   var byteCount: Int { rows.count * rowBytes }
 }

@@ -8,21 +8,22 @@ public struct ReshardPlan: Sendable {
   public struct Options: Sendable, Equatable {
     public var modelParallel: Int
     public var format: Checkpoint.Format
-    /// nil keeps what the source has; quantized tensors, which .pth and safetensors can't hold, become float32, which loses nothing.
-    public var dtype: DType?
+    /// Tensors that no rule is for keep what the source has; quantized ones, which .pth and safetensors can't hold, become float32, which loses nothing.
+    public var dtypes: DTypeRules
     /// Bytes of weights in a file of a Hugging Face folder.
     public var maxShardBytes: Int
 
+    /// - Parameter dtype: of all tensors; nil for no rule.
     public init(modelParallel: Int, format: Checkpoint.Format = .pth, dtype: DType? = nil, maxShardBytes: Int = 5_000_000_000) {
       self.modelParallel = modelParallel
       self.format = format
-      self.dtype = dtype
+      dtypes = dtype.map { DTypeRules($0) } ?? DTypeRules([])
       self.maxShardBytes = maxShardBytes
     }
 
     /// What `tensor` is written as: what was asked for, else what it is, where the format can hold that.
     func dtype(of tensor: LogicalTensor) -> DType {
-      dtype ?? (format.capacity.map { $0.dtypes.contains(tensor.dtype) } ?? true ? tensor.dtype : .f32)
+      dtypes.dtype(of: tensor.name) ?? (format.capacity.map { $0.dtypes.contains(tensor.dtype) } ?? true ? tensor.dtype : .f32)
     }
   }
 
@@ -47,8 +48,16 @@ public struct ReshardPlan: Sendable {
     if !capacity.isSharded, options.modelParallel != 1 {
       throw CheckpointError(.refused, "\(name) isn't split by ranks: --mp 1 is its only size (--max-shard-size cuts it into files)")
     }
-    if let dtype = options.dtype, !capacity.dtypes.contains(dtype) {
-      throw CheckpointError(.refused, "\(name) has no \(dtype.rawValue); \(capacity.dtypeNames) can be written")
+    for rule in options.dtypes.rules {
+      if let dtype = rule.dtype, !capacity.dtypes.contains(dtype) {
+        throw CheckpointError(.refused, "\(name) has no \(dtype.rawValue); \(capacity.dtypeNames) can be written")
+      }
+      guard source.tensors.contains(where: { rule.fits($0.name) }) else {
+        throw CheckpointError(.refused, "no tensor is called \(rule.pattern), for which a dtype was asked; names are Meta's, such as layers.0.attention.wq.weight")
+      }
+    }
+    if options.format == .gguf || options.format == .dcp, let extra = source.extras.first {
+      throw CheckpointError(.refused, "\(name) has no place for \(extra.name); leave --keep-extra out")
     }
     if !Self.keepsDescription(of: source, as: options.format) { try source.requireHonoured() }
     // In one shard nothing is cut, and any axis will do.
@@ -57,6 +66,7 @@ public struct ReshardPlan: Sendable {
     var files: [OutputFile]
     switch options.format {
     case .hf: files = try HuggingFaceLayout.files(source, options.dtype(of:), maxShardBytes: options.maxShardBytes)
+    case .dcp: files = DCPLayout.files(source, options.dtype(of:))
     case .pth, .safetensors, .gguf: files = Self.shards(source, layout, options)
     }
     files += try CompanionFiles.of(source, layout, options.format)
@@ -88,7 +98,7 @@ public struct ReshardPlan: Sendable {
         regions.append(OutputRegion(of: tied, rows: rows, columns: columns, as: options.dtype(of: tied), name: TensorName(.output).text))
       }
       let name = "consolidated." + (rank < 10 ? "0\(rank)" : "\(rank)")
-      return options.format == .pth ? PthLayout.file(name, regions, aliases: aliases) : SafetensorsLayout.file("\(name).safetensors", regions)
+      return options.format == .pth ? PthLayout.file(name, regions, aliases: aliases, extras: source.extras) : SafetensorsLayout.file("\(name).safetensors", regions, extras: source.extras)
     }
   }
 
@@ -114,14 +124,14 @@ public struct ReshardPlan: Sendable {
   private static func notes(_ source: Checkpoint, _ options: Options) -> [String] {
     let dtypes = Set(source.tensors.map(\.dtype))
     var notes: [String] = []
-    if options.dtype == nil, dtypes.contains(where: \.isQuantized) {
+    if options.dtypes.rules.isEmpty, dtypes.contains(where: \.isQuantized) {
       notes.append("\(options.format.rawValue) can't hold quantized tensors: they become float32, exactly. --dtype bf16 or f16 halves the size, and rounds")
     }
     if options.format == .hf, source.companions.huggingFace == nil, HuggingFaceConfig.contextLength(source) == nil {
       notes.append("nothing says how many positions the model was trained for: config.json is without max_position_embeddings, and transformers takes 2048")
     }
-    if let target = options.dtype {
-      let rounded = dtypes.filter { !$0.isExact(in: target) }.map(\.rawValue).sorted()
+    for target in DType.allCases {
+      let rounded = Set(source.tensors.filter { options.dtype(of: $0) == target && !$0.dtype.isExact(in: target) }.map(\.dtype.rawValue)).sorted()
       if !rounded.isEmpty { notes.append("weights are rounded from \(rounded.joined(separator: ", ")) to \(target.rawValue)") }
     }
     return notes
@@ -150,5 +160,5 @@ public struct ReshardPlan: Sendable {
 
 extension DType {
   /// Whether every value of this type can be written as `other` without rounding.
-  func isExact(in other: DType) -> Bool { self == other || other == .f32 }
+  func isExact(in other: DType) -> Bool { self == other || other == .f64 || other == .f32 && self != .f64 }
 }

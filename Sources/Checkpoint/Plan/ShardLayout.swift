@@ -45,7 +45,7 @@ package struct ShardLayout {
     switch role.split(embeddingAxis: embeddingAxis) {
     case .whole: return (0..<rows, 0..<columns)
     case .axis(0):
-      let copies = role == .wk || role == .wv ? keyValueCopies : 1
+      let copies = role.isKeyOrValue ? keyValueCopies : 1
       let count = rows * copies / modelParallel
       let start = rank / copies * count
       return (start..<start + count, 0..<columns)

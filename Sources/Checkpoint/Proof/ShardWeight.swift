@@ -28,7 +28,8 @@ extension ShardWeight {
     let read = try WeightsFile.read(file, index: 0)
     var stored: [TensorName: StoredTensor] = [:]
     for text in read.names {
-      if let name = TensorName(text) { stored[name] = try read.weight(text, in: file.path) }
+      // Biases, which no release has, and codes, whose scales lie elsewhere, are read when all is here.
+      if let name = TensorName(text), !name.role.isBias, let tensor = read.tensors[text] { stored[name] = tensor }
     }
     let dim = stored[TensorName(.norm)]?.columns
     var weights: [ShardWeight] = []
@@ -57,7 +58,7 @@ extension ShardWeight {
   /// A part of a tensor of a whole checkpoint.
   /// - Returns: nil where its bytes don't follow each other in the order in which they are hashed.
   package init?(_ part: LogicalTensor.Part, of tensor: LogicalTensor) {
-    guard tensor.rowOrder == .pairs else { return nil }
+    guard tensor.rowOrder == .pairs, part.coding == nil else { return nil }
     self.init(
       tensor.name, TensorGrid(dtype: tensor.dtype, shape: tensor.shape, cut: tensor.name.role.cut), stored: tensor.dtype, part.rows, part.columns, part)
   }

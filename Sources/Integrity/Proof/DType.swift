@@ -3,6 +3,8 @@
 /// Source: `ggml-common.h` and `dequantize_row_*` in `ggml-quants.c` of the ggml repository.
 public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
   case f32, f16, bf16
+  /// No Llama was trained in it, but programs that sum in it save it so.
+  case f64
   /// Per block a float16 scale `d` and 32 signed bytes: `d * q`.
   case q8_0
   /// Per block a float16 scale `d` and 32 nibbles: `d * (q - 8)`.
@@ -31,7 +33,7 @@ public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
   /// Elements that are stored together; 1 unless quantized.
   public var blockElements: Int {
     switch self {
-    case .f32, .f16, .bf16: 1
+    case .f32, .f16, .bf16, .f64: 1
     case .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .iq4_nl: 32
     case .q2_k, .q3_k, .q4_k, .q5_k, .q6_k, .iq4_xs: 256
     }
@@ -42,6 +44,7 @@ public enum DType: String, Sendable, Equatable, Codable, CaseIterable {
     switch self {
     case .f32: 4
     case .f16, .bf16: 2
+    case .f64: 8
     case .q8_0: 34
     case .q4_0, .iq4_nl: 18
     case .q4_1: 20

@@ -5,7 +5,7 @@
 /// The fingerprint of a tensor is a tree of SHA-256 over its bytes: those of the whole tensor, all ranks' parts together, row-major, little-endian,
 /// without padding, in Meta's order (a head's rows of `wq` and `wk` in pairs for RoPE; Hugging Face's row `j * headDim/2 + i` of a head is row `2i + j`
 /// here). Quantized rows are ggml's blocks as they lie. A vector is one row, and is widened to float32 first, because GGUF files hold vectors so
-/// whatever the matrices are; widening is exact.
+/// whatever the matrices are; widening is exact. (Vectors in float64 stay what they are.)
 ///
 /// The grid follows from dtype, shape and the axes along which model parallelism cuts a tensor of that name: rows, columns, both (the embedding,
 /// which Llama 2 cuts by columns and Llama 3 by rows) or neither.
@@ -30,7 +30,7 @@ public struct TensorGrid: Sendable, Equatable {
     case whole
   }
 
-  /// Of the bytes that are hashed: f32 for vectors.
+  /// Of the bytes that are hashed: f32 for vectors, but for those in f64.
   public let dtype: DType
   public let shape: [Int]
   public let cut: Cut
@@ -60,7 +60,7 @@ public struct TensorGrid: Sendable, Equatable {
   ///   - cut: ignored for vectors, which are never cut.
   public init(dtype: DType, shape: [Int], cut: Cut) {
     let isVector = shape.count < 2
-    self.dtype = isVector ? .f32 : dtype
+    self.dtype = isVector && dtype != .f64 ? .f32 : dtype
     self.shape = shape
     self.cut = isVector ? .whole : cut
     let (rows, columns) = (isVector ? 1 : shape[0], shape.last ?? 1)

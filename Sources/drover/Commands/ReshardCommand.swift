@@ -32,11 +32,12 @@ struct ReshardCommand: ParsableCommand {
   @Option(name: [.customLong("mp"), .customLong("model-parallel")], parsing: .unconditional, help: "Shards to write: any number that the model's heads allow.")
   var modelParallel: Int
 
-  @Option(help: "pth, safetensors, hf or gguf.")
+  @Option(help: "pth, safetensors, hf, gguf or dcp.")
   var format: Checkpoint.Format = .pth
 
-  @Option(help: "keep, f32, f16 or bf16.")
-  var dtype: DTypeChoice = .keep
+  @Option(help: ArgumentHelp(
+    "keep, f64, f32, f16 or bf16; or rules by tensor, of which the first that fits a name counts: '*norm*=f32,*=bf16'.", valueName: "type|rules"))
+  var dtype = DTypeChoice(rules: DTypeRules([]))
 
   @Option(help: ArgumentHelp("Weights in a file of an hf folder, such as 5G or 500M.", valueName: "size"))
   var maxShardSize: ByteCount?
@@ -46,6 +47,9 @@ struct ReshardCommand: ParsableCommand {
 
   @Flag(help: "Write Meta's checklist.chk, with the MD5 of each file.")
   var checklist = false
+
+  @Flag(help: "Keep tensors that a Llama doesn't need (buffers, adapters, heads of other tasks), as they are, of a checkpoint of one shard.")
+  var keepExtra = false
 
   @Flag(help: "Show the plan, and write nothing.")
   var dryRun = false
@@ -66,7 +70,7 @@ struct ReshardCommand: ParsableCommand {
 
   func run() throws {
     let start = steadySeconds()
-    let plan = try ReshardPlan(Checkpoint.open(at: source.path, checkpoint.forOpening).ignoring(ignoredKeys.names), planOptions)
+    let plan = try ReshardPlan(Checkpoint.open(at: source.path, openOptions).ignoring(ignoredKeys.names), planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
     let options = ReshardPlan.WriteOptions(
       replacing: force, digests: Set(digest), checklist: checklist, tool: Drover.configuration.version, sourceOptions: sourceOptions)
@@ -107,11 +111,19 @@ struct ReshardCommand: ParsableCommand {
     var given: [String: String] = [:]
     given["kv-heads"] = checkpoint.keyValueHeads.map(String.init)
     given["ignore-key"] = ignoredKeys.names.isEmpty ? nil : ignoredKeys.names.joined(separator: ",")
+    given["keep-extra"] = keepExtra ? "true" : nil
     return given
   }
 
+  private var openOptions: Checkpoint.OpenOptions {
+    var options = checkpoint.forOpening
+    options.keepsExtra = keepExtra
+    return options
+  }
+
   private var planOptions: ReshardPlan.Options {
-    var options = ReshardPlan.Options(modelParallel: modelParallel, format: format, dtype: dtype.dtype)
+    var options = ReshardPlan.Options(modelParallel: modelParallel, format: format)
+    options.dtypes = dtype.rules
     if let maxShardSize { options.maxShardBytes = maxShardSize.bytes }
     return options
   }
@@ -173,13 +185,29 @@ struct ReshardCommand: ParsableCommand {
   }
 }
 
-/// `--dtype`.
-enum DTypeChoice: String, ExpressibleByArgument, CaseIterable {
-  case keep, f32, f16, bf16
-  case q8_0, q4_0
+/// `--dtype`: one type, or rules by name.
+struct DTypeChoice: ExpressibleByArgument, CustomStringConvertible {
+  let rules: DTypeRules
 
-  /// nil for `keep`.
-  var dtype: DType? { DType(rawValue: rawValue) }
+  init(rules: DTypeRules) { self.rules = rules }
+
+  init?(argument: String) {
+    var rules: [DTypeRules.Rule] = []
+    for part in argument.split(separator: ",", omittingEmptySubsequences: false) {
+      let pieces = part.split(separator: "=", omittingEmptySubsequences: false)
+      guard pieces.count == 2 || pieces.count == 1 && !argument.contains(","), let word = pieces.last, let dtype = Self.dtype(String(word)) else { return nil }
+      let pattern = pieces.count == 2 ? String(pieces[0]) : "*"
+      guard !pattern.isEmpty else { return nil }
+      rules.append(DTypeRules.Rule(pattern, dtype))
+    }
+    // To keep all is to have no rule.
+    self.rules = DTypeRules(rules.count == 1 && rules[0].pattern == "*" && rules[0].dtype == nil ? [] : rules)
+  }
+
+  /// nil for what is no type; nil within for `keep`.
+  private static func dtype(_ word: String) -> DType?? { word == "keep" ? .some(nil) : DType(rawValue: word).map { .some($0) } }
+
+  var description: String { rules.rules.isEmpty ? "keep" : rules.text }
 }
 
 extension Checkpoint.Format: ExpressibleByArgument {}

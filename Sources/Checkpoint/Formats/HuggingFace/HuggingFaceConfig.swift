@@ -107,17 +107,20 @@ extension HuggingFaceConfig {
   ///   - object: all that the file says.
   ///   - path: of the file, for errors.
   private func stated(_ object: [String: JSONValue], _ path: FilePath) throws(CheckpointError) -> StatedParams {
-    guard modelType == "llama" else {
-      throw CheckpointError(.unsupported, in: path, "is a model of the type \(modelType ?? "(none given)"); only llama is supported")
+    guard let modelType, let family = HuggingFaceFamily(rawValue: modelType) else {
+      throw CheckpointError(.unsupported, in: path, "is a model of the type \(modelType ?? "(none given)"); llama and mistral are supported")
     }
     guard let heads = numAttentionHeads else { throw CheckpointError(.corrupt, in: path, "doesn't say num_attention_heads") }
     let rope = try HuggingFaceRoPE(self, object, path)
     let epsilon = rmsNormEps ?? 1e-6
     guard epsilon.isFinite, epsilon >= 0 else { throw CheckpointError(.corrupt, in: path, "says rms_norm_eps is \(epsilon)") }
-    return StatedParams(
-      dim: hiddenSize, layers: numHiddenLayers, heads: heads, kvHeads: numKeyValueHeads ?? heads, headDim: headDim,
+    var stated = StatedParams(
+      dim: hiddenSize, layers: numHiddenLayers, heads: heads, kvHeads: numKeyValueHeads ?? (object["num_key_value_heads"] == nil ? family.defaultKeyValueHeads : nil) ?? heads, headDim: headDim,
       hiddenDim: intermediateSize, vocabularySize: vocabSize, normEpsilon: epsilon, ropeTheta: rope.theta, ropeScaling: rope.scaling,
-      tiedEmbeddings: tieWordEmbeddings ?? false, unhonoured: KeyTable.huggingFace.unhonoured(object, in: path) + rope.unhonoured)
+      tiedEmbeddings: tieWordEmbeddings ?? false, unhonoured: family.keys.unhonoured(object, in: path) + family.unhonouredWindow(object, path) + rope.unhonoured)
+    (stated.hasAttentionBias, stated.hasFeedForwardBias) = (attentionBias ?? false, mlpBias ?? false)
+    stated.isHeadless = architectures.map { !$0.isEmpty && $0.allSatisfy(HuggingFaceFamily.headless.contains) } ?? false
+    return stated
   }
 }
 
@@ -125,8 +128,9 @@ extension HuggingFaceConfig {
 
 extension HuggingFaceConfig.RoPE {
   fileprivate init(_ scaling: ModelParams.RoPEScaling) {
-    ropeType = "llama3"
+    ropeType = scaling.kind.rawValue
     factor = scaling.factor
+    guard scaling.kind == .llama3 else { return }
     lowFreqFactor = scaling.lowFrequencyFactor
     highFreqFactor = scaling.highFrequencyFactor
     originalMaxPositionEmbeddings = scaling.originalContext
@@ -148,7 +152,7 @@ extension HuggingFaceConfig {
   }
 
   /// As torch calls it.
-  private static func name(of dtype: DType) -> String { dtype == .f16 ? "float16" : dtype == .bf16 ? "bfloat16" : "float32" }
+  private static func name(of dtype: DType) -> String { dtype == .f16 ? "float16" : dtype == .bf16 ? "bfloat16" : dtype == .f64 ? "float64" : "float32" }
 
   /// What Meta's and other files say, as transformers says it.
   private init(_ source: Checkpoint, _ dtype: DType) throws(CheckpointError) {
@@ -166,14 +170,24 @@ extension HuggingFaceConfig {
     rmsNormEps = params.normEpsilon.shortest
     ropeTheta = params.ropeTheta
     ropeScaling = params.ropeScaling.map { RoPE($0) }
+    if params.ropeScaling?.kind == .dynamic { maxPositionEmbeddings = params.ropeScaling?.originalContext }
     tieWordEmbeddings = params.tiedEmbeddings
-    attentionBias = false
-    mlpBias = false
-    maxPositionEmbeddings = Self.contextLength(source)
+    attentionBias = try Self.hasBiases(source, TensorName.Role.attentionBiases)
+    mlpBias = try Self.hasBiases(source, TensorName.Role.feedForwardBiases)
+    maxPositionEmbeddings = maxPositionEmbeddings ?? Self.contextLength(source)
     torchDType = Self.name(of: dtype)
     let ends = try GenerationConfig(source)
     bosTokenID = ends.bosTokenID
     eosTokenID = ends.eosTokenID
+  }
+
+  /// Whether the layers have these biases: all of them or none, as transformers has it.
+  private static func hasBiases(_ source: Checkpoint, _ roles: [TensorName.Role]) throws(CheckpointError) -> Bool {
+    let present = roles.filter { source[TensorName($0, layer: 0)] != nil }
+    guard present.isEmpty || present.count == roles.count else {
+      throw CheckpointError(.refused, "config.json can say that all of \(roles.map(\.rawValue).joined(separator: ", ")) are there, or none; here only \(present.map(\.rawValue).joined(separator: ", ")) are")
+    }
+    return !present.isEmpty
   }
 
   /// Positions that the model was trained for; nil where nothing tells. Meta's params.json doesn't say; the families' are known.

@@ -24,8 +24,11 @@ enum HuggingFaceLayout {
     var map: [String: String] = [:]
     for (index, regions) in shards.enumerated() {
       let name = shards.count == 1 ? "model.safetensors" : "model-\(number(index + 1))-of-\(number(shards.count)).safetensors"
-      files.append(SafetensorsLayout.file(name, regions))
+      // What isn't a Llama's goes into the first.
+      let extras = index == 0 ? source.extras : []
+      files.append(SafetensorsLayout.file(name, regions, extras: extras))
       for region in regions { map[region.name] = name }
+      for extra in extras { map[extra.name] = name }
     }
     if shards.count > 1 {
       let total = shards.reduce(0) { $0 + $1.reduce(0) { $0 + $1.byteCount } }

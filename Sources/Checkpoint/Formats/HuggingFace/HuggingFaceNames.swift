@@ -7,6 +7,8 @@ enum HuggingFaceNames {
     "embed_tokens.weight": .tokEmbeddings, "input_layernorm.weight": .attentionNorm, "self_attn.q_proj.weight": .wq, "self_attn.k_proj.weight": .wk,
     "self_attn.v_proj.weight": .wv, "self_attn.o_proj.weight": .wo, "post_attention_layernorm.weight": .ffnNorm, "mlp.gate_proj.weight": .w1,
     "mlp.down_proj.weight": .w2, "mlp.up_proj.weight": .w3, "norm.weight": .norm, "lm_head.weight": .output,
+    "self_attn.q_proj.bias": .wqBias, "self_attn.k_proj.bias": .wkBias, "self_attn.v_proj.bias": .wvBias, "self_attn.o_proj.bias": .woBias,
+    "mlp.gate_proj.bias": .w1Bias, "mlp.down_proj.bias": .w2Bias, "mlp.up_proj.bias": .w3Bias,
   ]
 
   /// The name of `transformers` for a tensor; nil for buffers, which it computes.

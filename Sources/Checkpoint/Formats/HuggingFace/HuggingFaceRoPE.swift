@@ -57,11 +57,23 @@ struct HuggingFaceRoPE {
       try llama3.check(path, ("\(key).factor", "\(key).low_freq_factor", "\(key).high_freq_factor", "original_max_position_embeddings"))
       scaling = llama3
       unhonoured += KeyTable.huggingFaceRoPE.unhonoured(members, prefix: key + ".", in: path)
+    case "linear", "dynamic":
+      guard let kind = ModelParams.RoPEScaling.Kind(rawValue: rope.kind), let factor = rope.factor else {
+        throw CheckpointError(.corrupt, in: path, "doesn't say \(key).factor, which the scaling of the type \(rope.kind) needs")
+      }
+      guard factor.isFinite, factor > 0 else { throw CheckpointError(.corrupt, in: path, "says \(key).factor is \(factor), which scales RoPE to nothing") }
+      let context = config.maxPositionEmbeddings ?? 2048
+      guard context > 0 else { throw CheckpointError(.corrupt, in: path, "says max_position_embeddings is \(context)") }
+      scaling = ModelParams.RoPEScaling(kind: kind, factor: factor, originalContext: context)
+      // Neither has other numbers; transformers starts from max_position_embeddings whatever is said of an original context.
+      let others = KeyTable(
+        rules: KeyTable.huggingFaceRoPE.rules.merging(["low_freq_factor": .only([]), "high_freq_factor": .only([]), "original_max_position_embeddings": .only([.integer(context)])]) { $1 })
+      unhonoured += others.unhonoured(members, prefix: key + ".", in: path)
     case let other:
       // What else the object says belongs to that type.
       scaling = nil
       unhonoured.append(
-        UnhonouredKey("\(key).\(rope.ropeType == nil ? "type" : "rope_type")", .text(other), in: path, because: "only default and llama3 are supported"))
+        UnhonouredKey("\(key).\(rope.ropeType == nil ? "type" : "rope_type")", .text(other), in: path, because: "only default, linear, dynamic and llama3 are supported"))
     }
   }
 }

@@ -12,15 +12,26 @@ enum HuggingFaceTie {
   static func settle(
     _ tensors: inout [TensorName: StoredTensor], _ stated: inout StatedParams, _ files: [any ByteSource], in folder: FilePath, _ config: FilePath
   ) throws(CheckpointError) {
+    // A body with its head, or with the embeddings for one, is a language model whatever class it was saved from.
+    let hasOutput = tensors[TensorName(.output)] != nil
+    if stated.isHeadless, hasOutput || stated.tiedEmbeddings == true, !stated.unhonoured.contains(where: { $0.name == "architectures" && $0.value.contains("For") }) {
+      stated.unhonoured.removeAll { $0.name == "architectures" }
+    }
+    stated.isHeadless = stated.isHeadless && !hasOutput && stated.tiedEmbeddings != true
+    for (key, says, roles) in [("attention_bias", stated.hasAttentionBias, TensorName.Role.attentionBiases), ("mlp_bias", stated.hasFeedForwardBias, TensorName.Role.feedForwardBiases)] {
+      if says == false, let role = roles.first(where: { role in tensors.keys.contains { $0.role == role } }) {
+        stated.unhonoured.append(UnhonouredKey(key, .bool(false), in: config, because: "there is \(role.rawValue), which transformers then leaves out"))
+      }
+    }
     guard stated.tiedEmbeddings == true else {
-      guard tensors[TensorName(.output)] != nil else {
+      guard hasOutput || stated.isHeadless else {
         throw CheckpointError(.corrupt, in: folder, "has no lm_head.weight, and config.json doesn't say tie_word_embeddings: true: is a file of weights missing?")
       }
       return
     }
     guard let output = tensors[TensorName(.output)], let embedding = tensors[TensorName(.tokEmbeddings)] else { return }
     // What lies elsewhere isn't fetched to be compared.
-    var areAlike = output.dtype == embedding.dtype && output.shape == embedding.shape
+    var areAlike = output.dtype == embedding.dtype && output.shape == embedding.shape && ([output, embedding].allSatisfy { $0.coding == nil && $0.pieces == nil } || output == embedding)
     if areAlike, output != embedding, files.allSatisfy(\.isHere) {
       areAlike = try output.part.isEqual(in: files[output.file], to: embedding.part, in: files[embedding.file], output.dtype)
     }

@@ -25,6 +25,25 @@ struct MetaParams: Codable {
   /// Llama 4's name for it.
   var llama4HighFrequencyFactor: Double?
   var ropeOriginalContext: Int?
+  var quantizationArgs: QuantizationArgs?
+  var loraArgs: LoRAArgs?
+
+  /// Of the int4 and int8 releases of 3.2.
+  struct QuantizationArgs: Codable {
+    var scheme: String?
+    var groupSize: Int?
+    var spinquant: Bool?
+
+    enum CodingKeys: String, CodingKey {
+      case scheme, spinquant
+      case groupSize = "group_size"
+    }
+  }
+
+  struct LoRAArgs: Codable {
+    var rank: Int?
+    var scale: Double?
+  }
 
   enum CodingKeys: String, CodingKey {
     case dim
@@ -44,6 +63,8 @@ struct MetaParams: Codable {
     case ropeHighFrequencyFactor = "high_freq_factor"
     case llama4HighFrequencyFactor = "rope_high_freq_factor"
     case ropeOriginalContext = "original_rotary_embed_context"
+    case quantizationArgs = "quantization_args"
+    case loraArgs = "lora_args"
   }
 }
 
@@ -54,7 +75,12 @@ extension MetaParams {
   static func stated(in file: any ByteSource) throws(CheckpointError) -> StatedParams {
     let bytes = try jsonContents(of: file)
     var stated = try decodeJSON(MetaParams.self, from: bytes, in: file.path).stated(file.path)
-    stated.unhonoured += KeyTable.meta.unhonoured(try decodeJSONObject(bytes, in: file.path), in: file.path)
+    let object = try decodeJSONObject(bytes, in: file.path)
+    stated.unhonoured += KeyTable.meta.unhonoured(object, in: file.path)
+    // Whether they hold depends on what the weights are.
+    stated.scaled?.keys = ["quantization_args", "lora_args"].compactMap { key in
+      object[key].flatMap { $0 == .null ? nil : UnhonouredKey(key, $0, in: file.path, because: "no weight beside it is a code with a scale") }
+    }
     return stated
   }
 
@@ -88,6 +114,14 @@ extension MetaParams {
       stated.unhonoured.append(
         UnhonouredKey(CodingKeys.llama4HighFrequencyFactor.rawValue, .number(llama4HighFrequencyFactor), in: path, because: "high_freq_factor says \(ropeHighFrequencyFactor)"))
     }
+    if quantizationArgs != nil || loraArgs != nil {
+      if let scheme = quantizationArgs?.scheme, scheme != "int4_weight_int8_dynamic_activation" {
+        stated.unhonoured.append(UnhonouredKey("quantization_args.scheme", .text(scheme), in: path, because: "only int4_weight_int8_dynamic_activation is supported"))
+      }
+      let scaled = ScaledWeights.Stated(
+        groupSize: quantizationArgs?.groupSize, isRotated: quantizationArgs?.spinquant ?? false, adaptorRank: loraArgs?.rank, adaptorScale: loraArgs?.scale)
+      stated.scaled = (scaled, [])
+    }
     guard stated.normEpsilon.isFinite, stated.normEpsilon >= 0 else { throw CheckpointError(.corrupt, in: path, "says norm_eps is \(stated.normEpsilon)") }
     return stated
   }
@@ -108,7 +142,11 @@ extension MetaParams {
 extension MetaParams {
   /// A description that Meta's reference understands.
   /// - Parameter keyValueHeads: over all ranks, copies counted.
-  init(_ params: ModelParams, keyValueHeads: Int) {
+  /// - Throws: for a scaling of RoPE that it has no words for.
+  init(_ params: ModelParams, keyValueHeads: Int) throws(CheckpointError) {
+    if let kind = params.ropeScaling?.kind, kind != .llama3 {
+      throw CheckpointError(.refused, "params.json has no words for RoPE's scaling of the type \(kind.rawValue); --format hf keeps it")
+    }
     dim = params.dim
     nLayers = params.layers
     nHeads = params.heads
@@ -148,7 +186,7 @@ extension MetaParams {
 
   /// The bytes of a `params.json` for `source`: Meta's own file as it is, if there is one and it still holds.
   static func file(for source: Checkpoint, keyValueHeads: Int) throws(CheckpointError) -> [UInt8] {
-    guard let path = source.companions.params else { return try encodeJSON(MetaParams(source.params, keyValueHeads: keyValueHeads)) }
+    guard let path = source.companions.params else { return try encodeJSON(try MetaParams(source.params, keyValueHeads: keyValueHeads)) }
     let bytes = try LocalFile.contents(of: path)
     let own = try decodeJSON(MetaParams.self, from: bytes, in: path)
     if own.nKVHeads ?? own.nHeads == keyValueHeads { return bytes }

@@ -15,6 +15,8 @@ struct ExtraTensors {
   }
 
   private var names: [Kind: [String]] = [:]
+  /// Those that are tensors, by their files' places among those that were read.
+  private(set) var tensors: [(file: Int, name: String)] = []
 
   /// - Returns: nil for a tensor that may change what a model computes.
   static func kind(of name: String) -> Kind? {
@@ -42,13 +44,22 @@ struct ExtraTensors {
 
   mutating func add(_ name: String, _ kind: Kind) { names[kind, default: []].append(name) }
 
+  mutating func add(_ name: String, _ kind: Kind, file: Int) {
+    add(name, kind)
+    tensors.append((file, name))
+  }
+
   /// - Parameter beside: names in the file that stand beside the state dict.
   mutating func add(beside: [String]) { for name in beside { add(name, .training) } }
 
   /// A sentence for each kind.
-  var notes: [String] {
+  var notes: [String] { notes(keeping: []) }
+
+  /// - Parameter kept: names that aren't left out.
+  func notes(keeping kept: Set<String>) -> [String] {
     Kind.allCases.compactMap { kind in
-      guard let names = names[kind] else { return nil }
+      let names = names[kind, default: []].filter { !kept.contains($0) }
+      if names.isEmpty { return nil }
       let some = names.prefix(3).joined(separator: ", ") + (names.count > 3 ? " and \(names.count - 3) more" : "")
       return "left out, since the model runs without: \(some) (\(kind.description))"
     }

@@ -1,3 +1,4 @@
+import Integrity
 import SystemPackage
 
 /// Gathers what files hold under Meta's names, rank by rank, and what of it isn't needed.
@@ -10,12 +11,15 @@ struct NamedWeights {
   /// Tensors that hold several, where nothing says how many heads there are.
   private(set) var fused: [String] = []
   private var isFirstRank = true
+  /// That were added.
+  private var files = 0
 
   init(_ scheme: NamingScheme, described: (stated: StatedParams, by: FilePath)? = nil) { (self.scheme, self.described) = (scheme, described) }
 
   /// Adds what one file holds.
   /// - Throws: for what may change what the model computes and has no place in it, and for what comes twice.
   mutating func add(_ stored: StoredTensors, in path: FilePath) throws(CheckpointError) {
+    defer { files += 1 }
     if isFirstRank { extras.add(beside: stored.beside) }
     for text in stored.names {
       switch scheme.meaning(ofWrapped: text) {
@@ -31,7 +35,7 @@ struct NamedWeights {
       case .computed: break
       case nil:
         guard let kind = ExtraTensors.kind(of: text) else { throw foreign(text, path) }
-        if isFirstRank { extras.add(text, kind) }
+        if isFirstRank { extras.add(text, kind, file: files) }
       }
     }
   }
@@ -43,6 +47,15 @@ struct NamedWeights {
   }
 
   private mutating func put(_ tensor: StoredTensor, _ name: TensorName, _ text: String, in path: FilePath) throws(CheckpointError) {
+    var tensor = tensor
+    if name.role.isBias, tensor.shape.count == 1 {
+      tensor.pieces = tensor.pieces?.map { piece in
+        var piece = piece
+        (piece.rows, piece.columns, piece.rowStride) = (piece.columns, 0..<1, piece.columnStride)
+        return piece
+      }
+      (tensor.shape, tensor.strides) = ([tensor.shape[0], 1], [tensor.strides[0], tensor.dtype.blockBytes])
+    }
     guard weights.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), which is \(name), a second time") }
   }
 

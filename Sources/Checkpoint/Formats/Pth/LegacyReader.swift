@@ -30,6 +30,16 @@ enum LegacyReader {
 
   /// - Parameter index: which of the checkpoint's files `file` is.
   static func read(_ file: any ByteSource, index: Int) throws(CheckpointError) -> StoredTensors {
+    let (state, root) = try open(file, index: index)
+    return try state.tensors(root)
+  }
+
+  static func extras(_ names: Set<String>, _ file: any ByteSource) throws(CheckpointError) -> [ExtraTensor] {
+    let (state, root) = try open(file, index: 0)
+    return try state.extras(names, root)
+  }
+
+  private static func open(_ file: any ByteSource, index: Int) throws(CheckpointError) -> (StateDictionary, root: PickleArena.Index) {
     let head = try file.bytes(0..<min(file.count, 32))
     guard let length = magicLength(head) else { throw CheckpointError(.corrupt, in: file.path, byte: 0, "isn't a file that torch wrote") }
     let versionPickle = try Unpickler.read(file, from: length, limit: longestInfo)
@@ -43,7 +53,7 @@ enum LegacyReader {
     let keys = try keys(file, object.end)
     let places = try places(keys.names, object.0, file, pickle: start, from: keys.end)
     let storages = TorchStorages(place: { places[$0] }, hasViews: true)
-    return try StateDictionary(file: file, index: index, storages: storages, arena: object.0, start: start).tensors(object.root)
+    return (StateDictionary(file: file, index: index, storages: storages, arena: object.0, start: start), object.root)
   }
 
   /// - Parameter start: byte of the pickle.

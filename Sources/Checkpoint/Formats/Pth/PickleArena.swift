@@ -18,6 +18,8 @@ struct PickleArena {
     case global(PickleGlobal)
     /// `global(*arguments)`, not called; the arguments are a tuple.
     case call(PickleGlobal, arguments: Index)
+    /// What a call made, once its state is set.
+    case record(PickleGlobal, state: Index)
     /// What `persistent_load` would be asked for: a storage.
     case persistent(Index)
     /// What no tensor is made of: numbers with a fraction, byte strings, sets, and lists that nobody asked for.
@@ -25,7 +27,7 @@ struct PickleArena {
   }
 
   private enum Kind: UInt64 {
-    case none, no, yes, integer, wide, text, one, two, tuple, dictionary, list, global, call, persistent, other
+    case none, no, yes, integer, wide, text, one, two, tuple, dictionary, list, global, call, record, persistent, other
   }
 
   /// A kind in four bits, and two numbers of 30 or one of 60.
@@ -98,6 +100,9 @@ struct PickleArena {
 
   mutating func addCall(_ global: PickleGlobal, arguments: Index) -> Index { add(Node(.call, global.number, arguments)) }
 
+  /// Sets the state of what a call made; its arguments are forgotten.
+  mutating func setState(_ state: Index, of call: Index) { nodes[call] = Node(.record, nodes[call].a, state) }
+
   mutating func addPersistent(_ identifier: Index) -> Index { add(Node(.persistent, identifier)) }
 
   /// Puts keys and values, which come in turn, at the end of a dictionary.
@@ -139,6 +144,7 @@ struct PickleArena {
     case .list: return .list
     case .global: return .global(PickleGlobal(number: node.a))
     case .call: return .call(PickleGlobal(number: node.a), arguments: node.b)
+    case .record: return .record(PickleGlobal(number: node.a), state: node.b)
     case .persistent: return .persistent(node.a)
     case .other: return .other
     }

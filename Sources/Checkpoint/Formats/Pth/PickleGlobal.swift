@@ -1,4 +1,4 @@
-/// What a state dict may name: all that `torch.load(weights_only=True)` takes, and nothing else. Nothing of it is ever called.
+/// What a pickle may name. Of a state dict: all that `torch.load(weights_only=True)` takes, and nothing else. Nothing of it is ever called.
 ///
 /// Source: `_get_allowed_globals` in torch's `_weights_only_unpickler.py`, version 2.15.
 struct PickleGlobal: Equatable, Sendable {
@@ -16,8 +16,17 @@ struct PickleGlobal: Equatable, Sendable {
     case storage
     /// `torch.float16`; only of `_rebuild_tensor_v3`.
     case dtype
+    /// Only of a distributed checkpoint's metadata: a class whose objects are their states.
+    case record
     /// Harmless, but no way to a tensor that is understood here.
     case other
+  }
+
+  /// What kind of pickle it is.
+  enum Vocabulary: Sendable {
+    case stateDictionary
+    /// The `.metadata` that `torch.distributed.checkpoint` writes.
+    case distributedMetadata
   }
 
   /// In `all`.
@@ -26,10 +35,10 @@ struct PickleGlobal: Equatable, Sendable {
   init(number: Int) { self.number = number }
 
   /// - Returns: nil for what has no place in a state dict.
-  init?(module: String, name: String) {
+  init?(module: String, name: String, in vocabulary: Vocabulary) {
     // As protocols 0 to 2 call it.
     let module = module == "__builtin__" ? "builtins" : module
-    guard let number = Self.numbers["\(module).\(name)"] else { return nil }
+    guard let number = Self.numbers["\(module).\(name)"], vocabulary == .distributedMetadata || number < Self.stateDictionaryCount else { return nil }
     self.number = number
   }
 
@@ -39,7 +48,24 @@ struct PickleGlobal: Equatable, Sendable {
   /// Without its module.
   var shortName: String { String(name.split(separator: ".").last ?? "") }
 
-  private static let all: [(name: String, meaning: Meaning)] = {
+  private static let all = stateDictionary + distributedMetadata
+  private static let stateDictionaryCount = stateDictionary.count
+
+  /// Source: `torch/distributed/checkpoint/metadata.py` and `filesystem.py`. `getattr` names a member of an enumeration, and the folder that was written to
+  /// is a path of pathlib's; like all else they are read and never called.
+  private static let distributedMetadata: [(name: String, meaning: Meaning)] = {
+    let records = [
+      "metadata.Metadata", "metadata.TensorStorageMetadata", "metadata.BytesStorageMetadata", "metadata.TensorProperties", "metadata.ChunkStorageMetadata",
+      "metadata.MetadataIndex", "metadata.StorageMeta", "filesystem._StorageInfo",
+    ]
+    let others = ["torch.distributed.checkpoint.metadata._MEM_FORMAT_ENCODING", "builtins.getattr", "pathlib.PosixPath", "pathlib.Path", "pathlib._local.PosixPath"]
+    var all: [(name: String, meaning: Meaning)] = []
+    all += records.map { ("torch.distributed.checkpoint.\($0)", .record) }
+    all += others.map { ($0, .other) }
+    return all
+  }()
+
+  private static let stateDictionary: [(name: String, meaning: Meaning)] = {
     var all: [(name: String, meaning: Meaning)] = [
       ("collections.OrderedDict", .orderedDictionary), ("torch._utils._rebuild_tensor", .rebuildTensor(version: 1)),
       ("torch._utils._rebuild_tensor_v2", .rebuildTensor(version: 2)), ("torch._utils._rebuild_tensor_v3", .rebuildTensor(version: 3)),

@@ -5,76 +5,49 @@ enum PthLayout {
   /// - Parameters:
   ///   - name: of the file, without its suffix; the zip's folder is called so too, as torch does.
   ///   - aliases: names that share another tensor's storage.
-  static func file(_ name: String, _ regions: [OutputRegion], aliases: [String: String] = [:]) -> OutputFile {
+  ///   - extras: what goes along as it is.
+  static func file(_ name: String, _ regions: [OutputRegion], aliases: [String: String] = [:], extras: [ExtraTensor] = []) -> OutputFile {
     var zip = ZipLayout(name: name + ".pth")
-    zip.add("\(name)/data.pkl", pickle(regions, aliases))
+    zip.add("\(name)/data.pkl", pickle(regions, aliases, extras))
     zip.add("\(name)/byteorder", Array("little".utf8))
     for (key, region) in regions.enumerated() { zip.add("\(name)/data/\(key)", region) }
+    for (key, extra) in extras.enumerated() { zip.add("\(name)/data/\(regions.count + key)", extra.bytes) }
     zip.add("\(name)/version", Array("3\n".utf8))
     return zip.finish()
   }
 
-  /// The pickle of a dict from names to tensors, protocol 2 as torch writes it.
-  private static func pickle(_ regions: [OutputRegion], _ aliases: [String: String]) -> [UInt8] {
+  /// What `torch.save` writes of one tensor.
+  static func tensorFile(_ region: OutputRegion) -> OutputFile {
     var pickler = Pickler()
     pickler.begin()
-    for (key, region) in regions.enumerated() { pickler.tensor(region.name, region, key: key) }
-    for (alias, name) in aliases.sorted(by: { $0.key < $1.key }) {
-      if let key = regions.firstIndex(where: { $0.name == name }) { pickler.tensor(alias, regions[key], key: key) }
-    }
-    return pickler.end()
+    pickler.tensor(PthStorage.name(region.dtype), 0, region.shape)
+    // torch's own name for what isn't written to a path.
+    var zip = ZipLayout(name: region.name)
+    zip.add("archive/data.pkl", pickler.end())
+    zip.add("archive/byteorder", Array("little".utf8))
+    zip.add("archive/data/0", region)
+    zip.add("archive/version", Array("3\n".utf8))
+    return zip.finish()
   }
 
-  private struct Pickler {
-    private var bytes: [UInt8] = []
-
-    mutating func begin() { bytes += [0x80, 2] + "}(".utf8 }
-
-    mutating func end() -> [UInt8] {
-      bytes += "u.".utf8
-      return bytes
+  /// The pickle of a dict from names to tensors, protocol 2 as torch writes it.
+  private static func pickle(_ regions: [OutputRegion], _ aliases: [String: String], _ extras: [ExtraTensor]) -> [UInt8] {
+    var pickler = Pickler()
+    pickler.begin()
+    pickler.opcodes("}(")
+    func add(_ name: String, _ region: OutputRegion, _ key: Int) {
+      pickler.text(name)
+      pickler.tensor(PthStorage.name(region.dtype), key, region.shape)
     }
-
-    /// `name`, and `_rebuild_tensor_v2(storage, 0, shape, strides, False, OrderedDict())`.
-    mutating func tensor(_ name: String, _ region: OutputRegion, key: Int) {
-      text(name)
-      global("torch._utils", "_rebuild_tensor_v2")
-      bytes += "((".utf8
-      text("storage")
-      global("torch", PthStorage.name(region.dtype))
-      text("\(key)")
-      text("cpu")
-      integer(region.rows.count * region.columns.count)
-      bytes += "tQ".utf8
-      integer(0)
-      tuple(region.shape)
-      tuple(region.isVector ? [1] : [region.columns.count, 1])
-      bytes.append(0x89)
-      global("collections", "OrderedDict")
-      bytes += ")RtR".utf8
+    for (key, region) in regions.enumerated() { add(region.name, region, key) }
+    for (alias, name) in aliases.sorted(by: { $0.key < $1.key }) {
+      if let key = regions.firstIndex(where: { $0.name == name }) { add(alias, regions[key], key) }
     }
-
-    private mutating func tuple(_ values: [Int]) {
-      for value in values { integer(value) }
-      bytes.append(values.count == 1 ? 0x85 : 0x86)
+    for (key, extra) in extras.enumerated() {
+      pickler.text(extra.name)
+      pickler.tensor(PthStorage.name(extra.dtype), regions.count + key, extra.shape)
     }
-
-    private mutating func integer(_ value: Int) {
-      if value < 1 << 8 {
-        bytes += [UInt8(ascii: "K"), UInt8(value)]
-      } else if value < 1 << 16 {
-        bytes += [UInt8(ascii: "M")] + UInt16(value).littleEndianBytes
-      } else if let short = Int32(exactly: value) {
-        bytes += [UInt8(ascii: "J")] + short.littleEndianBytes
-      } else {
-        // As few bytes as leave the sign bit clear.
-        let count = (Int.bitWidth - value.leadingZeroBitCount) / 8 + 1
-        bytes += [0x8A, UInt8(count)] + value.littleEndianBytes.prefix(count)
-      }
-    }
-
-    private mutating func text(_ text: String) { bytes += [UInt8(ascii: "X")] + UInt32(text.utf8.count).littleEndianBytes + text.utf8 }
-
-    private mutating func global(_ module: String, _ name: String) { bytes += "c\(module)\n\(name)\n".utf8 }
+    pickler.opcodes("u")
+    return pickler.end()
   }
 }

@@ -6,6 +6,25 @@ import SystemPackage
 enum PthReader {
   /// - Parameter index: which of the checkpoint's files `file` is.
   static func read(_ file: any ByteSource, index: Int) throws(CheckpointError) -> StoredTensors {
+    let (state, root, prefix) = try open(file, index: index)
+    var stored = try state.tensors(root)
+    stored.writtenAs = prefix
+    return stored
+  }
+
+  /// Reads a file that holds one tensor and nothing else.
+  /// - Parameter name: of the tensor, for errors.
+  static func readTensor(_ file: any ByteSource, _ name: String) throws(CheckpointError) -> StoredTensor {
+    let (state, root, _) = try open(file, index: 0)
+    return try state.tensor(root, name)
+  }
+
+  static func extras(_ names: Set<String>, _ file: any ByteSource) throws(CheckpointError) -> [ExtraTensor] {
+    let (state, root, _) = try open(file, index: 0)
+    return try state.extras(names, root)
+  }
+
+  private static func open(_ file: any ByteSource, index: Int) throws(CheckpointError) -> (StateDictionary, root: PickleArena.Index, prefix: String) {
     let archive = try ZipArchive(file)
     let suffix = "/data.pkl"
     let pickles = archive.entries.values.filter { $0.name.hasSuffix(suffix) && $0.name.dropLast(suffix.count).contains("/") == false }
@@ -23,8 +42,6 @@ enum PthReader {
     let range = try archive.contentRange(of: pickle)
     let (arena, root) = try Unpickler.read(file, range)
     let storages = TorchStorages(place: { archive.entries["\(prefix)/data/\($0)"]?.range }, hasViews: false)
-    var stored = try StateDictionary(file: file, index: index, storages: storages, arena: arena, start: range.lowerBound).tensors(root)
-    stored.writtenAs = prefix
-    return stored
+    return (StateDictionary(file: file, index: index, storages: storages, arena: arena, start: range.lowerBound), root, prefix)
   }
 }

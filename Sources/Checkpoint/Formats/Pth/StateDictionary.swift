@@ -32,17 +32,83 @@ struct StateDictionary {
     tensors.beside = outer
     var bytes = 0
     for (name, value) in values.sorted(by: { $0.key < $1.key }) {
-      let tensor = try tensor(Int(value), name)
-      if case .success(let tensor) = tensor {
-        bytes += StoredTensor.byteCount(tensor.dtype, tensor.shape) ?? 0
-        // Tied embeddings lie in one storage, and the file holds more than tensors. No tensor is larger than the file, so the sum can't overflow.
-        guard bytes <= 2 * file.count else {
-          throw corrupt("has tensors of over \(bytes) bytes, more than twice the \(file.count) of the file: several share their bytes; save copies of them")
-        }
+      let tensor: Result<StoredTensor, NoWeight>
+      switch try found(Int(value), name) {
+      case .tensor(let found): tensor = .success(found)
+      case .nothing(let reason): tensor = .failure(reason)
+      case .code(let code, let found, let reason):
+        tensors.place(code, found, name)
+        bytes += StoredTensor.byteCount(found.dtype, found.shape) ?? 0
+        tensor = .failure(reason)
+      }
+      if case .success(let tensor) = tensor { bytes += StoredTensor.byteCount(tensor.dtype, tensor.shape) ?? 0 }
+      // Tied embeddings lie in one storage, and the file holds more than tensors. No tensor is larger than twice the file, so the sum can't overflow.
+      guard bytes <= 2 * file.count else {
+        throw corrupt("has tensors of over \(bytes) bytes, more than twice the \(file.count) of the file: several share their bytes; save copies of them")
       }
       _ = tensors.insert(tensor, name)
     }
     return tensors
+  }
+
+  /// The pickled object, which is a tensor.
+  /// - Parameter name: of it, for errors.
+  func tensor(_ root: PickleArena.Index, _ name: String) throws(CheckpointError) -> StoredTensor {
+    switch try found(root, name) {
+    case .tensor(let tensor): return tensor
+    case .nothing(let reason), .code(_, _, let reason): throw CheckpointError(reason.reason, in: file.path, byte: start, "\(name) \(reason)")
+    }
+  }
+
+  /// Some of the tensors as they are, whatever they are for.
+  /// - Throws: for one that isn't plainly stored.
+  func extras(_ names: Set<String>, _ root: PickleArena.Index) throws(CheckpointError) -> [ExtraTensor] {
+    var extras: [ExtraTensor] = []
+    for (name, value) in try state(root).values where names.contains(name) {
+      guard case .call(var function, var arguments) = arena[Int(value)] else { throw corrupt("\(name) isn't a tensor, so it can't go along") }
+      if function.meaning == .rebuildParameter, case .call(let inner, let innerArguments)? = self.value(0, arguments) { (function, arguments) = (inner, innerArguments) }
+      guard case .rebuildTensor(version: 1...2) = function.meaning, case .persistent(let identifier)? = self.value(0, arguments), case .integer(let first)? = self.value(1, arguments),
+        let shape = integers(arena.item(2, of: arguments)), let strides = integers(arena.item(3, of: arguments)), try bit(arena.item(6, of: arguments), name) == nil
+      else { throw CheckpointError(.unsupported, in: file.path, byte: start, "\(name) isn't a plain tensor, so it can't go along") }
+      let storage = try storage(identifier, name)
+      guard let dtype = PthStorage.extra(String(storage.type.split(separator: ".").last ?? "")) else {
+        throw CheckpointError(.unsupported, in: file.path, byte: start, "\(name) is stored as \(storage.type), which can't go along")
+      }
+      extras.append(ExtraTensor(name: name, dtype: dtype, shape: shape, bytes: try elements(dtype.width, shape, strides, first, storage, name)))
+    }
+    return extras
+  }
+
+  /// The elements of a tensor without gaps.
+  private func elements(_ width: Int, _ shape: [Int], _ strides: [Int], _ first: Int, _ storage: Storage, _ name: String) throws(CheckpointError) -> [UInt8] {
+    var count: Int? = width
+    var last: Int? = first
+    for (size, stride) in zip(shape, strides) {
+      count = count.flatMap { product($0, size) }
+      last = last.flatMap { last in product(max(0, size - 1), stride).flatMap { sum(last, $0) } }
+    }
+    guard strides.count == shape.count, let count, let last, first >= 0, count == 0 || last < storage.bytes.count / width, count <= ExtraTensor.mostBytes,
+      storage.bytes.count <= 2 * ExtraTensor.mostBytes
+    else { throw corrupt("\(name) (shape \(shape), strides \(strides)) reaches beyond its storage, or is too large to go along") }
+    if count == 0 { return [] }
+    let source = try file.bytes(storage.bytes.lowerBound + first * width..<storage.bytes.lowerBound + (last + 1) * width)
+    let isPlain = shape.indices.allSatisfy { shape[$0] == 1 || strides[$0] == shape[($0 + 1)...].reduce(1, *) }
+    if isPlain { return source }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count)
+    var place = [Int](repeating: 0, count: shape.count)
+    while bytes.count < count {
+      let at = zip(place, strides).reduce(0) { $0 + $1.0 * $1.1 } * width
+      bytes += source[at..<at + width]
+      var dimension = shape.count - 1
+      while dimension >= 0 {
+        place[dimension] += 1
+        if place[dimension] < shape[dimension] { break }
+        place[dimension] = 0
+        dimension -= 1
+      }
+    }
+    return bytes
   }
 
   // MARK: Dictionaries
@@ -92,8 +158,15 @@ struct StateDictionary {
 
   // MARK: Calls
 
-  private func tensor(_ made: Index, _ name: String) throws(CheckpointError) -> Result<StoredTensor, NoWeight> {
-    guard case .call(var function, var arguments) = arena[made] else { return .failure(.value) }
+  private enum Found {
+    case tensor(StoredTensor)
+    case nothing(NoWeight)
+    /// No weight by itself.
+    case code(StoredCoding.Code, StoredTensor, NoWeight)
+  }
+
+  private func found(_ made: Index, _ name: String) throws(CheckpointError) -> Found {
+    guard case .call(var function, var arguments) = arena[made] else { return .nothing(.value) }
     for _ in 0..<Self.mostWrappers {
       switch function.meaning {
       case .rebuildTensor(let version): return try rebuilt(arguments, version: version, name)
@@ -105,9 +178,9 @@ struct StateDictionary {
         // (function, class, arguments, state): attributes of a plain tensor don't change its numbers.
         guard case .global(let inner)? = value(0, arguments), case .global(let type)? = value(1, arguments), let innerArguments = arena.item(2, of: arguments)
         else { throw strange(name) }
-        guard type.meaning == .plainTensor else { return .failure(.made(type.name)) }
+        guard type.meaning == .plainTensor else { return .nothing(.made(type.name)) }
         (function, arguments) = (inner, innerArguments)
-      default: return .failure(.made(function.name))
+      default: return .nothing(.made(function.name))
       }
     }
     throw strange(name)
@@ -115,21 +188,30 @@ struct StateDictionary {
 
   /// - Parameter arguments: (storage, offset, size, stride), then of version 2 (requires_grad, backward_hooks[, metadata]), of version 3 (requires_grad,
   ///   backward_hooks, dtype[, metadata]).
-  private func rebuilt(_ arguments: Index, version: Int, _ name: String) throws(CheckpointError) -> Result<StoredTensor, NoWeight> {
+  private func rebuilt(_ arguments: Index, version: Int, _ name: String) throws(CheckpointError) -> Found {
     let counts = [1: 4...4, 2: 6...7, 3: 7...8][version]
     guard case .tuple(let count) = arena[arguments], counts?.contains(count) == true, case .persistent(let identifier)? = value(0, arguments),
       case .integer(let first)? = value(1, arguments), let shape = integers(arena.item(2, of: arguments)), let strides = integers(arena.item(3, of: arguments))
     else { throw strange(name) }
-    if let bit = try bit(arena.item(version == 3 ? 7 : 6, of: arguments), name) { return .failure(.bit(bit)) }
+    if let bit = try bit(arena.item(version == 3 ? 7 : 6, of: arguments), name) { return .nothing(.bit(bit)) }
 
     var storage = try storage(identifier, name)
     if version == 3 {
       guard case .global(let dtype)? = value(6, arguments), dtype.meaning == .dtype else { throw strange(name) }
       storage.dtype = PthStorage.dtype(torch: dtype.shortName)
+      storage.code = PthStorage.code(dtype.shortName)
       storage.type = dtype.name
     }
-    guard let dtype = storage.dtype else { return .failure(.dtype(storage.type)) }
-    return try tensor(dtype, shape, strides, first, storage, name)
+    if let dtype = storage.dtype {
+      switch try tensor(dtype, width: dtype.blockBytes, shape, strides, first, storage, name) {
+      case .success(let tensor): return .tensor(tensor)
+      case .failure(let reason): return .nothing(reason)
+      }
+    }
+    let reason = NoWeight.dtype(storage.type)
+    // Codes become bfloat16, as Meta's own code has it.
+    guard let code = storage.code, case .success(let tensor) = try tensor(.bf16, width: 1, shape, strides, first, storage, name) else { return .nothing(reason) }
+    return .code(code, tensor, reason)
   }
 
   /// torch's negative and conjugate bits, by name.
@@ -151,6 +233,7 @@ struct StateDictionary {
     var type: String
     /// nil for what isn't a dtype of weights.
     var dtype: DType?
+    var code: StoredCoding.Code?
     let key: String
     /// Of the file.
     let bytes: Range<Int>
@@ -177,14 +260,15 @@ struct StateDictionary {
       (bytes, count) = (bytes.lowerBound + start..<bytes.lowerBound + end, size)
     }
     return Storage(
-      type: type.name, dtype: PthStorage.dtype(type.shortName), key: key, bytes: bytes, elements: count, isUntyped: type.shortName == "UntypedStorage")
+      type: type.name, dtype: PthStorage.dtype(type.shortName), code: PthStorage.code(type.shortName), key: key, bytes: bytes, elements: count, isUntyped: type.shortName == "UntypedStorage")
   }
 
+  /// - Parameter width: bytes of an element as it is stored.
   private func tensor(
-    _ dtype: DType, _ shape: [Int], _ strides: [Int], _ first: Int, _ storage: Storage, _ name: String
+    _ dtype: DType, width: Int, _ shape: [Int], _ strides: [Int], _ first: Int, _ storage: Storage, _ name: String
   ) throws(CheckpointError) -> Result<StoredTensor, NoWeight> {
-    let elements = storage.isUntyped ? storage.elements / dtype.blockBytes : storage.elements
-    guard let bytes = product(elements, dtype.blockBytes), bytes <= storage.bytes.count else {
+    let elements = storage.isUntyped ? storage.elements / width : storage.elements
+    guard let bytes = product(elements, width), bytes <= storage.bytes.count else {
       throw CheckpointError(
         .corrupt, in: file.path, byte: storage.bytes.lowerBound,
         "storage \(storage.key) of \(name) should have \(elements) elements, but has only \(storage.bytes.count) bytes")
@@ -200,14 +284,14 @@ struct StateDictionary {
       throw corrupt("\(name) (shape \(shape), strides \(strides), offset \(first)) reaches beyond its storage of \(elements) elements")
     }
     // With a stride of 0, or rows that overlap, a few bytes would stand for a tensor of any size.
-    guard let size = StoredTensor.byteCount(dtype, shape), size <= bytes,
-      var tensor = StoredTensor(dtype: dtype, shape: shape, file: index, offset: storage.bytes.lowerBound + first * dtype.blockBytes)
+    guard let size = StoredTensor.byteCount(dtype, shape), size / dtype.blockBytes * width <= bytes,
+      var tensor = StoredTensor(dtype: dtype, shape: shape, file: index, offset: storage.bytes.lowerBound + first * width)
     else {
       throw corrupt(
         "\(name) (shape \(shape), strides \(strides)) is larger than its storage of \(bytes) bytes, so its elements share them; save it as tensor.contiguous()")
     }
     // The stride of a dimension of one is never used, and may be anything.
-    for (dimension, size) in shape.enumerated() where size > 1 { tensor.strides[dimension] = strides[dimension] * dtype.blockBytes }
+    for (dimension, size) in shape.enumerated() { tensor.strides[dimension] = size > 1 ? strides[dimension] * width : tensor.strides[dimension] / dtype.blockBytes * width }
     return .success(tensor)
   }
 

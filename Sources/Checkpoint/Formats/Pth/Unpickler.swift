@@ -17,6 +17,7 @@ struct Unpickler {
   private var marks: [UInt32] = []
   private var memo = ChunkedArray<UInt32>()
   private let keepsLists: Bool
+  private var vocabulary = PickleGlobal.Vocabulary.stateDictionary
 
   /// Longer ones aren't state dicts of any model: a hundred thousand tensors take some 15 MB.
   private static let longest = 64 << 20
@@ -50,6 +51,15 @@ struct Unpickler {
     var unpickler = Unpickler(reader: ByteReader(file, start..<end), keepsLists: keepsLists)
     let root = try unpickler.run()
     return (unpickler.arena, root, unpickler.reader.position)
+  }
+
+  /// Reads the metadata of a distributed checkpoint, which is a whole file.
+  static func readDistributedMetadata(_ file: any ByteSource) throws(CheckpointError) -> (PickleArena, root: PickleArena.Index) {
+    guard file.count <= longest else { throw CheckpointError(.corrupt, in: file.path, "has \(file.count) bytes; no checkpoint's metadata is that long") }
+    var unpickler = Unpickler(reader: ByteReader(file), keepsLists: true)
+    unpickler.vocabulary = .distributedMetadata
+    let root = try unpickler.run()
+    return (unpickler.arena, root)
   }
 
   private init(reader: ByteReader, keepsLists: Bool) { (self.reader, self.start, self.keepsLists) = (reader, reader.position, keepsLists) }
@@ -260,7 +270,7 @@ struct Unpickler {
   }
 
   private mutating func pushGlobal(_ module: String, _ name: String, _ at: Int) throws(CheckpointError) {
-    guard let global = PickleGlobal(module: module, name: name) else { throw unsafe("the pickle wants \(module).\(name), which has no place in a state dict", at) }
+    guard let global = PickleGlobal(module: module, name: name, in: vocabulary) else { throw unsafe("the pickle wants \(module).\(name), which has no place in a state dict", at) }
     try push(arena.addGlobal(global), at)
   }
 
@@ -297,9 +307,11 @@ struct Unpickler {
 
   /// `OrderedDict` carries attributes (`_metadata`): they are dropped.
   private mutating func build(_ at: Int) throws(CheckpointError) {
-    _ = try pop(at)
-    switch arena[try top(at)] {
+    let state = try pop(at)
+    let object = try top(at)
+    switch arena[object] {
     case .dictionary: break
+    case .call(let global, _) where global.meaning == .record: arena.setState(state, of: object)
     case .call(let global, _): throw unsupported("changes the state of what \(global.name) made; save it as a plain tensor", at)
     default: throw unsafe("the pickle sets the state of an object", at)
     }

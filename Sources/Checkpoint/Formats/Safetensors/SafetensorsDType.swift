@@ -2,10 +2,13 @@ import Integrity
 
 /// The format's names of dtypes.
 enum SafetensorsDType {
-  private static let dtypes: [String: DType] = ["F32": .f32, "F16": .f16, "BF16": .bf16]
+  private static let dtypes: [String: DType] = ["F32": .f32, "F16": .f16, "BF16": .bf16, "F64": .f64]
 
   /// Of weights; nil for the others.
   static func dtype(_ name: String) -> DType? { dtypes[name] }
+
+  /// Of codes of weights.
+  static func code(_ name: String) -> StoredCoding.Code? { name == "I8" ? .int8 : name == "F8_E4M3" ? .float8 : nil }
 
   /// Bits of an element. Source: `Dtype` in `tensor.rs` of the safetensors repository, version 0.8.
   private static let bits: [String: Int] = [

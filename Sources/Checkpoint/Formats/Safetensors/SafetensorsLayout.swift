@@ -1,27 +1,50 @@
 import Integrity
+import Platform
 
 /// Lays out safetensors files.
 enum SafetensorsLayout {
   /// The header is padded with spaces, as the format allows, so that the data starts on a page.
   private static let alignment = 4096
 
-  static func file(_ name: String, _ regions: [OutputRegion]) -> OutputFile {
+  private enum Item {
+    case region(OutputRegion)
+    case extra(ExtraTensor)
+
+    var width: Int {
+      switch self {
+      case .region(let region): region.dtype.blockBytes
+      case .extra(let extra): extra.dtype.width
+      }
+    }
+  }
+
+  /// - Parameter extras: what goes along as it is.
+  static func file(_ name: String, _ regions: [OutputRegion], extras: [ExtraTensor] = []) -> OutputFile {
     // Wider dtypes first, as the reference writer has it: then each tensor starts at a multiple of its element's size, whatever lies before it.
-    let widths = Set(regions.map(\.dtype.blockBytes)).sorted(by: >)
-    let regions = widths.flatMap { width in regions.filter { $0.dtype.blockBytes == width } }
-    // Names are Meta's, and need no escapes.
+    let all = regions.map(Item.region) + extras.map(Item.extra)
+    let items = Set(all.map(\.width)).sorted(by: >).flatMap { width in all.filter { $0.width == width } }
     var entries = ["\"__metadata__\":{\"format\":\"pt\"}"]
     var offset = 0
-    for region in regions {
-      let shape = region.shape.map(String.init).joined(separator: ",")
-      entries.append("\"\(region.name)\":{\"dtype\":\"\(SafetensorsDType.name(region.dtype))\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(offset + region.byteCount)]}")
-      offset += region.byteCount
+    func add(_ name: String, _ dtype: String, _ shape: [Int], _ count: Int) {
+      entries.append("\(JSONText.quoted(name)):{\"dtype\":\"\(dtype)\",\"shape\":[\(shape.map(String.init).joined(separator: ","))],\"data_offsets\":[\(offset),\(offset + count)]}")
+      offset += count
+    }
+    for item in items {
+      switch item {
+      case .region(let region): add(region.name, SafetensorsDType.name(region.dtype), region.shape, region.byteCount)
+      case .extra(let extra): add(extra.name, extra.dtype.rawValue, extra.shape, extra.bytes.count)
+      }
     }
     var header = Array("{\(entries.joined(separator: ","))}".utf8)
     header += [UInt8](repeating: UInt8(ascii: " "), count: (alignment - (8 + header.count) % alignment) % alignment)
     var file = OutputFile(name: name)
     file.append(UInt64(header.count).littleEndianBytes + header)
-    for region in regions { file.append(region) }
+    for item in items {
+      switch item {
+      case .region(let region): file.append(region)
+      case .extra(let extra): file.append(extra.bytes)
+      }
+    }
     return file
   }
 }

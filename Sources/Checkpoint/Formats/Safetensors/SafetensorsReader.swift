@@ -38,6 +38,7 @@ enum SafetensorsReader {
       guard SafetensorsDType.byteCount(entry.dtype, entry.shape) == upper - lower else {
         throw reader.corrupt("\(name) has \(upper - lower) bytes, which \(entry.dtype) of the shape \(entry.shape) doesn't take", at: headerStart)
       }
+      if let code = SafetensorsDType.code(entry.dtype), let tensor = StoredTensor(codes: entry.shape, file: index, offset: dataStart + lower) { tensors.place(code, tensor, name) }
       guard tensors.insert(stored(entry, file: index, dataStart: dataStart), name) else {
         throw reader.corrupt("has \(name) twice in its header", at: headerStart)
       }
@@ -45,6 +46,20 @@ enum SafetensorsReader {
     }
     guard end == dataCount else { throw reader.corrupt("has \(dataCount - end) bytes behind its last tensor", at: dataStart + end) }
     return tensors
+  }
+
+  /// - Precondition: the file was read before, and is well formed.
+  static func extras(_ names: Set<String>, _ file: any ByteSource) throws(CheckpointError) -> [ExtraTensor] {
+    var reader = ByteReader(file)
+    let entries = try header(try reader.bytes(try reader.size("the header's length"), "the header"), file)
+    var extras: [ExtraTensor] = []
+    for entry in entries where names.contains(entry.name) {
+      guard let dtype = ExtraTensor.DType(rawValue: entry.dtype), entry.upper - entry.lower <= ExtraTensor.mostBytes else {
+        throw CheckpointError(.unsupported, in: file.path, byte: headerStart, "\(entry.name) is stored as \(entry.dtype), or is too large to go along")
+      }
+      extras.append(ExtraTensor(name: entry.name, dtype: dtype, shape: entry.shape, bytes: try file.bytes(reader.position + entry.lower..<reader.position + entry.upper)))
+    }
+    return extras
   }
 
   private static let headerStart = 8
