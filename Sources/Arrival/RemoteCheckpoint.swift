@@ -7,7 +7,7 @@ extension RemoteFile: RangeSource {}
 
 /// What a checkpoint on a server holds, from its headers: only these are fetched.
 public struct RemoteCheckpoint: Sendable {
-  public let outline: CheckpointOutline
+  public let contents: Inspection
   /// Bytes of content that came, and requests that it took.
   public let fetchedBytes: Int
   public let requests: Int
@@ -19,11 +19,11 @@ public struct RemoteCheckpoint: Sendable {
   public init(_ release: Release, _ link: SignedLink, authorities: FilePath? = nil, retry: RetryPolicy = RetryPolicy()) throws {
     let session = try RemoteSession(to: link, authorities: authorities, retry: retry)
     let files = release.checkpointFiles
-    let outline = try CheckpointOutline.read(folder: FilePath(release.folder), names: Array(files.keys), .init(keyValueHeads: release.shape?.kvHeads)) { name in
+    let contents = try Inspection.read(folder: FilePath(release.folder), names: Array(files.keys), .init(keyValueHeads: release.shape?.kvHeads)) { name in
       guard let file = files[name] else { throw ArrivalError.noSuchFile(name, of: release.id) }
       return try RemoteFile(link, file.remote, as: file.path, session: session)
     }
-    self.init(outline, session)
+    self.init(contents, session)
   }
 
   /// One file, and the file that describes it (`params.json` or `config.json`) if that lies openly beside it.
@@ -38,11 +38,11 @@ public struct RemoteCheckpoint: Sendable {
         return nil
       }
     }
-    self.init(outline, session)
+    self.init(.llama(outline), session)
   }
 
-  private init(_ outline: CheckpointOutline, _ session: RemoteSession) {
-    self.outline = outline
+  private init(_ contents: Inspection, _ session: RemoteSession) {
+    self.contents = contents
     fetchedBytes = session.fetchedBytes
     requests = session.requests
   }

@@ -14,6 +14,8 @@ public struct Release: Sendable, Hashable {
   public var parameters: Int?
   /// Shards that the weights come in.
   public var modelParallel: Int
+  /// Where the links to its family lead, the one that Meta's form gives for it first; empty when the manifest doesn't say.
+  public var hosts: [String]
   /// Every file, those that several releases share included. A name that ends in `.chk` is a checklist of the files beside it.
   public var files: [File]
   /// Path of the tokenizer's file among `files`.
@@ -21,6 +23,8 @@ public struct Release: Sendable, Hashable {
   /// How a dialog becomes tokens: `llama2` or `llama3`; nil for models that weren't trained to chat.
   public var chatFormat: String?
   public var license: String?
+  /// Where its publisher shows what goes with it.
+  public var documents: Documents
   /// Hyperparameters where they are known before `params.json` is here.
   public var shape: Shape?
   /// What the release's own `params.json` says although its tensors' shapes don't bear it out, by key: `vocab_size` without the tokens that were added.
@@ -40,6 +44,14 @@ public struct Release: Sendable, Hashable {
       self.remote = remote
       self.isOptional = isOptional
     }
+  }
+
+  /// Links to what one reads before one uses the model; nil where there is none.
+  public struct Documents: Sendable, Hashable, Codable {
+    public var license: String?
+    public var modelCard: String?
+    /// The acceptable-use policy.
+    public var usePolicy: String?
   }
 
   public struct Shape: Sendable, Hashable, Codable {
@@ -77,7 +89,7 @@ public struct Release: Sendable, Hashable {
 
 extension Release: Codable {
   private enum CodingKeys: String, CodingKey {
-    case id, aliases, contested, family, parameters, modelParallel, files, tokenizer, chatFormat, license, shape, contradictions
+    case id, aliases, contested, family, parameters, modelParallel, hosts, files, tokenizer, chatFormat, license, documents, shape, contradictions
   }
 
   public init(from decoder: any Decoder) throws {
@@ -92,6 +104,8 @@ extension Release: Codable {
     tokenizer = try values.decodeIfPresent(String.self, forKey: .tokenizer)
     chatFormat = try values.decodeIfPresent(String.self, forKey: .chatFormat)
     license = try values.decodeIfPresent(String.self, forKey: .license)
+    hosts = try values.decodeIfPresent([String].self, forKey: .hosts) ?? []
+    documents = try values.decodeIfPresent(Documents.self, forKey: .documents) ?? Documents()
     shape = try values.decodeIfPresent(Shape.self, forKey: .shape)
     contradictions = try values.decodeIfPresent([String: Int].self, forKey: .contradictions) ?? [:]
   }
@@ -105,10 +119,12 @@ extension Release: Codable {
     try values.encode(family, forKey: .family)
     try values.encode(parameters, forKey: .parameters)
     try values.encode(modelParallel, forKey: .modelParallel)
+    try values.encode(hosts, forKey: .hosts)
     try values.encode(files, forKey: .files)
     try values.encode(tokenizer, forKey: .tokenizer)
     try values.encode(chatFormat, forKey: .chatFormat)
     try values.encode(license, forKey: .license)
+    try values.encode(documents, forKey: .documents)
     try values.encode(shape, forKey: .shape)
     try values.encode(contradictions, forKey: .contradictions)
   }

@@ -41,6 +41,8 @@ public struct CheckpointOutline: Sendable {
   public let params: Params
   /// In Meta's order.
   public let tensors: [Tensor]
+  /// Names of the licences, policies and cards beside the weights.
+  public let legal: [String]
   /// What a person should know, in sentences.
   public let notes: [String]
 
@@ -48,14 +50,15 @@ public struct CheckpointOutline: Sendable {
     self.init(
       format: checkpoint.format, modelParallel: checkpoint.modelParallel, params: .complete(checkpoint.params),
       tensors: checkpoint.tensors.map { Tensor(name: $0.name, shape: $0.storedShape, dtype: $0.dtype, split: $0.split, parts: $0.parts.count) },
-      notes: checkpoint.companions.notes + checkpoint.unhonoured.map(\.note))
+      legal: checkpoint.companions.legal.compactMap { $0.lastComponent?.string }, notes: checkpoint.companions.notes + checkpoint.unhonoured.map(\.note))
   }
 
-  init(format: Checkpoint.Format, modelParallel: Int, params: Params, tensors: [Tensor], notes: [String]) {
+  init(format: Checkpoint.Format, modelParallel: Int, params: Params, tensors: [Tensor], legal: [String] = [], notes: [String]) {
     self.format = format
     self.modelParallel = modelParallel
     self.params = params
     self.tensors = tensors
+    self.legal = legal
     self.notes = notes
   }
 

@@ -1,4 +1,5 @@
 import Arrival
+import Catalog
 import Platform
 import Synchronization
 import Terminal
@@ -13,6 +14,8 @@ struct DownloadSession: Sendable {
   let asksForLinks: Bool
   /// Whether another link may be a signed one without TLS.
   let allowsHTTP: Bool
+  /// Whether another link opens what is fetched.
+  let check: @Sendable (SignedLink) throws(WrongLinkError) -> Void
 
   /// Downloads, and shows it.
   func run(_ releases: ReleaseDownload, link: SignedLink) -> DownloadOutcome {
@@ -50,7 +53,7 @@ struct DownloadSession: Sendable {
       }
     }
     let confirm: @Sendable (TransferSurvey) -> Bool = { survey in Self.confirm(survey, count) }
-    let newLink: @Sendable (TransferError) throws -> SignedLink? = { [allowsHTTP] error in try Self.askForLink(error, allowsHTTP: allowsHTTP) }
+    let newLink: @Sendable (TransferError) throws -> SignedLink? = { error in try askForLink(error) }
     let download = Download(
       request, link: link, followers: releases.followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
@@ -86,12 +89,13 @@ struct DownloadSession: Sendable {
     do { return try Console.confirm("\(text). Go on?") ?? true } catch { return false }
   }
 
-  private static func askForLink(_ error: TransferError, allowsHTTP: Bool) throws -> SignedLink? {
+  private func askForLink(_ error: TransferError) throws -> SignedLink? {
     Console.note("\(error)")
     while let text = try Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
-      do throws(LinkError) {
+      do {
         let (link, notes) = try SignedLink.examine(text, allowsHTTP: allowsHTTP)
         for sentence in notes { Console.note("note: \(sentence)") }
+        try check(link)
         return link
       } catch { Console.note("\(error)") }
     }

@@ -62,6 +62,10 @@ extension CatalogError: ExitCoded {
   }
 }
 
+extension WrongLinkError: ExitCoded {
+  var exit: DroverExit { .linkRefused }
+}
+
 extension ArrivalError: ExitCoded {
   var exit: DroverExit {
     switch self {

@@ -42,27 +42,86 @@ import Testing
     #expect(try catalog.release(named: "llama-2-7b").alternatives.isEmpty)
   }
 
-  /// Meta's own table, as PyPI's `llama-models` carries it.
-  @Test(.needs(.llama3Tokenizer)) func filesAreThoseOfMetasOwnTable() throws {
+  /// A row of Meta's own table.
+  private struct Row: Decodable {
+    let folder: String
+    let files: [String]
+    let pth: Int
+    /// dim, layers, heads, KV heads, width of the feed-forward layer, vocabulary, RoPE's theta; nil where the table says nothing.
+    let shape: [Int]?
+    let names: [String]
+  }
+
+  /// Meta's own table, as PyPI's `llama-models` carries it: every release in it is here, with its files, its shards and its shapes.
+  @Test(.needs(.llama3Tokenizer)) func nothingOfMetasOwnTableIsMissing() throws {
     let package = URL(filePath: Peer.llama3Tokenizer.path).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     let table = try python(
       """
       import sys, json, types
+      # Of pydantic only a base class and a default are used.
+      class Base:
+          def __init__(self, **values): self.__dict__.update(values)
+      sys.modules["pydantic"] = types.SimpleNamespace(BaseModel=Base, ConfigDict=dict, Field=lambda default_factory=None: None)
       sys.path.insert(0, sys.argv[1])
       from llama_models.sku_list import all_registered_models, llama_meta_net_info
-      out = {}
+      from llama_models.cli.safety_models import prompt_guard_download_info_map
+      out = []
       for model in all_registered_models():
-          info = llama_meta_net_info(model)
-          out[info.folder] = sorted(info.files)
+          info, a = llama_meta_net_info(model), model.arch_args
+          shape = None
+          if a:
+              hidden = a.get("hidden_dim")
+              if hidden is None:
+                  # FeedForward in llama3/model.py
+                  hidden, multiple = int(a["ffn_dim_multiplier"] * int(2 * 4 * a["dim"] / 3)), a["multiple_of"]
+                  hidden = multiple * ((hidden + multiple - 1) // multiple)
+              shape = [a["dim"], a["n_layers"], a["n_heads"], a["n_kv_heads"], hidden, a["vocab_size"], int(a.get("rope_theta", a.get("rope_freq_base")))]
+          out.append(dict(folder=info.folder, files=sorted(info.files), pth=model.pth_file_count, shape=shape, names=[model.descriptor(), model.huggingface_repo]))
+      for id, info in prompt_guard_download_info_map().items():
+          out.append(dict(folder=info.folder, files=sorted(info.files), pth=1, shape=None, names=[id]))
       print(json.dumps(out))
       """, package.path(percentEncoded: false), with: .currentTorch)
-    let theirs = try JSONDecoder().decode([String: [String]].self, from: Data(table.utf8))
-    // The table has one shard for 13B, the script two, and the bucket agrees with the script.
-    let compared = catalog.releases.filter { theirs[$0.folder] != nil && !$0.id.hasPrefix("llama-2-13b") }
-    #expect(compared.count >= 15)
-    for release in compared {
-      let names = release.files.filter { !$0.isOptional && $0.path != "tokenizer_checklist.chk" }.map { $0.path.split(separator: "/").last.map(String.init) }
-      #expect(names.compactMap { $0 }.sorted() == theirs[release.folder], "\(release.id)")
+    let rows = try JSONDecoder().decode([Row].self, from: Data(table.utf8))
+    #expect(rows.count >= 44)
+    for row in rows {
+      // Meta's script calls Llama 3's folders so, and the table as Hugging Face's.
+      let folders = [row.folder, "Meta-" + row.folder]
+      guard let release = catalog.releases.first(where: { folders.contains($0.folder) }) else {
+        Issue.record("\(row.folder) is missing")
+        continue
+      }
+      for name in row.names where !name.hasPrefix("meta-llama/Llama-3.1-405B") && !name.hasPrefix("meta-llama/Llama-3-") {
+        #expect(try catalog.release(named: name).release.id == release.id, "\(name)")
+      }
+      #expect(!release.hosts.isEmpty && release.documents.license != nil && release.documents.modelCard != nil && release.documents.usePolicy != nil, "\(release.id)")
+      let names = release.files.filter { !$0.isOptional && $0.path != "tokenizer_checklist.chk" }.compactMap { $0.path.split(separator: "/").last.map(String.init) }
+      // The table has one shard for 13B, the script two, and the bucket agrees with the script.
+      if !release.id.hasPrefix("llama-2-13b") {
+        #expect(names.sorted() == row.files, "\(release.id)")
+        #expect(release.modelParallel == row.pth, "\(release.id)")
+      }
+      guard let shape = row.shape, let own = release.shape else {
+        #expect(row.shape == nil, "\(release.id)")
+        continue
+      }
+      var ours = [own.dim, own.layers, own.heads, own.kvHeads, own.hiddenDim, own.vocabularySize, Int(own.ropeTheta ?? 0)]
+      var theirs = shape
+      // The rows of Llama 2 have Llama 3's key and value heads, feed-forward width and theta; params.json of these releases has others.
+      if release.family == "Llama 2" { for at in [3, 4, 6] { (ours[at], theirs[at]) = (0, 0) } }
+      // Copies of key and value heads count at MP 16.
+      if release.modelParallel == 16 { theirs[3] = own.kvHeads }
+      // Guard 2 is Llama 3 8B; the row has Llama 2's vocabulary, and a multiple that gives another width.
+      if release.id == "llama-guard-2" { for at in [4, 5] { (ours[at], theirs[at]) = (0, 0) } }
+      #expect(ours == theirs, "\(release.id)")
+    }
+  }
+
+  @Test func everyReleaseKnowsItsHost() {
+    for release in catalog.releases {
+      #expect(!release.hosts.isEmpty && release.documents.license != nil, "\(release.id)")
+      for host in release.hosts { #expect(throws: Never.self) { try catalog.checkLink(to: host, opens: [release]) } }
+      // Mirrors and servers of one's own open what they have.
+      for host in ["127.0.0.1", "mirror.example.org"] { #expect(throws: Never.self) { try catalog.checkLink(to: host, opens: [release]) } }
     }
   }
 
@@ -124,7 +183,7 @@ import Testing
     let all = try drover("catalog", "--json")
     let document = try JSONSerialization.jsonObject(with: Data(all.output.utf8)) as? [[String: Any]]
     #expect(document?.count == catalog.releases.count)
-    for key in ["id", "aliases", "family", "parameters", "modelParallel", "files", "tokenizer", "chatFormat", "license"] {
+    for key in ["id", "aliases", "family", "parameters", "modelParallel", "files", "tokenizer", "chatFormat", "license", "hosts", "documents"] {
       #expect(document?.allSatisfy { $0[key] != nil } == true, "\(key)")
     }
     #expect(try drover("catalog", "nosuch").status == 64)

@@ -19,7 +19,7 @@ public struct Companions: Sendable {
   public var params: FilePath?
   /// What a Hugging Face folder has beside its weights; nil of other formats.
   public var huggingFace: HuggingFaceCompanions?
-  /// Licences and policies, which must go where the weights go.
+  /// Licences, policies and cards, which must go where the weights go.
   public var legal: [FilePath]
   /// What a person should know about the checkpoint, in sentences: where description and shapes differ, what was left out.
   public var notes: [String]
@@ -39,8 +39,7 @@ public struct Companions: Sendable {
   init(besides folder: FilePath, isHuggingFace: Bool) throws(CheckpointError) {
     let names = ["tokenizer.model", "tokenizer.json"]
     let tokenizers = (isHuggingFace ? names.reversed() : names).map { folder.appending($0) }
-    let legal = ["LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice"].map { folder.appending($0) }.filter(Directory.exists)
-    self.init(tokenizer: tokenizers.first(where: Directory.exists).map { .file($0) }, folder: folder, legal: legal)
+    self.init(tokenizer: tokenizers.first(where: Directory.exists).map { .file($0) }, folder: folder, legal: LegalFiles.inFolder(folder))
   }
 
   /// Takes the tokenizer above a folder without one, where the catalog says that the release of this folder shares it with others, as those of Llama 1 and

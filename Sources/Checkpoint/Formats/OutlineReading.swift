@@ -67,8 +67,15 @@ extension CheckpointOutline {
     return try lone.outline()
   }
 
+  /// Lists what the headers in a folder that is elsewhere hold, where no reader makes a model of it.
+  static func listing(
+    folder: FilePath, names: [String], because error: CheckpointError, open: @escaping (String) throws -> any RangeSource
+  ) throws -> HeaderListing {
+    try reading { () throws(CheckpointError) in try HeaderListing(CheckpointFolder(path: folder, names: names.sorted(), open: opener(open)), because: error) }
+  }
+
   /// Runs `body`, and throws what a source threw in place of what a reader made of it.
-  private static func reading(_ body: () throws(CheckpointError) -> CheckpointOutline) throws -> CheckpointOutline {
+  private static func reading<T>(_ body: () throws(CheckpointError) -> T) throws -> T {
     do { return try body() } catch { throw error.cause ?? error }
   }
 

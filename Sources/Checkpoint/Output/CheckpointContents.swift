@@ -1,3 +1,4 @@
+import Catalog
 import SystemPackage
 
 /// Which files make a folder a checkpoint, as Meta, Hugging Face and drover call them: `--force` removes no others.
@@ -14,11 +15,11 @@ enum CheckpointContents {
     return nil
   }
 
-  private static let companions: Set<String> = [
-    "params.json", "checklist.chk", "tokenizer.model", "tokenizer_checklist.chk", "LICENSE", "LICENSE.txt", "USE_POLICY.md", "Notice",
+  private static let companions: Set<String> = Set(LegalFiles.names).union([
+    "params.json", "checklist.chk", "tokenizer.model", "tokenizer_checklist.chk",
     "config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "chat_template.jinja", "drover-receipt.json",
-  ]
+  ])
 
   private static func isWeights(_ name: String) -> Bool {
     isGGUF(name) || name == ".metadata" || name == "__0_0.distcp" || name == "model.safetensors" || name == "consolidated.safetensors" || name.wholeMatch(of: /consolidated\.[0-9]+\.(pth|safetensors)/) != nil

@@ -24,6 +24,8 @@ enum LinkExpiry {
   struct Policy {
     /// Seconds since 1970.
     var expiry: Int?
+    /// What it opens: a link with a `*`.
+    var resource: String?
   }
 
   /// A CloudFront custom policy: JSON in base64, with `+ = /` written as `- _ ~`.
@@ -41,12 +43,15 @@ enum LinkExpiry {
     guard text.utf8.count <= 65536, let data = Data(base64Encoded: base64), let document = try? JSONDecoder().decode(Document.self, from: data),
       let statement = document.Statement.first
     else { return nil }
-    return Policy(expiry: statement.Condition?.DateLessThan?.epochTime)
+    return Policy(expiry: statement.Condition?.DateLessThan?.epochTime, resource: statement.Resource)
   }
 
   /// The names are CloudFront's.
   private struct Document: Decodable {
-    struct Statement: Decodable { var Condition: Condition? }
+    struct Statement: Decodable {
+      var Resource: String?
+      var Condition: Condition?
+    }
     struct Condition: Decodable { var DateLessThan: Time? }
     struct Time: Decodable {
       var epochTime: Int

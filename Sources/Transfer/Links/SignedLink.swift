@@ -8,6 +8,8 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   private let afterStar: String
   /// Scheme and host, such as `https://download.llamameta.net`. Not secret.
   public let origin: String
+  /// The host whose files the signature opens, in lower case: where the link leads, unless its policy names another one of Meta's. Not secret.
+  public let host: String
   /// When the signature ends, in seconds since 1970; nil when the link doesn't say.
   public let expiry: Int?
   /// Whether a signature was found in the link at all.
@@ -15,15 +17,15 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   /// Goes with each request to the link's own host, and to no other; nil where the link itself is all that it takes.
   let token: String?
 
-  private init(beforeStar: String, afterStar: String, origin: String, expiry: Int?, isSigned: Bool) {
+  private init(beforeStar: String, afterStar: String, origin: String, host: String, expiry: Int?, isSigned: Bool) {
     (self.beforeStar, self.afterStar, self.origin, self.expiry, self.isSigned, token) = (beforeStar, afterStar, origin, expiry, isSigned, nil)
-    isOfHub = false
+    (self.host, isOfHub) = (host, false)
   }
 
   /// What opens the files of a hub: no signature, but perhaps a token.
   init(hub address: String, origin: String, token: String?) {
     (beforeStar, afterStar, self.origin, expiry, isSigned, self.token) = (address, "", origin, nil, false, token)
-    isOfHub = true
+    (host, isOfHub) = (LinkText(address)?.host ?? "", true)
   }
 
   private let isOfHub: Bool
@@ -39,10 +41,19 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
     guard let star = url.text.firstIndex(of: "*") else { throw .missingStar(host: url.shownHost) }
     let expiry = LinkExpiry.find(in: url)
     let link = SignedLink(
-      beforeStar: String(url.text[..<star]), afterStar: String(url.text[url.text.index(after: star)...]), origin: url.origin, expiry: expiry,
-      isSigned: url.isSigned)
+      beforeStar: String(url.text[..<star]), afterStar: String(url.text[url.text.index(after: star)...]), origin: url.origin,
+      host: opened(by: url), expiry: expiry, isSigned: url.isSigned)
     return (link, doctor.notes + expiryNotes(expiry, now))
   }
+
+  private static func opened(by url: LinkText) -> String {
+    guard isMeta(url.host), let policy = url.value("Policy").flatMap(LinkExpiry.decodePolicy), let named = policy.resource.flatMap({ LinkText($0)?.host }),
+      isMeta(named)
+    else { return url.host }
+    return named
+  }
+
+  private static func isMeta(_ host: String) -> Bool { host.hasSuffix(".llamameta.net") }
 
   private static func checkTransport(_ url: LinkText, _ allowsHTTP: Bool) throws(LinkError) {
     if url.scheme == "http", url.isSecret, !url.isLoopback, !allowsHTTP { throw .withoutTLS(host: url.shownHost) }
@@ -77,7 +88,7 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
     if url.path.contains("*") { return nil }
     try checkTransport(url, allowsHTTP)
     let expiry = LinkExpiry.find(in: url)
-    func link(_ before: String) -> SignedLink { SignedLink(beforeStar: before, afterStar: "", origin: url.origin, expiry: expiry, isSigned: url.isSigned) }
+    func link(_ before: String) -> SignedLink { SignedLink(beforeStar: before, afterStar: "", origin: url.origin, host: url.host, expiry: expiry, isSigned: url.isSigned) }
     let last = url.path.split(separator: "/", omittingEmptySubsequences: false).last.flatMap { percentDecoded(String($0)) } ?? ""
     let isName = last.utf8.count <= 200 && [".pth", ".safetensors", ".gguf"].contains(where: last.hasSuffix) && !last.contains("/")
       && last.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
@@ -90,11 +101,13 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   /// - Parameter next: what to do about it.
   func refusalReason(next: String, now: Int = secondsSinceEpoch()) -> String {
     if isOfHub { return "\(token == nil ? "no token was sent" : "the token that was sent may have ended, or not reach so far"); HF_TOKEN names one" }
+    // Links of Llama 3.1 and later, whose hosts are called after their families, open each model up to five times.
+    let often = Self.isMeta(host) && host.hasPrefix("llama") ? "has opened this model five times, as often as it may" : "was used too often"
     if !isSigned { return "there is no signature in it: it was cut off, or the server wants to know who asks; copy it again up to its end, and put it in single quotes" }
-    guard let expiry else { return "it has expired, was used too often, or was copied incompletely; \(next)" }
+    guard let expiry else { return "it has expired, \(often), or was copied incompletely; \(next)" }
     let left = expiry - now
     if left <= 0 { return "it expired \(Moment.ago(-left)) ago, at \(Moment.utc(expiry)); \(next)" }
-    return "it is valid until \(Moment.utc(expiry)), but was used too often, is for other models, or was copied incompletely; \(next)"
+    return "it is valid until \(Moment.utc(expiry)), but \(often), is for other models, or was copied incompletely; \(next)"
   }
 
   /// The address of one file. A secret as the link is.

@@ -1,5 +1,7 @@
 import ArgumentParser
 import Catalog
+import Platform
+import SystemPackage
 import Terminal
 
 struct CatalogCommand: ParsableCommand {
@@ -12,6 +14,7 @@ struct CatalogCommand: ParsableCommand {
       EXAMPLES
         drover catalog
         drover catalog 70B-chat
+        drover catalog 70B-chat --licence --output models
         drover catalog --json | jq -r '.[].id'
       """)
 
@@ -21,16 +24,46 @@ struct CatalogCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Read releases from this file in place of the built-in ones.", valueName: "file"))
   var manifest: PathArgument?
 
+  @Flag(name: [.customLong("licence"), .customLong("license")], help: "Print the licence, the policy and the card that came with the download of the release.")
+  var licence = false
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("With --licence: the folder that it was downloaded into.", valueName: "dir"), completion: .directory)
+  var output = PathArgument(".")
+
   @Flag(help: "Print JSON.")
   var json = false
 
   @OptionGroup var global: GlobalOptions
 
+  func validate() throws {
+    if licence, model == nil { throw ValidationError("Name the release whose licence you want to read.") }
+    if licence, json { throw ValidationError("--licence prints text, and --json a document; choose one.") }
+  }
+
   func run() throws {
     let catalog = try manifest.map { file throws(CatalogError) in try Catalog(manifest: file.path) } ?? Catalog.builtIn()
     let match = try model.map { name throws(CatalogError) in try catalog.release(named: name) }
+    if let match, licence { return try printLegalFiles(of: match.release) }
     if json { return try outputJSON(match.map { [$0.release] } ?? catalog.releases) }
     Console.output(match.map { details($0) } ?? overview(catalog))
+  }
+
+  /// A larger file is no licence.
+  private static let mostLegalBytes = 4 << 20
+
+  private func printLegalFiles(of release: Release) throws {
+    let files = release.legalFiles(in: output.path)
+    guard !files.isEmpty else {
+      let elsewhere = release.documents.license.map { "; \(release.license ?? "the licence") is at \($0)" } ?? ""
+      throw CommandError(.noInput, "no licence of \(release.id) came into \(output.path), or it wasn't downloaded there (--output names the folder)\(elsewhere)")
+    }
+    for (index, file) in files.enumerated() {
+      let bytes: [UInt8]
+      do { bytes = try SmallFile.read(file, atMost: Self.mostLegalBytes) } catch { throw CommandError(.failure, "\(file) can't be read: \(error)") }
+      let text = String(decoding: bytes, as: UTF8.self)
+      Console.outputLine(Style.standardOutput("\(index == 0 ? "" : "\n")==> \(file) <==", .bold))
+      Console.output(said: text.hasSuffix("\n") ? text : text + "\n")
+    }
   }
 
   private func overview(_ catalog: Catalog) -> TerminalText {
@@ -61,7 +94,11 @@ struct CatalogCommand: ParsableCommand {
     }
     add("tokenizer", release.tokenizer)
     add("chat format", release.chatFormat)
-    add("license", release.license)
+    add("links from", release.hosts.isEmpty ? nil : release.hosts.joined(separator: ", or "))
+    add("licence", release.license)
+    add("", release.documents.license)
+    add("model card", release.documents.modelCard)
+    add("use policy", release.documents.usePolicy)
     if !match.alternatives.isEmpty {
       add("not", match.alternatives.map { "\($0.id) (\($0.family))" }.joined(separator: ", ") + ", which share the name")
     }

@@ -68,9 +68,9 @@ struct DownloadCommand: ParsableCommand {
     let repositories = try HubInput.names(in: models).map { try HubInput($0, hub, server, request, global) }
     if repositories == nil, hub.isGiven { throw CommandError(.usage, "--include and --exclude choose files of a repository of the hub (hf:ORG/NAME)") }
     if repositories != nil, server.manifest != nil || url != nil { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
-    let (download, link) = try repositories.map { ($0.download, $0.link) } ?? releases(request)
+    let (download, link, check) = try repositories.map { ($0.download, $0.link, Self.opensAll) } ?? releases(request)
     for sentence in download.notes { note("\(sentence)") }
-    let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json && repositories == nil, allowsHTTP: server.allowHttp)
+    let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json && repositories == nil, allowsHTTP: server.allowHttp, check: check)
     let outcome = session.run(download, link: link)
     let report = outcome.report
     var failure: (any Error)? = outcome.failure
@@ -90,15 +90,22 @@ struct DownloadCommand: ParsableCommand {
     Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; \(verified), in \(Format.duration(report.seconds))")
   }
 
-  /// The download of releases over a signed link.
-  private func releases(_ request: TransferRequest) throws -> (ReleaseDownload, SignedLink) {
+  private typealias LinkCheck = @Sendable (SignedLink) throws(WrongLinkError) -> Void
+  /// A hub is no family of Meta's.
+  private static let opensAll: LinkCheck = { _ in }
+
+  /// The download of releases over a signed link, and the check that another link opens them too.
+  private func releases(_ request: TransferRequest) throws -> (ReleaseDownload, SignedLink, LinkCheck) {
     let catalog = try server.catalog()
     let matches = models.isEmpty ? nil : try catalog.matches(models.joined(separator: ","))
     for match in matches ?? [] where !match.alternatives.isEmpty {
       note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
     }
+    let releases = matches?.map(\.release) ?? catalog.releases
+    let check: LinkCheck = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: releases) }
     let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
-    return (try ReleaseDownload(matches?.map(\.release) ?? catalog.releases, request), link)
+    try check(link)
+    return (try ReleaseDownload(releases, request), link, check)
   }
 
   /// The options for the receipt: what shaped the download, without the link and without places on this machine.

@@ -51,11 +51,16 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     let remote = localPath == nil ? try inspectRemote() : nil
-    let outline = try remote?.outline ?? CheckpointOutline.read(at: localPath ?? "", checkpoint.forOpening)
-    for note in outline.notes where !global.quiet { Console.note("note: \(note)") }
-    if json { return try outputJSON(Report(outline, remote)) }
-    printSummary(outline)
-    if tensors { printTensors(outline) }
+    let contents = try remote?.contents ?? Inspection.read(at: localPath ?? "", checkpoint.forOpening)
+    let report = InspectReport(contents, remote)
+    for note in report.notes where !global.quiet { Console.note("note: \(note)") }
+    if json { return try outputJSON(report) }
+    switch contents {
+    case .llama(let outline): printSummary(outline)
+    case .other(let listing): printSummary(listing)
+    }
+    if !report.legal.isEmpty { printLine("read first", report.legal.joined(separator: ", ")) }
+    if tensors { printTensors(report) }
     if let remote {
       let requests = "\(remote.requests) request\(remote.requests == 1 ? "" : "s")"
       Console.outputLine(Style.standardOutput("fetched \(Format.bytes(remote.fetchedBytes)) in \(requests)", .dim))
@@ -70,14 +75,15 @@ struct InspectCommand: ParsableCommand {
       exitOnInterruption()
       return try RemoteCheckpoint(file, authorities: server.cacert?.path, retry: server.retry)
     }
-    let release = try release()
+    let catalog = try server.catalog()
+    let release = try release(catalog)
     let link = try LinkInput.template(link, allowsHTTP: server.allowHttp, global)
+    try catalog.checkLink(to: link.host, opens: [release])
     exitOnInterruption()
     return try RemoteCheckpoint(release, link, authorities: server.cacert?.path, retry: server.retry)
   }
 
-  private func release() throws -> Release {
-    let catalog = try server.catalog()
+  private func release(_ catalog: Catalog) throws -> Release {
     if let model { return try catalog.release(named: model).release }
     guard server.manifest != nil, let only = catalog.releases.first, catalog.releases.count == 1 else {
       throw CommandError(.usage, "the link opens whole releases: say with --model which one to look at; `drover catalog` lists them")
@@ -85,76 +91,38 @@ struct InspectCommand: ParsableCommand {
     return only
   }
 
+  private func printLine(_ name: TerminalText, _ value: String) { Console.outputLine("\(Style.standardOutput(name.padded(to: 16), .dim))\(value)") }
+
   private func printSummary(_ outline: CheckpointOutline) {
-    let style = Style.standardOutput
-    func line(_ name: TerminalText, _ value: String) { Console.outputLine("\(style(name.padded(to: 16), .dim))\(value)") }
-    line("format", outline.format.rawValue)
-    line("model parallel", "\(outline.modelParallel)")
-    line("parameters", "\(Format.count(outline.parameterCount)) in \(outline.dominantDType.rawValue)")
+    printLine("format", outline.format.rawValue)
+    printLine("model parallel", "\(outline.modelParallel)")
+    printLine("parameters", "\(Format.count(outline.parameterCount)) in \(outline.dominantDType.rawValue)")
     switch outline.params {
     case .complete(let params):
-      line("layers", "\(params.layers)")
-      line("width", "\(params.dim), feed-forward \(params.hiddenDim)")
-      line("heads", "\(params.heads) of \(params.headDim), \(params.kvHeads) for keys and values")
-      line("vocabulary", "\(params.vocabularySize)\(params.tiedEmbeddings ? ", embeddings tied" : "")")
-      line("rope", "theta \(params.ropeTheta)\(params.ropeScaling.map { ", scaled by \($0.factor)" } ?? "")")
+      printLine("layers", "\(params.layers)")
+      printLine("width", "\(params.dim), feed-forward \(params.hiddenDim)")
+      printLine("heads", "\(params.heads) of \(params.headDim), \(params.kvHeads) for keys and values")
+      printLine("vocabulary", "\(params.vocabularySize)\(params.tiedEmbeddings ? ", embeddings tied" : "")")
+      printLine("rope", "theta \(params.ropeTheta)\(params.ropeScaling.map { ", scaled by \($0.factor)" } ?? "")")
     case .shapes(let dim, let layers, let hiddenDim, let vocabularySize):
-      line("layers", "\(layers)")
-      if let dim { line("width", "\(dim)\(hiddenDim.map { ", feed-forward \($0)" } ?? "")") }
-      if let vocabularySize { line("vocabulary", "\(vocabularySize)") }
+      printLine("layers", "\(layers)")
+      if let dim { printLine("width", "\(dim)\(hiddenDim.map { ", feed-forward \($0)" } ?? "")") }
+      if let vocabularySize { printLine("vocabulary", "\(vocabularySize)") }
     }
   }
 
-  private func printTensors(_ outline: CheckpointOutline) {
-    let width = outline.tensors.map { TerminalText($0.name.text).width }.max() ?? 0
-    for tensor in outline.tensors {
-      let shape = tensor.shape.map(String.init).joined(separator: " × ")
-      Console.outputLine("\(TerminalText(tensor.name.text).padded(to: width + 2))\(TerminalText(tensor.dtype.rawValue).padded(to: 6))\(TerminalText(shape).padded(to: 18))\(tensor.split.label)")
-    }
+  private func printSummary(_ listing: HeaderListing) {
+    printLine("format", listing.format)
+    printLine("model parallel", "\(listing.modelParallel)")
+    printLine("tensors", "\(listing.tensors.count) names, \(Format.count(listing.elementCount)) elements in all files\(listing.dominantDType.map { ", mostly \($0)" } ?? "")")
+    printLine("architecture", "not a Llama text model: headers only")
   }
 
-  /// The JSON document; its keys are a promise.
-  private struct Report: Encodable {
-    struct Tensor: Encodable {
-      let name: String
-      let shape: [Int]
-      let dtype: String
-      let split: String
-      let parts: Int
-    }
-
-    let format: String
-    let modelParallel: Int
-    let dtype: String
-    let parameters: Int
-    let params: CheckpointOutline.Params
-    let tensors: [Tensor]
-    let notes: [String]
-    /// Only of what is on a server.
-    let fetchedBytes: Int?
-    let requests: Int?
-
-    init(_ outline: CheckpointOutline, _ remote: RemoteCheckpoint?) {
-      format = outline.format.rawValue
-      modelParallel = outline.modelParallel
-      dtype = outline.dominantDType.rawValue
-      parameters = outline.parameterCount
-      params = outline.params
-      tensors = outline.tensors.map {
-        Tensor(name: $0.name.text, shape: $0.shape, dtype: $0.dtype.rawValue, split: $0.split.label, parts: $0.parts)
-      }
-      notes = outline.notes
-      fetchedBytes = remote?.fetchedBytes
-      requests = remote?.requests
-    }
-  }
-}
-
-extension LogicalTensor.Split {
-  fileprivate var label: String {
-    switch self {
-    case .whole: "whole"
-    case .axis(let axis): "axis \(axis)"
+  private func printTensors(_ report: InspectReport) {
+    let width = report.tensors.map { TerminalText($0.name).width }.max() ?? 0
+    for tensor in report.tensors {
+      let shape = tensor.shape?.map(String.init).joined(separator: " × ") ?? "?"
+      Console.outputLine("\(TerminalText(tensor.name).padded(to: width + 2))\(TerminalText(tensor.dtype ?? "?").padded(to: 6))\(TerminalText(shape).padded(to: 18))\(tensor.split)")
     }
   }
 }
