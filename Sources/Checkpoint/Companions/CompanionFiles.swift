@@ -2,13 +2,15 @@ import SystemPackage
 
 /// The files that go with the weights: `params.json` in Meta's layout, the tokenizer, the licence.
 enum CompanionFiles {
-  static func of(_ source: Checkpoint, _ layout: ShardLayout, _ format: Checkpoint.Format) throws(CheckpointError) -> [OutputFile] {
+  /// - Returns: the files, and what a person should know about them.
+  static func of(_ source: Checkpoint, _ layout: ShardLayout, _ format: Checkpoint.Format) throws(CheckpointError) -> (files: [OutputFile], notes: [String]) {
     var files: [OutputFile] = []
     // A Hugging Face folder has its config.json.
     if format != .hf { files.append(OutputFile(name: "params.json", content: try MetaParams.file(for: source, keyValueHeads: layout.keyValueHeads))) }
-    files += try TokenizerFiles.of(source)
+    let tokenizer = try TokenizerFiles(source, for: format)
+    files += tokenizer.files
     for path in source.companions.legal { files.append(try copy(of: path)) }
-    return files
+    return (files, tokenizer.notes)
   }
 
   static func copy(of path: FilePath) throws(CheckpointError) -> OutputFile {

@@ -69,9 +69,10 @@ public struct ReshardPlan: Sendable {
     case .dcp: files = DCPLayout.files(source, options.dtype(of:))
     case .pth, .safetensors, .gguf: files = Self.shards(source, layout, options)
     }
-    files += try CompanionFiles.of(source, layout, options.format)
+    let companions = try CompanionFiles.of(source, layout, options.format)
+    files += companions.files
     self.files = files
-    notes = source.companions.notes + source.unhonoured.map(\.note) + [embedding?.note].compactMap { $0 } + Self.notes(source, options)
+    notes = source.companions.notes + source.unhonoured.map(\.note) + [embedding?.note].compactMap { $0 } + companions.notes + Self.notes(source, options)
     tensors = try Self.tensors(source, files, options)
     try checkPieces()
   }

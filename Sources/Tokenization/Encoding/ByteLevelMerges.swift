@@ -2,8 +2,9 @@ extension Vocabulary {
   /// A tiktoken vocabulary as byte-level BPE with a list of merges, which is how `tokenizer.json` and GGUF hold Llama 3's.
   ///
   /// The list has every way to cut a token into two others, in order of the token's rank, then of the parts' (as `transformers` derives it).
-  func withMerges() -> Vocabulary {
+  func withMerges() throws(VocabularyError) -> Vocabulary {
     guard model == .tiktoken else { return self }
+    try checkMergeWork()
     var merges: [Merge] = []
     merges.reserveCapacity(count * 2)
     var cuts: [Merge] = []

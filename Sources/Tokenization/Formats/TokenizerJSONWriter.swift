@@ -3,23 +3,51 @@ import Platform
 extension Vocabulary {
   /// This vocabulary as Hugging Face's `tokenizer.json`, from which `tokenizers` makes the same ids.
   ///
-  /// - Throws: `unsupported` for other models than ``Model/byteLevel`` and ``Model/tiktoken``.
+  /// - Throws: `unsupported` for what such a file can't say.
   public func huggingFaceFile() throws(VocabularyError) -> [UInt8] {
-    let name = "tokenizer.json"
-    if model == .tiktoken { return try withMerges().huggingFaceFile() }
-    guard model == .byteLevel else {
-      throw VocabularyError(.unsupported, in: name, "a \(model.rawValue) vocabulary can't be written as a tokenizer.json")
+    switch model {
+    case .tiktoken: return try withMerges().huggingFaceFile()
+    case .byteLevel:
+      return try document(
+        steps: Steps(
+          normalizer: "null", preTokenizer: byteLevelSteps(),
+          decoder: #"{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true}"#,
+          options: #""fuse_unk":false,"byte_fallback":false,"ignore_merges":\#(ignoresMerges)"#),
+        merges: merges
+      ) { id in kinds[id] == .normal ? ByteAlphabet.encode(tokens[id]) : tokens.string(id) }
+    case .sentencePiece: return try document(steps: pieceSteps(), merges: pieceMerges()) { id in tokens.string(id) }
+    case .pipeline: throw VocabularyError(.unsupported, in: Self.jsonName, "a tokenizer that came from a tokenizer.json is copied, not written anew")
     }
+  }
+
+  private static let jsonName = "tokenizer.json"
+
+  /// What is done to a text before and after the merges, as JSON.
+  private struct Steps {
+    let normalizer: String
+    let preTokenizer: String
+    let decoder: String
+    /// Of the model.
+    let options: String
+  }
+
+  /// As `LlamaConverter` of transformers has it: spaces become U+2581, one is put in front of every run of text between special tokens, and characters
+  /// without a piece fall back to bytes.
+  private func pieceSteps() -> Steps {
+    let replace = #"{"type":"Replace","pattern":{"String":" "},"content":"▁"}"#
+    let isPrefixed = rules.prefix == .always
+    let fallsBack = hasAllBytes
+    let decoders = [#"{"type":"Replace","pattern":{"String":"▁"},"content":" "}"#] + (fallsBack ? [#"{"type":"ByteFallback"}"#] : []) + [#"{"type":"Fuse"}"#]
+      + (isPrefixed ? [#"{"type":"Strip","content":" ","start":1,"stop":0}"#] : [])
+    return Steps(
+      normalizer: isPrefixed ? #"{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"▁"},\#(replace)]}"# : replace, preTokenizer: "null",
+      decoder: #"{"type":"Sequence","decoders":[\#(decoders.joined(separator: ","))]}"#,
+      options: #""fuse_unk":true,"byte_fallback":\#(fallsBack),"ignore_merges":false"#)
+  }
+
+  private func byteLevelSteps() -> String {
     var json = JSONStream()
-    json.raw(#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":["#)
-    var isFirst = true
-    for id in kinds.indices where [.control, .unknown, .userDefined].contains(kinds[id]) {
-      json.separate(&isFirst)
-      json.raw(#"{"id":\#(id),"content":"#)
-      json.string(tokens[id])
-      json.raw(#","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":\#(kinds[id] != .userDefined)}"#)
-    }
-    json.raw(#"],"normalizer":null,"pre_tokenizer":{"type":"Sequence","pretokenizers":["#)
+    json.raw(#"{"type":"Sequence","pretokenizers":["#)
     for split in splits {
       let source: String? = switch split {
       case .pattern(let pattern): pattern.source
@@ -34,19 +62,32 @@ extension Vocabulary {
         json.raw(#"{"type":"Digits","individual_digits":true},"#)
       }
     }
-    json.raw(#"{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]},"post_processor":"#)
+    json.raw(#"{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":false}]}"#)
+    return String(decoding: json.bytes, as: UTF8.self)
+  }
+
+  /// - Parameter spelled: how the file spells a token.
+  private func document(steps: Steps, merges: [Merge], spelled: (Int) -> String) throws(VocabularyError) -> [UInt8] {
+    var json = JSONStream()
+    json.raw(#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":["#)
+    var isFirst = true
+    for id in kinds.indices where [.control, .unknown, .userDefined].contains(kinds[id]) {
+      json.separate(&isFirst)
+      json.raw(#"{"id":\#(id),"content":"#)
+      json.string(tokens[id])
+      json.raw(#","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":\#(kinds[id] != .userDefined)}"#)
+    }
+    json.raw(#"],"normalizer":\#(steps.normalizer),"pre_tokenizer":\#(steps.preTokenizer),"post_processor":"#)
     writeTemplate(to: &json)
-    json.raw(#","decoder":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,"use_regex":true},"model":{"type":"BPE","#)
-    json.raw(#""dropout":null,"unk_token":"#)
+    json.raw(#","decoder":\#(steps.decoder),"model":{"type":"BPE","dropout":null,"unk_token":"#)
     if let unknown { json.string(tokens[unknown]) } else { json.raw("null") }
-    json.raw(#","continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"ignore_merges":\#(ignoresMerges),"#)
-    json.raw(#""vocab":{"#)
+    json.raw(#","continuing_subword_prefix":null,"end_of_word_suffix":null,\#(steps.options),"vocab":{"#)
     isFirst = true
-    var spelled = Set<String>()
+    var known = Set<String>()
     for id in kinds.indices where !tokens[id].isEmpty {
-      let text = kinds[id] == .normal ? ByteAlphabet.encode(tokens[id]) : tokens.string(id)
-      guard spelled.insert(text).inserted else {
-        throw VocabularyError(.unsupported, in: name, "token “\(text)” occurs twice, and a tokenizer.json can't say so")
+      let text = spelled(id)
+      guard known.insert(text).inserted else {
+        throw VocabularyError(.unsupported, in: Self.jsonName, "token “\(text)” occurs twice, and a tokenizer.json can't say so")
       }
       json.separate(&isFirst)
       json.string(text.utf8)
@@ -57,9 +98,9 @@ extension Vocabulary {
     for merge in merges {
       json.separate(&isFirst)
       json.raw("[")
-      json.string(ByteAlphabet.encode(tokens[Int(merge.left)]).utf8)
+      json.string(spelled(Int(merge.left)).utf8)
       json.raw(",")
-      json.string(ByteAlphabet.encode(tokens[Int(merge.right)]).utf8)
+      json.string(spelled(Int(merge.right)).utf8)
       json.raw("]")
     }
     json.raw("]}}\n")

@@ -1,5 +1,5 @@
-import Arrival
 import Catalog
+import Checkpoint
 import Glibc
 import Inference
 import Platform

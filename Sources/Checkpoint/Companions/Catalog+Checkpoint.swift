@@ -16,3 +16,11 @@ extension Catalog {
     return releases.first { $0.folder == folder.lastComponent?.string }
   }
 }
+
+extension Checkpoint {
+  /// The catalog's release that this is of, or was made from; nil where nothing tells, or where the vocabulary's size says otherwise.
+  var release: Release? {
+    guard let folder = companions.folder, let release = (try? Catalog.builtIn())?.release(ofCheckpointAt: folder) else { return nil }
+    return release.shape.map { $0.vocabularySize == params.vocabularySize } ?? true ? release : nil
+  }
+}
