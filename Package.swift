@@ -77,7 +77,7 @@ let package = Package(
     tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),
     tests("TemplateTests", ["Templates"]),
     tests("TokenizationTests", ["Checkpoint", "Tokenization", system]),
-    tests("CheckpointTests", ["Catalog", "Checkpoint", "Integrity", "Platform", "Tokenization", system]),
+    tests("CheckpointTests", ["Catalog", "Checkpoint", "CKernels", "Integrity", "Platform", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),
     tests("InferenceTests", ["Inference", "Checkpoint", "Integrity", "Templates", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),

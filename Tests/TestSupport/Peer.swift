@@ -19,6 +19,8 @@ public enum Peer: String, CaseIterable, Sendable {
   case chatTemplates = "chat-templates"
   /// Vocabularies of models as GGUF files, and llama.cpp's cases for each, from the same source.
   case vocabularies = "vocabularies"
+  /// ggml's reference quantizers as a shared library, out of the same source.
+  case ggml = "ggml/libggml-quants.so"
   case nginx = "/usr/sbin/nginx"
 
   /// Where the peer is, whether or not it is there.

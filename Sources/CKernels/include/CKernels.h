@@ -4,6 +4,7 @@
 #include "crc32.h"
 #include "inference.h"
 #include "md5_lanes.h"
+#include "quantize.h"
 #include "sha256_lanes.h"
 #include "sha256_messages.h"
 #include "sha256_pair.h"
