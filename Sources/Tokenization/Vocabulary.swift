@@ -78,6 +78,8 @@ public struct Vocabulary: Sendable {
   public var eom: Int?
   /// The token for what has none.
   public var unknown: Int?
+  /// What fills up the shorter rows of a batch; nothing here does.
+  public var padding: Int?
   /// Whether a prompt starts with BOS, as the model was trained.
   public var addsBOS: Bool
   public var addsEOS: Bool

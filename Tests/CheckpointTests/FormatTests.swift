@@ -63,7 +63,7 @@ struct FormatTests {
     try withTemporaryFolder { folder in
       try python(Self.writeGGUF, folder + "/model.gguf", type, folder + "/values")
       for count in [1, 2] {
-        for (dtype, name) in [(DType.f32, "float32"), (.bf16, "bfloat16"), (.f16, "float16")] {
+        for (dtype, name) in [(DTypeMix.f32, "float32"), (.bf16, "bfloat16"), (.f16, "float16")] {
           try reshard(folder + "/model.gguf", "\(folder)/\(count)-\(name)", modelParallel: count, dtype: dtype)
         }
       }

@@ -219,7 +219,7 @@ enum PythonModels {
 /// Plans and writes.
 @discardableResult
 func reshard(
-  _ source: String, _ destination: String, modelParallel: Int, format: Checkpoint.Format = .pth, dtype: DType? = nil,
+  _ source: String, _ destination: String, modelParallel: Int, format: Checkpoint.Format = .pth, dtype: DTypeMix? = nil,
   _ options: ReshardPlan.WriteOptions = .init()
 ) throws -> [ReshardPlan.WrittenFile] {
   let checkpoint = try Checkpoint.open(at: FilePath(source))

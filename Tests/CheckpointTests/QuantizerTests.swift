@@ -27,7 +27,7 @@ struct QuantizerTests {
     let library = try #require(dlopen(Peer.ggml.path, RTLD_NOW | RTLD_LOCAL))
     let symbol = try #require(dlsym(library, "quantize_row_\(block.name)_ref"))
     let reference = unsafeBitCast(symbol, to: (@convention(c) (UnsafePointer<Float>, UnsafeMutableRawPointer, Int64) -> Void).self)
-    let kernels = ["avx512", "avx2", "neon", "plain"].compactMap { name in drover_quantizer_named(name).map { (name, $0) } }
+    let kernels = ["avx512", "avx2", "neon", "plain"].compactMap { (name: String) in drover_quantizer_named(name).map { (name, $0) } }
     let plain = try #require(kernels.last?.1)
     for (what, numbers, isDefined) in Self.rows {
       let size = numbers.count / block.elements * block.bytes

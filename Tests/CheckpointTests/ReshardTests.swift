@@ -216,7 +216,7 @@ struct ReshardTests {
         torch.save(w, folder + "/consolidated.00.pth")
         json.dump({"dim": dim, "n_heads": 8, "n_layers": 1, "hidden_dim": hidden, "norm_eps": 1e-6, "vocab_size": vocab}, open(folder + "/params.json", "w"))
         """, folder)
-      for (count, dtype) in [(1, DType?.none), (4, nil), (1, .bf16)] {
+      for (count, dtype) in [(1, DTypeMix?.none), (4, nil), (1, .bf16)] {
         let out = "\(folder)/\(count)-\(dtype?.rawValue ?? "keep")"
         try reshard(folder, out, modelParallel: count, dtype: dtype)
         try python(

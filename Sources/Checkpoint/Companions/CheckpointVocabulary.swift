@@ -40,6 +40,7 @@ extension Vocabulary.GGUFMetadata {
     eot = value("eot_token_id")?.integer
     eom = value("eom_token_id")?.integer
     unknown = value("unknown_token_id")?.integer
+    padding = value("padding_token_id")?.integer
     addsBOS = value("add_bos_token")?.bool
     addsEOS = value("add_eos_token")?.bool
     addsSpacePrefix = value("add_space_prefix")?.bool

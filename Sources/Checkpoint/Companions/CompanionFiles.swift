@@ -5,12 +5,16 @@ enum CompanionFiles {
   /// - Returns: the files, and what a person should know about them.
   static func of(_ source: Checkpoint, _ layout: ShardLayout, _ format: Checkpoint.Format) throws(CheckpointError) -> (files: [OutputFile], notes: [String]) {
     var files: [OutputFile] = []
-    // A Hugging Face folder has its config.json.
-    if format != .hf { files.append(OutputFile(name: "params.json", content: try MetaParams.file(for: source, keyValueHeads: layout.keyValueHeads))) }
-    let tokenizer = try TokenizerFiles(source, for: format)
-    files += tokenizer.files
+    // A Hugging Face folder has its config.json, and a GGUF has everything in its keys.
+    if format != .hf, format != .gguf { files.append(OutputFile(name: "params.json", content: try MetaParams.file(for: source, keyValueHeads: layout.keyValueHeads))) }
+    var notes: [String] = []
+    if format != .gguf {
+      let tokenizer = try TokenizerFiles(source, for: format)
+      files += tokenizer.files
+      notes = tokenizer.notes
+    }
     for path in source.companions.legal { files.append(try copy(of: path)) }
-    return (files, tokenizer.notes)
+    return (files, notes)
   }
 
   static func copy(of path: FilePath) throws(CheckpointError) -> OutputFile {

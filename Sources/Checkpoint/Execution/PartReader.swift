@@ -12,6 +12,7 @@ struct PartReader {
   private var raw = Room()
   private var replica = Room()
   private var strided = Room()
+  private var floats = Room()
   private var conversions: [[DType]: RowConversion] = [:]
   /// Of the rectangle that is read.
   private var overflows = 0
@@ -30,23 +31,38 @@ struct PartReader {
   @discardableResult
   mutating func read(_ plan: TensorPlan, _ chunk: TensorPlan.Chunk, into out: UnsafeMutableRawPointer) throws(CheckpointError) -> Int {
     overflows = 0
-    let pitch = plan.dtype.byteCount(chunk.columns.count)
+    guard plan.quantizes else {
+      try read(plan, chunk, as: plan.dtype, into: out)
+      return overflows
+    }
+    // Blocks may lie across the edges of parts, so numbers are put side by side first.
+    let count = chunk.rows.count * chunk.columns.count
+    let numbers = floats.of(DType.f32.byteCount(count))
+    try read(plan, chunk, as: .f32, into: numbers)
+    try Quantizer.quantize(UnsafeBufferPointer(start: numbers.assumingMemoryBound(to: Float.self), count: count), chunk, of: plan, into: out)
+    return overflows
+  }
+
+  private mutating func read(
+    _ plan: TensorPlan, _ chunk: TensorPlan.Chunk, as dtype: DType, into out: UnsafeMutableRawPointer
+  ) throws(CheckpointError) {
+    let pitch = dtype.byteCount(chunk.columns.count)
     for source in plan.sources {
       let rows = source.part.rows.clamped(to: chunk.rows)
       let columns = source.part.columns.clamped(to: chunk.columns)
       guard !rows.isEmpty, !columns.isEmpty else { continue }
       for run in plan.tensor.rowOrder.runs(rows) {
-        let to = out + (run.meta - chunk.rows.lowerBound) * pitch + plan.dtype.byteCount(columns.lowerBound - chunk.columns.lowerBound)
-        try read(plan, source, run, columns, into: to, pitch: run.step * pitch)
+        let to = out + (run.meta - chunk.rows.lowerBound) * pitch + dtype.byteCount(columns.lowerBound - chunk.columns.lowerBound)
+        try read(plan, source, run, columns, as: dtype, into: to, pitch: run.step * pitch)
       }
     }
-    return overflows
   }
 
   private mutating func read(
-    _ plan: TensorPlan, _ source: TensorPlan.Source, _ run: LogicalTensor.RowOrder.Run, _ columns: Range<Int>, into out: UnsafeMutableRawPointer, pitch: Int
+    _ plan: TensorPlan, _ source: TensorPlan.Source, _ run: LogicalTensor.RowOrder.Run, _ columns: Range<Int>, as output: DType, into out: UnsafeMutableRawPointer,
+    pitch: Int
   ) throws(CheckpointError) {
-    if source.part.coding != nil { return try readCodes(plan, source, run, columns, into: out, pitch: pitch) }
+    if source.part.coding != nil { return try readCodes(plan, source, run, columns, as: output, into: out, pitch: pitch) }
     let dtype = plan.tensor.dtype
     let part = source.part
     let rows = run.disk - part.rows.lowerBound..<run.disk - part.rows.lowerBound + run.count
@@ -54,7 +70,7 @@ struct PartReader {
     // Of quantized rows whole blocks, the first and last of which may be used in part.
     let blocks = first / dtype.blockElements..<(first + columns.count - 1) / dtype.blockElements + 1
     let width = blocks.count * dtype.blockBytes
-    let isCopy = dtype == plan.dtype
+    let isCopy = dtype == output
     let isDirect = isCopy && (pitch == width || rows.count == 1)
     let bytes = isDirect ? out : raw.of(rows.count * width)
     try read(part, dtype, rows, blocks, into: bytes)
@@ -68,16 +84,18 @@ struct PartReader {
       for row in 0..<rows.count { memcpy(out + row * pitch, bytes + row * width, width) }
       return
     }
-    let (from, skip) = (plan.tensor.dtype, first % dtype.blockElements)
+    let skip = first % dtype.blockElements
+    var conversion = conversions.removeValue(forKey: [dtype, output]) ?? RowConversion(from: dtype, to: output)
+    defer { conversions[[dtype, output]] = conversion }
     for row in 0..<rows.count {
-      overflows += conversions[[from, plan.dtype], default: RowConversion(from: from, to: plan.dtype)].convert(
-        UnsafeRawPointer(bytes) + row * width, first: skip, columns: columns.count, into: out + row * pitch)
+      overflows += conversion.convert(UnsafeRawPointer(bytes) + row * width, first: skip, columns: columns.count, into: out + row * pitch)
     }
   }
 
   /// The same of parts whose bytes are codes. What is written of them is what they are as bfloat16.
   private mutating func readCodes(
-    _ plan: TensorPlan, _ source: TensorPlan.Source, _ run: LogicalTensor.RowOrder.Run, _ columns: Range<Int>, into out: UnsafeMutableRawPointer, pitch: Int
+    _ plan: TensorPlan, _ source: TensorPlan.Source, _ run: LogicalTensor.RowOrder.Run, _ columns: Range<Int>, as output: DType, into out: UnsafeMutableRawPointer,
+    pitch: Int
   ) throws(CheckpointError) {
     let part = source.part
     let rows = run.disk - part.rows.lowerBound..<run.disk - part.rows.lowerBound + run.count
@@ -87,7 +105,7 @@ struct PartReader {
       throw CheckpointError(
         .corrupt, in: files[other.file].path, byte: other.offset, "\(plan.tensor.name) should be the same in shards \(part.rank) and \(other.rank), and isn't: one of the two is damaged")
     }
-    var conversion = RowConversion(from: .bf16, to: plan.dtype)
+    var conversion = RowConversion(from: .bf16, to: output)
     var halves = [UInt16](repeating: 0, count: within.count)
     for row in 0..<rows.count {
       for column in 0..<within.count { halves[column] = RowConversion.bfloat16(floats[row * within.count + column]).littleEndian }

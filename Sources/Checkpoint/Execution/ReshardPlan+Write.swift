@@ -47,8 +47,7 @@ extension ReshardPlan {
   public func peakMemory(_ options: WriteOptions = WriteOptions()) -> Int {
     let chunk = tensors.reduce(Self.chunkBytes) { most, plan in
       // A band is the least, and of what is converted it may be larger before than after.
-      let band = plan.grid.band(at: 0).count
-      return max(most, band * max(plan.dtype.byteCount(plan.tensor.columns), plan.tensor.dtype.byteCount(plan.tensor.columns)))
+      max(most, plan.grid.band(at: 0).count * plan.byteCount(plan.tensor.columns))
     }
     let known = files.reduce(0) { $0 + $1.pieces.reduce(0) { if case .bytes(let bytes, _) = $1.content { $0 + bytes.count } else { $0 } } }
     let chains = options.digests.isEmpty ? 0 : files.count * (FileChain.mostWaiting + 2 * chunk)
@@ -116,7 +115,7 @@ extension ReshardPlan {
     let first = source.files.first?.path ?? ""
     let place = source.format == .gguf ? first : first.removingLastComponent()
     var given = ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtypes.rules.isEmpty ? "keep" : self.options.dtypes.text]
-    if self.options.format == .hf { given["max-shard-size"] = "\(self.options.maxShardBytes)" }
+    if let size = self.options.maxShardBytes ?? (self.options.format == .hf ? HuggingFaceLayout.defaultShardBytes : nil) { given["max-shard-size"] = "\(size)" }
     given.merge(options.sourceOptions) { own, _ in own }
     let files = written.enumerated().map { index, file in
       var entry = Receipt.File(path: FilePath(file.name), bytes: file.bytes, md5: file.digests[.md5], sha256: file.digests[.sha256])

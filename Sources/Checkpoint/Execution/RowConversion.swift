@@ -21,8 +21,12 @@ struct RowConversion {
     let block = source.blockElements
     let skip = first % block
     let blocks = (skip + columns + block - 1) / block
-    if floats.count < blocks * block { floats = [Float](repeating: 0, count: blocks * block) }
     let start = row + first / block * source.blockBytes
+    if output == .f32, columns == blocks * block, let type = source.kernelType {
+      kernels.unpack(type, start, columns, out.assumingMemoryBound(to: Float.self))
+      return 0
+    }
+    if floats.count < blocks * block { floats = [Float](repeating: 0, count: blocks * block) }
     let (source, output, kernels) = (source, output, kernels)
     return floats.withUnsafeMutableBufferPointer { floats in
       guard let base = floats.baseAddress else { return 0 }

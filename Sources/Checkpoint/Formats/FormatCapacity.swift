@@ -15,14 +15,16 @@ struct FormatCapacity: Sendable {
 }
 
 extension Checkpoint.Format {
-  /// nil for a format that can only be read.
-  var capacity: FormatCapacity? {
+  /// Whether each rank can have a file of its own.
+  public var isSharded: Bool { capacity.isSharded }
+
+  var capacity: FormatCapacity {
     switch self {
     case .pth: .pth
     case .safetensors: .safetensors
     case .hf: .huggingFace
     case .dcp: .dcp
-    case .gguf: nil
+    case .gguf: .gguf
     }
   }
 }

@@ -6,9 +6,9 @@ public struct DTypeRules: Sendable, Equatable {
     /// `*` stands for any letters, `?` for one.
     public let pattern: String
     /// nil keeps what the source has.
-    public let dtype: DType?
+    public let dtype: DTypeMix?
 
-    public init(_ pattern: String, _ dtype: DType?) { (self.pattern, self.dtype) = (pattern, dtype) }
+    public init(_ pattern: String, _ dtype: DTypeMix?) { (self.pattern, self.dtype) = (pattern, dtype) }
 
     /// Whether the pattern fits Meta's name of a tensor, or that name without `layers.N.`: `ffn_norm*` is that of every layer.
     func fits(_ name: TensorName) -> Bool { Self.fits(Array(pattern.utf8), Array(name.text.utf8)) || Self.fits(Array(pattern.utf8), Array(name.role.rawValue.utf8)) }
@@ -37,13 +37,16 @@ public struct DTypeRules: Sendable, Equatable {
 
   public let rules: [Rule]
 
-  /// One dtype for all.
-  public init(_ dtype: DType) { rules = [Rule("*", dtype)] }
+  /// One dtype, or one mix, for all.
+  public init(_ dtype: DTypeMix) { rules = [Rule("*", dtype)] }
 
   public init(_ rules: [Rule]) { self.rules = rules }
 
-  /// What `name` is written as; nil where it stays what it is.
-  func dtype(of name: TensorName) -> DType? { rules.first { $0.fits(name) }?.dtype }
+  /// What a tensor of a model is written as; nil where it stays what it is.
+  func dtype(of tensor: LogicalTensor, in model: ModelParams) -> DType? { rules.first { $0.fits(tensor.name) }?.dtype?.dtype(of: tensor, in: model) }
+
+  /// Where one rule is for all tensors, what it says; nil where there are others, or it keeps what they are.
+  var ofAll: DTypeMix? { rules.count == 1 && rules[0].pattern == "*" ? rules[0].dtype : nil }
 
   /// As the command line has it.
   public var text: String {

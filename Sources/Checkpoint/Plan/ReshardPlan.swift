@@ -10,20 +10,22 @@ public struct ReshardPlan: Sendable {
     public var format: Checkpoint.Format
     /// Tensors that no rule is for keep what the source has; quantized ones, which .pth and safetensors can't hold, become float32, which loses nothing.
     public var dtypes: DTypeRules
-    /// Bytes of weights in a file of a Hugging Face folder.
-    public var maxShardBytes: Int
+    /// Bytes of weights in a file of a Hugging Face folder or a GGUF, but for a single tensor that is larger; nil for 5 GB of the former, and one file of the latter.
+    public var maxShardBytes: Int?
 
     /// - Parameter dtype: of all tensors; nil for no rule.
-    public init(modelParallel: Int, format: Checkpoint.Format = .pth, dtype: DType? = nil, maxShardBytes: Int = 5_000_000_000) {
+    public init(modelParallel: Int, format: Checkpoint.Format = .pth, dtype: DTypeMix? = nil, maxShardBytes: Int? = nil) {
       self.modelParallel = modelParallel
       self.format = format
       dtypes = dtype.map { DTypeRules($0) } ?? DTypeRules([])
       self.maxShardBytes = maxShardBytes
     }
 
-    /// What `tensor` is written as: what was asked for, else what it is, where the format can hold that.
-    func dtype(of tensor: LogicalTensor) -> DType {
-      dtypes.dtype(of: tensor.name) ?? (format.capacity.map { $0.dtypes.contains(tensor.dtype) } ?? true ? tensor.dtype : .f32)
+    /// What a tensor of a model is written as: what was asked for, else what it is, where the format can hold that.
+    func dtype(of tensor: LogicalTensor, in model: ModelParams) -> DType {
+      // llama.cpp multiplies with norms in float32 only.
+      if format == .gguf, tensor.shape.count == 1 { return .f32 }
+      return dtypes.dtype(of: tensor, in: model) ?? (format.capacity.dtypes.contains(tensor.dtype) ? tensor.dtype : .f32)
     }
   }
 
@@ -42,14 +44,12 @@ public struct ReshardPlan: Sendable {
     self.source = source
     self.options = options
     let name = options.format.rawValue
-    guard let capacity = options.format.capacity else {
-      throw CheckpointError(.refused, "can't write \(name) yet; pth, safetensors and hf can be written")
-    }
+    let capacity = options.format.capacity
     if !capacity.isSharded, options.modelParallel != 1 {
       throw CheckpointError(.refused, "\(name) isn't split by ranks: --mp 1 is its only size (--max-shard-size cuts it into files)")
     }
     for rule in options.dtypes.rules {
-      if let dtype = rule.dtype, !capacity.dtypes.contains(dtype) {
+      if let dtype = rule.dtype, !capacity.dtypes.contains(dtype.base) {
         throw CheckpointError(.refused, "\(name) has no \(dtype.rawValue); \(capacity.dtypeNames) can be written")
       }
       guard source.tensors.contains(where: { rule.fits($0.name) }) else {
@@ -64,22 +64,28 @@ public struct ReshardPlan: Sendable {
     let embedding = options.modelParallel > 1 ? try EmbeddingAxis(source) : nil
     let layout = try ShardLayout(params: source.params, modelParallel: options.modelParallel, embeddingAxis: embedding?.axis ?? 0)
     var files: [OutputFile]
+    var layoutNotes: [String] = []
     switch options.format {
-    case .hf: files = try HuggingFaceLayout.files(source, options.dtype(of:), maxShardBytes: options.maxShardBytes)
-    case .dcp: files = DCPLayout.files(source, options.dtype(of:))
-    case .pth, .safetensors, .gguf: files = Self.shards(source, layout, options)
+    case .hf: files = try HuggingFaceLayout.files(source, options)
+    case .gguf: (files, layoutNotes) = try GGUFLayout.files(source, options)
+    case .dcp: files = DCPLayout.files(source) { options.dtype(of: $0, in: source.params) }
+    case .pth, .safetensors: files = Self.shards(source, layout, options)
     }
     let companions = try CompanionFiles.of(source, layout, options.format)
     files += companions.files
     self.files = files
-    notes = source.companions.notes + source.unhonoured.map(\.note) + [embedding?.note].compactMap { $0 } + companions.notes + Self.notes(source, options)
+    notes = source.companions.notes + source.unhonoured.map(\.note) + [embedding?.note].compactMap { $0 } + companions.notes + layoutNotes + Self.notes(source, options)
     tensors = try Self.tensors(source, files, options)
     try checkPieces()
   }
 
   /// Whether the output has the source's own description, with every key of it.
   private static func keepsDescription(of source: Checkpoint, as format: Checkpoint.Format) -> Bool {
-    format == .hf ? source.companions.huggingFace != nil : source.companions.params != nil
+    switch format {
+    case .hf: source.companions.huggingFace != nil
+    case .gguf: false
+    case .pth, .safetensors, .dcp: source.companions.params != nil
+    }
   }
 
   /// A file for each rank, with Meta's names.
@@ -92,11 +98,11 @@ public struct ReshardPlan: Sendable {
     return (0..<layout.modelParallel).map { rank in
       var regions = source.tensors.map { tensor in
         let (rows, columns) = layout.region(tensor.name.role, rank: rank)
-        return OutputRegion(of: tensor, rows: rows, columns: columns, as: options.dtype(of: tensor))
+        return OutputRegion(of: tensor, rows: rows, columns: columns, as: options.dtype(of: tensor, in: source.params))
       }
       if let tied, !isAliased {
         let (rows, columns) = layout.region(.output, rank: rank)
-        regions.append(OutputRegion(of: tied, rows: rows, columns: columns, as: options.dtype(of: tied), name: TensorName(.output).text))
+        regions.append(OutputRegion(of: tied, rows: rows, columns: columns, as: options.dtype(of: tied, in: source.params), name: TensorName(.output).text))
       }
       let name = "consolidated." + (rank < 10 ? "0\(rank)" : "\(rank)")
       return options.format == .pth ? PthLayout.file(name, regions, aliases: aliases, extras: source.extras) : SafetensorsLayout.file("\(name).safetensors", regions, extras: source.extras)
@@ -117,7 +123,7 @@ public struct ReshardPlan: Sendable {
     var tensors: [TensorPlan] = []
     for name in order {
       guard let tensor = source[name] else { throw CheckpointError(.output, "the plan has \(name), which the source hasn't") }
-      tensors.append(try TensorPlan(tensor, as: options.dtype(of: tensor), to: destinations[name] ?? []))
+      tensors.append(try TensorPlan(tensor, as: options.dtype(of: tensor, in: source.params), to: destinations[name] ?? []))
     }
     return tensors
   }
@@ -125,14 +131,19 @@ public struct ReshardPlan: Sendable {
   private static func notes(_ source: Checkpoint, _ options: Options) -> [String] {
     let dtypes = Set(source.tensors.map(\.dtype))
     var notes: [String] = []
-    if options.dtypes.rules.isEmpty, dtypes.contains(where: \.isQuantized) {
+    if options.dtypes.rules.isEmpty, dtypes.contains(where: { $0.isQuantized && !options.format.capacity.dtypes.contains($0) }) {
       notes.append("\(options.format.rawValue) can't hold quantized tensors: they become float32, exactly. --dtype bf16 or f16 halves the size, and rounds")
     }
     if options.format == .hf, source.companions.huggingFace == nil, HuggingFaceConfig.contextLength(source) == nil {
       notes.append("nothing says how many positions the model was trained for: config.json is without max_position_embeddings, and transformers takes 2048")
     }
+    if let target = options.dtypes.ofAll {
+      let rounded = Set(source.tensors.filter { !$0.dtype.isExact(in: options.dtype(of: $0, in: source.params)) }.map(\.dtype.rawValue)).sorted()
+      if !rounded.isEmpty { notes.append("weights are rounded from \(rounded.joined(separator: ", ")) to \(target.rawValue)") }
+      return notes
+    }
     for target in DType.allCases {
-      let rounded = Set(source.tensors.filter { options.dtype(of: $0) == target && !$0.dtype.isExact(in: target) }.map(\.dtype.rawValue)).sorted()
+      let rounded = Set(source.tensors.filter { options.dtype(of: $0, in: source.params) == target && !$0.dtype.isExact(in: target) }.map(\.dtype.rawValue)).sorted()
       if !rounded.isEmpty { notes.append("weights are rounded from \(rounded.joined(separator: ", ")) to \(target.rawValue)") }
     }
     return notes

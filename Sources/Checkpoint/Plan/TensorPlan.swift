@@ -61,6 +61,12 @@ struct TensorPlan: Sendable {
     self.sources = sources
   }
 
+  /// Whether numbers are put into blocks, which is done from float32.
+  var quantizes: Bool { dtype.isQuantized && tensor.dtype != dtype }
+
+  /// Bytes in memory of `columns` elements of a row, in the widest of the types that they are held as.
+  func byteCount(_ columns: Int) -> Int { max(tensor.dtype.byteCount(columns), (quantizes ? .f32 : dtype).byteCount(columns)) }
+
   /// How it is hashed, as it is written.
   var grid: TensorGrid { TensorGrid(dtype: dtype, shape: tensor.shape, cut: tensor.name.role.cut) }
 
@@ -125,7 +131,7 @@ extension TensorPlan {
   /// Columns are only cut where every part, every destination and the grid are cut, so that no chunk has to be put together later.
   private func chunks(limit: Int, rows: Range<Int>, _ groups: [Range<Int>]) -> [Chunk] {
     let grid = grid
-    let element = { (columns: Range<Int>) in max(tensor.dtype.byteCount(columns.count), dtype.byteCount(columns.count), 1) }
+    let element = { (columns: Range<Int>) in max(byteCount(columns.count), 1) }
     var chunks: [Chunk] = []
     var row = rows.lowerBound
     // The widest group decides how many rows go together.

@@ -22,7 +22,7 @@ extension Vocabulary {
     var vocabulary = Vocabulary(
       model: .byteLevel, tokens: tokens, kinds: kinds, merges: merges, splits: splits, ignoresMerges: true, addsBOS: addsBOS, index: index)
     (vocabulary.bos, vocabulary.eos, vocabulary.eot, vocabulary.eom, vocabulary.unknown) = (bos, eos, eot, eom, unknown)
-    (vocabulary.addsEOS, vocabulary.chatTemplate) = (addsEOS, chatTemplate)
+    (vocabulary.addsEOS, vocabulary.padding, vocabulary.chatTemplate) = (addsEOS, padding, chatTemplate)
     return vocabulary
   }
 }

@@ -25,6 +25,8 @@ extension Vocabulary {
     public var eom: Int?
     /// `unknown_token_id`
     public var unknown: Int?
+    /// `padding_token_id`
+    public var padding: Int?
     /// `add_bos_token`
     public var addsBOS: Bool?
     /// `add_eos_token`
@@ -58,7 +60,9 @@ extension Vocabulary {
       }
       kinds[id] = kind
     }
-    for (key, id) in [("bos", metadata.bos), ("eos", metadata.eos), ("eot", metadata.eot), ("eom", metadata.eom), ("unknown", metadata.unknown)] {
+    for (key, id) in [
+      ("bos", metadata.bos), ("eos", metadata.eos), ("eot", metadata.eot), ("eom", metadata.eom), ("unknown", metadata.unknown), ("padding", metadata.padding),
+    ] {
       if let id, !(0..<count).contains(id) {
         throw VocabularyError(.corrupt, in: file, "tokenizer.ggml.\(key)_token_id is \(id), and there are \(count) tokens")
       }
@@ -88,6 +92,7 @@ extension Vocabulary {
     eot = metadata.eot ?? Self.endOfTurnNames.lazy.compactMap { [specials] in specials[$0] }.first
     eom = metadata.eom
     addsEOS = metadata.addsEOS ?? false
+    padding = metadata.padding
     chatTemplate = metadata.chatTemplate
   }
 

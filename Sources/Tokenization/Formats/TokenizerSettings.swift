@@ -18,6 +18,7 @@ struct TokenizerSettings {
   private var places: [String: Int] = [:]
   private var bos: String?
   private var eos: String?
+  private var padding: String?
   private var addsBOS: Bool?
   private var addsEOS: Bool?
   /// The class of `transformers` that the files are for.
@@ -35,6 +36,7 @@ struct TokenizerSettings {
     if let config = try Self.json(folder, name) {
       bos = Self.content(config["bos_token"])
       eos = Self.content(config["eos_token"])
+      padding = Self.content(config["pad_token"])
       addsBOS = config["add_bos_token"]?.bool
       addsEOS = config["add_eos_token"]?.bool
       tokenizerClass = config["tokenizer_class"]?.text
@@ -163,6 +165,7 @@ struct TokenizerSettings {
     func id(_ name: String?) -> Int? { name.flatMap { vocabulary.id(spelled: $0) } }
     vocabulary.bos = id(bos) ?? vocabulary.bos
     vocabulary.eos = id(eos) ?? vocabulary.eos
+    vocabulary.padding = id(padding)
     // Where one of the two is stated, both count, whatever a tokenizer.json puts around a text. The class for bare SentencePiece models puts BOS before
     // a text unless it is told not to.
     guard addsBOS != nil || addsEOS != nil else { return }

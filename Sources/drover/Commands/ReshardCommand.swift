@@ -15,10 +15,13 @@ struct ReshardCommand: ParsableCommand {
       synced, or not at all. A dtype other than "keep" rounds where it must, and says so; quantized weights, which .pth and safetensors can't \
       hold, are kept as float32, exactly.
 
+      A GGUF has the tokenizer and the chat template in it, and runs in llama.cpp. Its quantized types are llama.cpp's, bit for bit; so is the mix of types that q4_k_m and the like stand for.
+
       EXAMPLES
         drover reshard llama-2-70b llama-2-70b-mp1 --mp 1
         drover reshard llama-2-13b out --mp 1 --format safetensors
         drover reshard SmolLM2.gguf smol-mp3 --mp 3 --dtype bf16
+        drover reshard llama-2-13b llama-2-13b-gguf --format gguf --dtype q4_k_m
         drover reshard Meta-Llama-3-70B out --mp 4 --dry-run
       """,
     aliases: ["convert"])
@@ -29,17 +32,19 @@ struct ReshardCommand: ParsableCommand {
   @Argument(help: "The folder to make.", completion: .directory)
   var destination: PathArgument
 
-  @Option(name: [.customLong("mp"), .customLong("model-parallel")], parsing: .unconditional, help: "Shards to write: any number that the model's heads allow.")
-  var modelParallel: Int
+  @Option(
+    name: [.customLong("mp"), .customLong("model-parallel")], parsing: .unconditional,
+    help: "Shards to write: any number that the model's heads allow. 1 in hf and gguf, where it needn't be said.")
+  var modelParallel: Int?
 
   @Option(help: "pth, safetensors, hf, gguf or dcp.")
   var format: Checkpoint.Format = .pth
 
   @Option(help: ArgumentHelp(
-    "keep, f64, f32, f16 or bf16; or rules by tensor, of which the first that fits a name counts: '*norm*=f32,*=bf16'.", valueName: "type|rules"))
+    "keep, f64, f32, f16 or bf16; of gguf also q8_0, q4_0, q4_1, q5_0, q5_1, q4_k_s, q4_k_m, q5_k_s, q5_k_m or q6_k; or rules by tensor, of which the first that fits a name counts: '*norm*=f32,*=bf16'.", valueName: "type|rules"))
   var dtype = DTypeChoice(rules: DTypeRules([]))
 
-  @Option(help: ArgumentHelp("Weights in a file of an hf folder, such as 5G or 500M.", valueName: "size"))
+  @Option(help: ArgumentHelp("Weights in a file of an hf folder or a gguf, such as 5G or 500M.", valueName: "size"))
   var maxShardSize: ByteCount?
 
   @Option(help: ArgumentHelp("Also compute a digest of each whole file, md5 or sha256; may be given twice. Each is a serial chain, and takes its time.", valueName: "algorithm"))
@@ -65,7 +70,11 @@ struct ReshardCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
-    if maxShardSize != nil, format != .hf { throw ValidationError("--max-shard-size goes with --format hf: other formats write a file for each shard.") }
+    if maxShardSize != nil, format.isSharded { throw ValidationError("--max-shard-size goes with --format hf and gguf: other formats write a file for each shard.") }
+    if modelParallel == nil, format.isSharded { throw ValidationError("--mp says how many shards to write.") }
+    if format == .gguf, destination.path.extension == "gguf", !Directory.exists(destination.path) {
+      throw ValidationError("DST is a folder, in which the .gguf is made, with a receipt beside it: name one.")
+    }
   }
 
   func run() throws {
@@ -122,7 +131,7 @@ struct ReshardCommand: ParsableCommand {
   }
 
   private var planOptions: ReshardPlan.Options {
-    var options = ReshardPlan.Options(modelParallel: modelParallel, format: format)
+    var options = ReshardPlan.Options(modelParallel: modelParallel ?? 1, format: format)
     options.dtypes = dtype.rules
     if let maxShardSize { options.maxShardBytes = maxShardSize.bytes }
     return options
@@ -205,7 +214,7 @@ struct DTypeChoice: ExpressibleByArgument, CustomStringConvertible {
   }
 
   /// nil for what is no type; nil within for `keep`.
-  private static func dtype(_ word: String) -> DType?? { word == "keep" ? .some(nil) : DType(rawValue: word).map { .some($0) } }
+  private static func dtype(_ word: String) -> DTypeMix?? { word == "keep" ? .some(nil) : DTypeMix(rawValue: word.lowercased()).map { .some($0) } }
 
   var description: String { rules.rules.isEmpty ? "keep" : rules.text }
 }

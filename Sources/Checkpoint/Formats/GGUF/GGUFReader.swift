@@ -21,11 +21,11 @@ enum GGUFReader {
     var tensors: [TensorName: StoredTensor] = [:]
     for (index, part) in parts.enumerated() {
       for (info, tensor) in try part.tensors(index: index) {
-        if info.name == "rope_freqs.weight" {
+        if info.name == GGUFNames.ropeFactors {
           params.ropeScaling = try ropeScaling(tensor, part.file, metadata)
           continue
         }
-        guard let name = metaName(info.name) else {
+        guard let name = GGUFNames.metaName(info.name) else {
           throw CheckpointError(.unsupported, in: part.file.path, byte: info.at, "has the tensor \(info.name), which isn't one of a Llama text model")
         }
         guard let other = tensors.updateValue(tensor, forKey: name) else { continue }
@@ -34,7 +34,8 @@ enum GGUFReader {
       }
     }
     var companions = Companions(tokenizer: .gguf(metadata))
-    if metadata["tokenizer.ggml.model"] == nil { companions.tokenizer = nil }
+    // llama.cpp's names for a model without a tokenizer.
+    if ["none", "no_vocab"].contains(metadata["tokenizer.ggml.model"]?.text ?? "none") { companions.tokenizer = nil }
     return try Assembly(
       format: .gguf, path: path, shards: [tensors], files: parts.map(\.file), stated: params, options: options, companions: companions
     ).checkpoint()
@@ -86,20 +87,5 @@ enum GGUFReader {
       throw CheckpointError(.unsupported, in: file.path, byte: tensor.offset, "rope_freqs.weight isn't the scaling of Llama 3.1")
     }
     return scaling
-  }
-
-  private static let roles: [String: TensorName.Role] = [
-    "token_embd.weight": .tokEmbeddings, "attn_norm.weight": .attentionNorm, "attn_q.weight": .wq, "attn_k.weight": .wk,
-    "attn_v.weight": .wv, "attn_output.weight": .wo, "ffn_norm.weight": .ffnNorm, "ffn_gate.weight": .w1,
-    "ffn_down.weight": .w2, "ffn_up.weight": .w3, "output_norm.weight": .norm, "output.weight": .output,
-  ]
-
-  private static func metaName(_ name: String) -> TensorName? {
-    guard name.hasPrefix("blk.") else { return roles[name].flatMap { $0.isLayered ? nil : TensorName($0) } }
-    let rest = name.dropFirst(4)
-    guard let dot = rest.firstIndex(of: "."), let layer = TensorName.layer(rest[..<dot]),
-      let role = roles[String(rest[rest.index(after: dot)...])], role.isLayered
-    else { return nil }
-    return TensorName(role, layer: layer)
   }
 }

@@ -2,10 +2,12 @@ import Integrity
 
 /// Lays out a Hugging Face folder: `config.json`, safetensors with the names of `transformers`, and an index when there are several.
 enum HuggingFaceLayout {
-  /// - Parameter maxShardBytes: weights that a file holds at most, but for a single tensor that is larger.
-  static func files(
-    _ source: Checkpoint, _ dtype: (LogicalTensor) -> DType, maxShardBytes: Int
-  ) throws(CheckpointError) -> [OutputFile] {
+  /// What transformers takes.
+  static let defaultShardBytes = 5_000_000_000
+
+  static func files(_ source: Checkpoint, _ options: ReshardPlan.Options) throws(CheckpointError) -> [OutputFile] {
+    func dtype(_ tensor: LogicalTensor) -> DType { options.dtype(of: tensor, in: source.params) }
+    let maxShardBytes = options.maxShardBytes ?? defaultShardBytes
     var shards: [[OutputRegion]] = [[]]
     var bytes = 0
     for tensor in source.tensors {
