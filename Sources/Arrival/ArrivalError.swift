@@ -1,3 +1,5 @@
+import Integrity
+
 /// Why releases can't be fetched as asked.
 public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
   /// Two releases have a file that lands in one place, and it isn't the same file.
@@ -5,6 +7,10 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
   case noSuchFile(String, of: String)
   /// A repository names a file so that it must not be written.
   case unsafePath(String, of: String, why: String)
+  /// The publisher has another version of a file than the lists here are of.
+  case otherVersion(String, says: Digest, was: Digest)
+  /// Stopped before it was known what is damaged.
+  case repairInterrupted
   /// Stopped before all receipts were written.
   case receiptsInterrupted
 
@@ -13,6 +19,9 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
     case .sharedPath(let path): "two of these releases have a \(path), each its own; download them one at a time, into different folders"
     case .noSuchFile(let name, let release): "\(release) has no file \(name)"
     case .unsafePath(let path, let name, let why): "\(name) has the path \"\(path.prefix(200))\", which \(why); leave it out with --exclude"
+    case .otherVersion(let path, let says, let was):
+      "\(path): the server has another version: its list says \(says), the lists here say \(was); nothing was changed. `drover download` fetches the other version"
+    case .repairInterrupted: "interrupted; nothing was changed"
     case .receiptsInterrupted: "interrupted: all files are here and verified; the same command again writes the receipt"
     }
   }

@@ -18,14 +18,20 @@ public struct TransferRequest: Sendable {
     public var digest: PublishedDigest?
     /// SHA-256 of what an earlier download has put there, which needn't be kept when this is another version.
     public var replaceable: Digest?
+    /// What is right of it, where it is here and damaged: then it is replaced.
+    public var repair: FileRepair?
 
-    public init(path: String, remote: String, isOptional: Bool = false, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil) {
+    public init(
+      path: String, remote: String, isOptional: Bool = false, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil,
+      repair: FileRepair? = nil
+    ) {
       self.path = path
       self.remote = remote
       self.isOptional = isOptional
       self.directoryBytes = directoryBytes
       self.digest = digest
       self.replaceable = replaceable
+      self.repair = repair
     }
   }
 
@@ -75,6 +81,8 @@ public struct TransferReport: Sendable {
     public var digest: ChainedDigest
     /// git's name for it, where that was held against it.
     public var blob: GitBlobID?
+    /// Bytes that came in this run.
+    public var fetched: Int
     public var status: Status
     /// Whether a checklist names it, or its publisher.
     public var isVerified: Bool
@@ -86,6 +94,8 @@ public struct TransferReport: Sendable {
   /// Bytes of all files together.
   public var bytes: Int
   public var seconds: Double
+
+  public init(files: [File] = [], bytes: Int = 0, seconds: Double = 0) { (self.files, self.bytes, self.seconds) = (files, bytes, seconds) }
 }
 
 /// What happens during a download, for whoever shows it. Indices are those of the request's files.
@@ -151,7 +161,9 @@ public final class Download: Sendable {
     self.observe = observe
     self.confirm = confirm
     self.newLink = newLink
-    parts = request.files.map { PartialFile(path: request.folder.appending($0.path), name: $0.path, remote: $0.remote, replaceable: $0.replaceable) }
+    parts = request.files.map { file in
+      PartialFile(path: request.folder.appending(file.path), name: file.path, remote: file.remote, replaceable: file.replaceable, isRepaired: file.repair != nil)
+    }
   }
 
   /// Stops the download: what is there is synced, and `run` throws `.interrupted`. May be called from any thread, at any time.
@@ -172,7 +184,7 @@ public final class Download: Sendable {
   /// - Returns: the files that came, and the gravest of what went wrong, if anything did; the observer was told of each.
   public func runToEnd() -> (report: TransferReport, failure: TransferError?) {
     defer { hasEnded.store(true, ordering: .releasing) }
-    do throws(TransferError) { return try Engine(self).run() } catch { return (TransferReport(files: [], bytes: 0, seconds: 0), error) }
+    do throws(TransferError) { return try Engine(self).run() } catch { return (TransferReport(), error) }
   }
 
   /// The same on a thread of its own.

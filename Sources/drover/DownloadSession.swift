@@ -18,9 +18,11 @@ struct DownloadSession: Sendable {
   let check: @Sendable (SignedLink) throws(WrongLinkError) -> Void
 
   /// Downloads, and shows it.
-  func run(_ releases: ReleaseDownload, link: SignedLink) -> DownloadOutcome {
-    let request = releases.request
-    let display = ProgressDisplay("download", mode: global.progressMode)
+  func run(_ releases: ReleaseDownload, link: SignedLink) -> DownloadOutcome { run(releases.request, link: link, followers: releases.followers) }
+
+  /// - Parameter task: what the progress calls it.
+  func run(_ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], task: String = "download") -> DownloadOutcome {
+    let display = ProgressDisplay(task, mode: global.progressMode)
     defer { display.close() }
     let items = request.files.map { display.add($0.path, total: nil) }
     let quiet = global.quiet
@@ -55,7 +57,7 @@ struct DownloadSession: Sendable {
     let confirm: @Sendable (TransferSurvey) -> Bool = { survey in Self.confirm(survey, count) }
     let newLink: @Sendable (TransferError) throws -> SignedLink? = { error in try askForLink(error) }
     let download = Download(
-      request, link: link, followers: releases.followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
+      request, link: link, followers: followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
     Console.outliveReaders()
     let (report, failure) = download.runToEnd()
@@ -129,4 +131,15 @@ struct DownloadOutcome: Sendable {
   /// The gravest of what went wrong.
   let failure: TransferError?
   let missing: [Missing]
+
+  /// With what came of another, of other files.
+  func joined(_ other: DownloadOutcome) -> DownloadOutcome {
+    var report = report
+    report.files += other.report.files
+    report.bytes += other.report.bytes
+    report.seconds += other.report.seconds
+    return DownloadOutcome(
+      files: files + other.files, report: report, failure: failure ?? other.failure,
+      missing: missing + other.missing.map { .init(file: files.count + $0.file, status: $0.status, why: $0.why) })
+  }
 }

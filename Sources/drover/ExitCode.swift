@@ -71,8 +71,8 @@ extension ArrivalError: ExitCoded {
     switch self {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
-    case .unsafePath: .badData
-    case .receiptsInterrupted: .interrupted
+    case .unsafePath, .otherVersion: .badData
+    case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
   }
 }

@@ -29,7 +29,7 @@ public struct Checklist: Sendable, Equatable {
   public let ownLine: Int?
 
   /// Larger lists than this are not lists: it has room for a hundred thousand files.
-  static let mostBytes = 4 << 20
+  package static let mostBytes = 4 << 20
 
   public init(entries: [Entry]) { (self.entries, ownLine) = (entries, nil) }
 

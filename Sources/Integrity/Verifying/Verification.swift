@@ -94,6 +94,9 @@ public struct Verification: Sendable {
     unlisted = found.present.filter { !known.contains($0) && seen.insert($0).inserted }
   }
 
+  /// The same for claims that are known.
+  package init(_ claims: [[Claim]]) { (self.claims, unlisted, problems) = (claims, [], []) }
+
   /// Receipts that files show to be damaged though the files are right, and the files that show it.
   public typealias WrongReceipts = [FilePath: [FilePath]]
 

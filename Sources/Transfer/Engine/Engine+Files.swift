@@ -23,7 +23,7 @@ extension Engine {
       return
     }
     let resumption = Resumption(
-      part: part, expected: file.expected, blob: file.blob, follower: file.follower, isTrusting: file.request.isOptional,
+      part: part, expected: file.expected, blob: file.blob, repair: file.request.repair, follower: file.follower, isTrusting: file.request.isOptional,
       isCancelled: { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) })
     preparing.submit { download.mailbox.post(.prepared(file: index, resumption.prepare())) }
   }

@@ -150,7 +150,7 @@ final class Engine: @unchecked Sendable {
       guard case .finished(let status) = file.stage, let result = file.result else { continue }
       entries.append(
         .init(
-          path: file.request.path, bytes: result.hash.position, digest: result.hash.digest, blob: file.blob, status: status,
+          path: file.request.path, bytes: result.hash.position, digest: result.hash.digest, blob: file.blob, fetched: max(0, status == .present ? 0 : result.hash.position - file.before), status: status,
           isVerified: file.isVouchedFor, isFollowed: result.isFollowed))
     }
     return TransferReport(files: entries, bytes: entries.reduce(0) { $0 + $1.bytes }, seconds: steadySeconds() - started)

@@ -1,5 +1,6 @@
 import Glibc
 import Integrity
+import Platform
 import SystemPackage
 
 /// A downloaded file that has its final name, and beside which a journal still lies.
@@ -12,5 +13,9 @@ public enum FinishedFile {
 
   /// Removes the journal, once a receipt says what it said.
   /// - Parameter path: the file's final name.
-  public static func forgetJournal(of path: FilePath) { PartialFile(path: path, name: path.string, remote: "").removeJournal() }
+  public static func forgetJournal(of path: FilePath) {
+    let file = PartialFile(path: path, name: path.string, remote: "")
+    // With a partial file beside it, it is of another version that is on its way.
+    if !file.partPath.allows(F_OK) { file.removeJournal() }
+  }
 }

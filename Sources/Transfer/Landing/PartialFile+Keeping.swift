@@ -65,7 +65,7 @@ extension PartialFile {
     let isJournaled = length > FinishedFile.leastBytes && keep(snapshot, isClosed: true)
     var kept: String?
     do throws(Errno) {
-      if !isOtherReplaceable, !isOtherABeginning(of: snapshot.hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
+      if !isRepaired, !isOtherReplaceable, !isOtherABeginning(of: snapshot.hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
       try partPath.rename(to: path)
       if !isJournaled { removeJournal() }
       try SmallFile.syncFolder(of: path)

@@ -16,6 +16,8 @@ final class PartialFile: Sendable {
   let remote: String
   /// SHA-256 of what under the final name needn't be kept.
   let replaceable: Digest?
+  /// Whether what has the final name is known to be damaged.
+  let isRepaired: Bool
 
   var partPath: FilePath { path.adding(".part") }
   var journalPath: FilePath { path.adding(".part.journal") }
@@ -56,11 +58,12 @@ final class PartialFile: Sendable {
 
   let state = Monitor(State())
 
-  init(path: FilePath, name: String, remote: String, replaceable: Digest? = nil) {
+  init(path: FilePath, name: String, remote: String, replaceable: Digest? = nil, isRepaired: Bool = false) {
     self.path = path
     self.name = name
     self.remote = remote
     self.replaceable = replaceable
+    self.isRepaired = isRepaired
   }
 
   deinit { closeDescriptor() }

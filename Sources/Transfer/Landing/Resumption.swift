@@ -21,6 +21,8 @@ struct Resumption {
   let expected: Digest?
   /// git's name for it, where that is what its publisher says.
   let blob: GitBlobID?
+  /// What is right of a damaged file under the final name; nil where that isn't known to be one.
+  let repair: FileRepair?
   let follower: (any ContentFollower)?
   /// Whether a finished file without a digest to compare is taken as it is.
   let isTrusting: Bool
@@ -28,11 +30,12 @@ struct Resumption {
   let isCancelled: @Sendable () -> Bool
 
   private var name: String { part.name }
-  private var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part)) }
+  var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part)) }
 
   func prepare() -> Preparation {
     part.state.update { $0.expected = expected }
     do throws(TransferError) {
+      if let repair { return try prepare(repair) }
       var beginning: FileChain?
       if let size = try sizeOfFinishedFile() {
         let known = journaledFinishedFile()
@@ -94,7 +97,7 @@ struct Resumption {
 
   /// Reads the journal, and keeps of the partial file what it vouches for.
   /// - Returns: nil for the chain when there is nothing to go on from.
-  private func resume() throws(TransferError) -> (FileChain?, note: String?) {
+  func resume() throws(TransferError) -> (FileChain?, note: String?) {
     guard let descriptor = part.descriptor, let identity = Journal.Identity(of: descriptor) else { throw .disk(path: name, errno: errno) }
     func afresh(_ why: String) throws(TransferError) -> (FileChain?, String?) { (nil, try startAfresh(why)) }
     guard identity.size > 0 else {

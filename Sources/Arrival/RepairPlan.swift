@@ -1,0 +1,139 @@
+import Catalog
+import Integrity
+import SystemPackage
+import Transfer
+
+/// What is damaged in a folder, by the model that it belongs to.
+public struct RepairPlan: Sendable {
+  /// A folder with a receipt or a checklist of its own, and what is damaged in it.
+  public struct Model: Sendable {
+    public let folder: FilePath
+    /// Where its receipt says that it came from; nil without one.
+    public let origin: Receipt.Origin?
+    /// What was done to make it, where drover made it.
+    public let options: [String: String]
+    public let files: [File]
+  }
+
+  public struct File: Sendable {
+    /// Relative to the model's folder.
+    public let path: FilePath
+    /// As it should be: its bytes and digests, where a receipt says so.
+    let receipt: Receipt.File?
+    let listed: Digest?
+    let good: RangeSet<Int>
+  }
+
+  public let models: [Model]
+  private let right: [FilePath]
+  /// Files that were looked at.
+  public let checked: Int
+  /// Receipts that are damaged themselves: their files show it.
+  public let wrongReceipts: [FilePath]
+  /// What couldn't be looked at.
+  public let problems: [VerificationError]
+
+  /// Verifies `path`, on all cores. What it says of damage is found out, and never read from anywhere.
+  public init(_ path: FilePath, observer: any VerificationObserver = NoObserver(), isCancelled: @escaping @Sendable () -> Bool = { false }) throws(ArrivalError) {
+    let verification = Verification(of: [path])
+    let (findings, wrong) = verification.run(observer: observer, isCancelled: isCancelled)
+    // Of a file with another length a list tells nothing more; the receipt tells which pieces are right.
+    let untold = findings.indices.filter { findings[$0].status == .mismatch && findings[$0].damaged == nil && findings[$0].claims.contains(where: \.isOfReceipt) }
+    let again = Verification(untold.map { findings[$0].claims.filter(\.isOfReceipt) })
+    let told = again.run(observer: observer, isCancelled: isCancelled).findings
+    let damage = Dictionary(zip(untold, told.map(\.damaged)).map { ($0, $1) }) { first, _ in first }
+    if findings.contains(where: { $0.status == .unreadable(.canceled) }) { throw .repairInterrupted }
+    var files: [FilePath: [File]] = [:]
+    var folders: [FilePath] = []
+    for (index, finding) in findings.enumerated() where finding.status != .ok {
+      guard let (folder, file) = Self.file(finding, damaged: finding.damaged ?? damage[index] ?? nil) else { continue }
+      if files[folder] == nil { folders.append(folder) }
+      files[folder, default: []].append(file)
+    }
+    models = folders.map { folder in
+      let receipt = try? Receipt(contentsOf: folder.appending(Receipt.fileName))
+      return Model(folder: folder, origin: receipt?.origin, options: receipt?.options ?? [:], files: files[folder] ?? [])
+    }
+    right = findings.filter { $0.status == .ok }.map(\.path)
+    (checked, wrongReceipts, problems) = (findings.count, wrong.keys.sorted { $0.string < $1.string }, verification.problems)
+  }
+
+  /// Forgets the journals of files that are right: their receipts say what they said.
+  /// - Parameter report: of what was repaired, in `folder`.
+  public func forgetJournals(_ report: TransferReport, in folder: FilePath) {
+    for file in report.files { FinishedFile.forgetJournal(of: folder.appending(file.path)) }
+  }
+
+  /// The same for files that were right from the start; a repair that was killed in its last moment has left one.
+  public func forgetJournals() { for path in right { FinishedFile.forgetJournal(of: path) } }
+
+  private static func file(_ finding: Verification.Finding, damaged: [Verification.Damage]?) -> (folder: FilePath, File)? {
+    let claim = finding.claims.first(where: \.isOfReceipt) ?? finding.claims.first
+    guard let claim else { return nil }
+    let folder = claim.source.removingLastComponent()
+    var path = finding.path
+    guard path.removePrefix(folder) else { return nil }
+    let listed = finding.claims.lazy.compactMap { claim -> Digest? in if case .digest(let digest) = claim.content { digest } else { nil } }.first
+    guard case .receipt(let receipt) = claim.content else { return (folder, File(path: path, receipt: nil, listed: listed, good: RangeSet())) }
+    var good = RangeSet<Int>()
+    // What can't be told apart is damaged as a whole.
+    if finding.status == .mismatch, let damaged, receipt.content == nil {
+      good.insert(contentsOf: 0..<receipt.bytes)
+      for damage in damaged { good.remove(contentsOf: damage.offset..<min(receipt.bytes, max(damage.offset, damage.offset + damage.bytes))) }
+    }
+    return (folder, File(path: path, receipt: receipt, listed: listed, good: good))
+  }
+}
+
+extension RepairPlan.Model {
+  /// What to fetch from a release, by the link's own checklists, which are fetched afresh.
+  /// - Throws: `ArrivalError.otherVersion` where the server's list says another digest than the receipt: then nothing here may be changed.
+  public func request(_ release: Release, _ link: SignedLink, _ request: TransferRequest) throws -> TransferRequest {
+    let session = try RemoteSession(to: link, authorities: request.authorities, retry: request.retry)
+    var digests: [String: Digest] = [:]
+    for list in release.files where list.path.hasSuffix(".chk") {
+      let file = try RemoteFile(link, list.remote, as: list.path, session: session)
+      let parent = list.path.lastIndex(of: "/").map { String(list.path[...$0]) } ?? ""
+      guard file.count <= Checklist.mostBytes else { continue }
+      for entry in try Checklist(parsing: try file.bytes(in: 0..<file.count), path: FilePath(list.path)).entries { digests[parent + entry.path.string] = entry.digest }
+    }
+    let prefix = release.folder.isEmpty ? "" : release.folder + "/"
+    return try self.request(request) { path in
+      guard let file = release.files.first(where: { $0.path == prefix + path }) else { throw ArrivalError.noSuchFile(path, of: release.id) }
+      return (file.remote, digests[file.path].map { .hash($0) })
+    }
+  }
+
+  /// What to fetch from a repository of the hub.
+  public func request(_ repository: HubRepository, _ request: TransferRequest) throws -> TransferRequest {
+    try self.request(request) { path in
+      guard let file = repository.files.first(where: { $0.path == path }) else { throw ArrivalError.noSuchFile(path, of: repository.name.description) }
+      return (repository.remote(path), file.digest)
+    }
+  }
+
+  private func request(_ request: TransferRequest, _ source: (String) throws -> (remote: String, digest: PublishedDigest?)) throws -> TransferRequest {
+    var request = request
+    request.folder = folder.isEmpty ? "." : folder
+    request.files = try files.map { file in
+      let (remote, published) = try source(file.path.string)
+      if case .hash(let digest)? = published, let before = file.known(digest.algorithm), before != digest { throw ArrivalError.otherVersion(file.path.string, says: digest, was: before) }
+      let digest = published ?? file.strongest.map { .hash($0) }
+      return .init(path: file.path.string, remote: remote, digest: digest, repair: FileRepair(length: file.receipt?.bytes ?? 0, good: file.good))
+    }
+    return request
+  }
+}
+
+extension Verification.Claim {
+  fileprivate var isOfReceipt: Bool { if case .receipt = content { true } else { false } }
+}
+
+extension RepairPlan.File {
+  /// What the lists here say.
+  fileprivate func known(_ algorithm: HashAlgorithm) -> Digest? {
+    [receipt?.md5?.digest, receipt?.sha256?.digest, listed].compactMap(\.self).first { $0.algorithm == algorithm }
+  }
+
+  fileprivate var strongest: Digest? { known(.sha256) ?? known(.md5) }
+}

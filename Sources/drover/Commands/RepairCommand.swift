@@ -1,0 +1,111 @@
+import ArgumentParser
+import Arrival
+import Catalog
+import Checkpoint
+import Integrity
+import Platform
+import Terminal
+import Transfer
+
+struct RepairCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "repair",
+    abstract: "Fetches again what is damaged in a download, and nothing else.",
+    discussion: """
+      PATH is verified first, on all cores. Of a file whose receipt has the states of its hash, the pieces of 16 MiB that are damaged are fetched; of others the \
+      whole file. The new file is made beside the old one, held against its publisher's digest from the first byte to the last, and takes its name when it is right: \
+      whatever happens, there is the old file or the new one.
+
+      Where it came from, its receipt says: a release, whose signed link comes from --url, else from DROVER_URL, else is asked for; or a repository of the hub at a commit.
+
+      EXAMPLES
+        drover repair models/llama-2-7b
+        drover repair models/Llama-3.1-8B-Instruct hf:meta-llama/Llama-3.1-8B-Instruct
+
+      Exits with 0 when all is right in the end.
+      """)
+
+  @Argument(help: "A downloaded model's folder, or a folder of several.")
+  var path: PathArgument
+
+  @Argument(help: ArgumentHelp("The repository that it came from, where no receipt says so.", valueName: "hf:ORG/NAME"))
+  var repository: TextArgument?
+
+  @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
+  var url: TextArgument?
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  @OptionGroup var server: ServerOptions
+  @OptionGroup var global: GlobalOptions
+
+  func run() throws {
+    try ProcessStart.checkAddressSpace()
+    let isStopped = StopFlag()
+    Interruption.onSignal { isStopped.raise() }
+    let plan = try RepairPlan(path.path, isCancelled: { isStopped.isRaised })
+    for problem in plan.problems { Console.error(problem.description) }
+    for receipt in plan.wrongReceipts { Console.note("note: \(receipt) is damaged itself, and the files that show it are right; `drover download` writes a new one when it is removed") }
+    plan.forgetJournals()
+    var outcome = DownloadOutcome(files: [], report: TransferReport(), failure: nil, missing: [])
+    var commits: [String] = []
+    for model in plan.models {
+      let (request, link, commit, check) = try request(for: model)
+      let session = DownloadSession(global: global, confirms: false, asksForLinks: !json && commit == nil, allowsHTTP: server.allowHttp, check: check)
+      let part = session.run(request, link: link, task: "repair")
+      plan.forgetJournals(part.report, in: model.folder)
+      outcome = outcome.joined(part)
+      if let commit { commits.append(commit) }
+      if part.failure?.exit == .interrupted { break }
+    }
+    // The bytes that it took, rather than those that the files have.
+    var report = outcome.report
+    report.bytes = report.files.reduce(0) { $0 + $1.fetched }
+    outcome = DownloadOutcome(files: outcome.files, report: report, failure: outcome.failure, missing: outcome.missing)
+    if json { try outputJSON(DownloadReport(outcome, revision: commits.count == 1 ? commits[0] : nil, failure: outcome.failure)) }
+    if let failure = outcome.failure { throw failure }
+    if !plan.problems.isEmpty || !plan.wrongReceipts.isEmpty { throw ExitCode(plan.problems.first?.exit ?? .badData) }
+    guard !json else { return }
+    if report.files.isEmpty { return Console.outputLine("nothing is damaged: \(plan.checked) \(plan.checked == 1 ? "file agrees" : "files agree") with what lists and receipts say") }
+    Console.outputLine("\(report.files.count) of \(plan.checked) files repaired and verified: \(Format.bytes(report.bytes)) fetched, in \(Format.duration(report.seconds))")
+  }
+
+  private typealias LinkCheck = @Sendable (SignedLink) throws(WrongLinkError) -> Void
+
+  /// What to fetch for a model, and over which link.
+  private func request(for model: RepairPlan.Model) throws -> (TransferRequest, SignedLink, commit: String?, LinkCheck) {
+    let request = TransferRequest(files: [], folder: model.folder, authorities: server.cacert?.path, retry: server.retry)
+    if let name = try hubName(model) {
+      ProcessSecrets.lockMemory()
+      let settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
+      let repository = try HubClient(settings, authorities: server.cacert?.path, retry: server.retry).repository(name)
+      return (try model.request(repository, request), settings.link, repository.commit, { _ in })
+    }
+    if case .checkpoint(let source)? = model.origin {
+      let options = model.options.sorted { $0.key < $1.key }.map { "--\($0.key) \($0.value)" }.joined(separator: " ")
+      throw CommandError(.usage, "\(model.folder) was written by drover, not fetched: make it anew with `drover reshard \(source) \(model.folder) \(options) --force`")
+    }
+    let catalog = try server.catalog()
+    let release: Release
+    if case .release(let id)? = model.origin { release = try catalog.release(named: id).release } else {
+      guard let known = catalog.release(ofCheckpointAt: model.folder) else {
+        throw CommandError(.usage, "\(model.folder): no receipt says where it came from, and no release has a folder of that name; name its repository (hf:ORG/NAME), or its manifest with --manifest")
+      }
+      release = known
+    }
+    let check: LinkCheck = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: [release]) }
+    let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
+    try check(link)
+    return (try model.request(release, link, request), link, nil, check)
+  }
+
+  private func hubName(_ model: RepairPlan.Model) throws -> HubName? {
+    let given = try repository.flatMap { text throws(HubError) in try HubName(text.text) }
+    if repository != nil, given == nil { throw CommandError(.usage, "a repository of the hub has the form hf:ORG/NAME") }
+    guard case .repository(let name, let commit)? = model.origin else { return given }
+    // Of another repository, or at another revision, only if somebody says so.
+    if let given, given.repository != name || given.revision != "main" { return given }
+    return try HubName("\(HubName.prefix)\(name)@\(commit)")
+  }
+}
