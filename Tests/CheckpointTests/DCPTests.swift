@@ -115,7 +115,7 @@ import Testing
     ("an offset elsewhere", "for i in m.storage_data.values(): i.offset += 1", ["__0_0.distcp"]),
     ("no place", "m.storage_data.pop(next(k for k in m.storage_data if k.fqn == 'norm.weight'))", ["norm.weight", "doesn't say where"]),
     ("beyond the shape", "c = m.state_dict_metadata['norm.weight'].chunks[0]; c.sizes = torch.Size([65])", ["norm.weight", "beyond its shape"]),
-    ("another shape", "m.state_dict_metadata['norm.weight'].size = torch.Size([128])", ["where 16 is due"]),
+    ("another shape", "m.state_dict_metadata['norm.weight'].size = torch.Size([128])", ["64 elements of norm.weight", "[128]"]),
     ("a piece of another shape", "c = m.state_dict_metadata['norm.weight'].chunks[0]; c.sizes = torch.Size([32])", ["norm.weight", "[64]", "[32]"]),
     ("a piece missing", "t = m.state_dict_metadata['output.weight']; t.size = torch.Size([320, 64])", ["output.weight"]),
     ("compressed", "for i in m.storage_data.values(): i.transform_descriptors = ['zstd']", ["changed on the way to the disk"]),

@@ -59,7 +59,7 @@ struct FormatTests {
             assert torch.equal(got.view(integer), expected.view(integer)), (folder, name)
     """
 
-  @Test(arguments: DType.allCases.map { $0.rawValue.uppercased() }) func ggufIsWhatItsLibrarySays(_ type: String) throws {
+  @Test(arguments: DType.allCases.filter { $0 != .f64 }.map { $0.rawValue.uppercased() }) func ggufIsWhatItsLibrarySays(_ type: String) throws {
     try withTemporaryFolder { folder in
       try python(Self.writeGGUF, folder + "/model.gguf", type, folder + "/values")
       for count in [1, 2] {

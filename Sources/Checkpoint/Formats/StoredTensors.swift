@@ -15,7 +15,7 @@ struct StoredTensors {
   var writtenAs: String?
 
   /// More than any model has in a file: DeepSeek's 671B has 91,000 in all. Beyond that a file is damaged or hostile.
-  static let most = 500_000
+  static let most = 100_000
   /// Bytes of a name; messages repeat it.
   static let longestName = 1024
 

@@ -59,8 +59,14 @@ public struct Checklist: Sendable, Equatable {
     var entries: [Entry] = []
     var seen: Set<Key> = []
     var ownLine: Int?
-    for (index, line) in rest.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
-      var line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+    var index = -1
+    // A line at a time: a list may be nothing but ends of lines.
+    while !rest.isEmpty {
+      let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.endIndex
+      var line = rest[..<end]
+      rest = rest[min(end + 1, rest.endIndex)...]
+      index += 1
+      line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
       if line.last == UInt8(ascii: "\r") { line = line.dropLast() }
       guard let first = line.first, first != UInt8(ascii: "#") else { continue }
       guard let (named, digest) = Self.parse(line: line) else {

@@ -11,9 +11,11 @@ struct SentencePieces {
   /// The model without its pieces and without the samples for testing itself.
   private(set) var rest: [UInt8] = []
 
+  private var controls = 0
   private let file: String
   /// How the pieces were made and how text is prepared: real models have up to 250 kB of it.
   private static let mostRest = 4 << 20
+  private static let mostControls = 1 << 16
 
   init(_ bytes: [UInt8], file: String) throws(VocabularyError) {
     self.file = file
@@ -53,6 +55,8 @@ struct SentencePieces {
     }
     guard !text.isEmpty else { throw VocabularyError(.corrupt, in: file, "piece \(id) is empty") }
     guard text.count <= Vocabulary.longestToken else { throw VocabularyError(.corrupt, in: file, "piece \(id) has \(text.count) bytes, which no piece has") }
+    if kind == .control { controls += 1 }
+    guard controls <= Self.mostControls else { throw VocabularyError(.corrupt, in: file, "more than \(Self.mostControls) control pieces, which no vocabulary has") }
     tokens.append(text)
     scores.append(score)
     kinds.append(kind)

@@ -48,6 +48,7 @@ struct WeightIndex: Encodable {
     var places: [String: Int] = [:]
     var fileOfTensor: [[UInt8]: Int] = [:]
     try reader.object { (reader, tensor) throws(JSONError) in
+      guard fileOfTensor.count < StoredTensors.most else { throw reader.error("more than \(StoredTensors.most) tensors, which no model has") }
       let start = reader.at
       let name = try reader.text()
       guard name.utf8.count <= StoredTensors.longestName, places.count < mostFiles else { throw reader.error("more or longer names of files than any model has") }
