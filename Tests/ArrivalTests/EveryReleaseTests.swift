@@ -48,7 +48,9 @@ import Testing
             seen |= set(w)
             torch.save(w, root + "/" + path)
         elif name.startswith("fp8_scales"):
-            w = {"layers.0.feed_forward.w1.weight_scale": torch.ones(64)}
+            rank, mp = int(name[len("fp8_scales_"):-len(".pt")]), release["modelParallel"]
+            if release["family"] == "Llama 4": w = {"layers.0.feed_forward.w1.weight_scale": torch.ones(64)}
+            else: w = {f"0_feed_forward.{m}_{rank}": torch.ones(dim, 1) if m == "w2" else torch.ones(hidden // mp, *([1] if m == "w3" else [])) for m in ("w1", "w2", "w3")}
             seen |= set(w)
             torch.save(w, root + "/" + path)
         elif name.endswith(".safetensors"):

@@ -8,7 +8,8 @@ import Testing
   @Test func everyEdgeIsAnEdgeOfTheGrid() throws {
     var layouts = 0
     for release in try Catalog.builtIn().releases {
-      let shape = try #require(release.shape, "\(release.id)")
+      // Of other architectures there are no shapes of a text model.
+      guard let shape = release.shape else { continue }
       let params = ModelParams(
         dim: shape.dim, layers: shape.layers, heads: shape.heads, kvHeads: shape.kvHeads, headDim: shape.dim / shape.heads, hiddenDim: shape.hiddenDim,
         vocabularySize: shape.vocabularySize, normEpsilon: 1e-5, ropeTheta: 10000)

@@ -108,7 +108,7 @@ import Tokenization
     ("added_tokens.json", #"{"<tool>":5}"#, "id 5 is “<0x02>” here and “<tool>” in added_tokens.json"),
     ("added_tokens.json", #"{"<tool>":32001}"#, "added_tokens.json gives “<tool>” the id 32001, and the next one free is 32000"),
     ("added_tokens.json", #"{"</s>":1}"#, "“</s>” has id 2 here and id 1 in added_tokens.json"),
-    ("tokenizer_config.json", config(#""legacy":true"#, "," + token(1, "<bos>", special: true)), "id 1 is “<s>” here and “<bos>” in tokenizer_config.json"),
+    ("tokenizer_config.json", #"{"legacy":true,"added_tokens_decoder":{"# + token(1, "<bos>", special: true) + "}}", "id 1 is “<s>” here and “<bos>” in tokenizer_config.json"),
     ("tokenizer_config.json", #"{"tokenizer_class":"CodeLlamaTokenizer"}"#, "tokenizer_class is “CodeLlamaTokenizer”"),
   ]) func filesAgree(_ name: String, _ content: String, _ problem: String) throws {
     try withTemporaryFolder { folder in

@@ -56,7 +56,8 @@ import Transfer
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let stage = try ResumeTests.Stage(folder, megabytes: 50)
-    let slow = try Nginx(root: stage.root, directives: "limit_rate 10m;")
+    // Slow enough for the interruption to come in time on a machine that is busy with other tests.
+    let slow = try Nginx(root: stage.root, directives: "limit_rate_after 6m; limit_rate 1m;")
     defer { slow.stop() }
     let first = Listener()
     let interrupted = try download(stage, slow, first, connections: 1)

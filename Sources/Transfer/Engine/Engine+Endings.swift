@@ -21,6 +21,8 @@ extension Engine {
     let file = connection.file
     let failure = code == CURLE_OK ? nil : RequestFailure(code, connection.handle, connection.head, origin: link.origin)
     let wasReused = RequestFailure.usedAnOldConnection(connection.handle)
+    // It may have become superfluous before its thread began it; its handle goes to another request now.
+    connection.loop.starting.removeAll { $0 === connection }
     curl_multi_remove_handle(connection.loop.multi, connection.handle)
     idleHandles.append(connection.handle)
     connections.removeAll { $0 === connection }
