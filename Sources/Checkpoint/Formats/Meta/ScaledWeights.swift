@@ -97,7 +97,11 @@ struct ScaledWeights {
       }
       stored.decode(name, by: StoredCoding(code: code, scales: table))
     }
-    if let key = scales.names.first { throw CheckpointError(.corrupt, in: scalesPath, "has \(key), for which \(path.lastComponent?.string ?? "") has no weight in float8: one of the two is of another model or rank") }
+    if let key = scales.names.first {
+      // Llama 4's are called otherwise.
+      let isOfLlama3 = key.wholeMatch(of: /[0-9]+_feed_forward\.w[123]_[0-9]+/) != nil
+      throw CheckpointError(isOfLlama3 ? .corrupt : .unsupported, in: scalesPath, "has \(key), for which \(path.lastComponent?.string ?? "") has no weight in float8: one of the two is of another model or rank")
+    }
     notes = ["the feed-forward weights are float8 with a scale for each row: they are read as bfloat16"]
   }
 
