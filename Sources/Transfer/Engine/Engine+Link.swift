@@ -59,12 +59,9 @@ extension Engine {
 
   private func startCheck(_ file: FileTask) {
     guard let handle = EasyHandle.make(to: link, authorities: authorities, stallSeconds: request.stallSeconds) else { return fatal = .library("no more handles") }
-    let check = LinkCheck(of: file, handle: handle, address: link.address(of: file.request.remote), seconds: request.stallSeconds)
-    guard curl_multi_add_handle(loops[0].multi, handle) == CURLM_OK else {
-      curl_easy_cleanup(handle)
-      return fatal = .library("a request could not be made")
-    }
-    self.check = check
+    check = LinkCheck(of: file, handle: handle, address: link.address(of: file.request.remote), seconds: request.stallSeconds)
+    // The first loop's thread begins it; libcurl may be at work there now.
+    mailbox.post(.wake)
   }
 
   func checkEnded() {
@@ -81,8 +78,10 @@ extension Engine {
     }
   }
 
+  /// On the first loop's thread, as all that libcurl does for it.
   func endCheck() {
     guard let check else { return }
+    // It is no error to remove what wasn't begun yet.
     curl_multi_remove_handle(loops[0].multi, check.handle)
     curl_easy_cleanup(check.handle)
     self.check = nil

@@ -46,6 +46,10 @@ extension Engine {
   func turn(_ loop: NetworkLoop) {
     for connection in loop.starting where curl_multi_add_handle(loop.multi, connection.handle) != CURLM_OK { fatal = .library("a request could not be made") }
     loop.starting = []
+    if loop === loops[0], let check, !check.isBegun {
+      check.isBegun = true
+      if curl_multi_add_handle(loop.multi, check.handle) != CURLM_OK { fatal = .library("a request could not be made") }
+    }
     let resumed = loop.mayResume ? connections.filter { $0.loop === loop && $0.isPaused } : []
     loop.mayResume = false
     for connection in resumed { connection.isResumed() }

@@ -7,6 +7,8 @@ final class LinkCheck: AnswerSink {
 
   let handle: UnsafeMutableRawPointer
   let file: FileTask
+  /// Whether its loop has it.
+  var isBegun = false
   private var received = 0
   private var page = WebPage()
 
