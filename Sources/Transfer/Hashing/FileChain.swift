@@ -58,6 +58,9 @@ final class FileChain: @unchecked Sendable {
     for (chain, hash) in zip(chains, hashes) { chain.hash = hash }
   }
 
+  /// Undoes `hash` for bytes that couldn't be written, and that the follower hasn't been given.
+  func putBack(_ earlier: FileHash) { hash = earlier }
+
   /// Gives the follower bytes that are hashed too, before, after or meanwhile on another thread.
   func follow(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
     if isFollowed, !bytes.isEmpty { follower?.take(bytes, at: offset) }

@@ -50,26 +50,31 @@ extension Landing {
     }
   }
 
-  /// Takes each turn's bytes to the disk, then through the hashes, side by side, and to the followers.
+  /// Takes each turn's bytes through the hashes, side by side, while other workers take them to the disk and to the followers: of a file that comes alone the
+  /// hash is serial and takes longer than all else. A chain whose bytes couldn't be written is put back to where it was, so that it is never ahead of the disk.
   private func carriedOut(_ turns: [Turn]) -> [Turn] {
     var turns = turns
     for index in turns.indices where turns[index].block == nil { read(&turns[index]) }
     Self.even(&turns)
-    let isSmall = turns.reduce(0) { $0 + $1.bytes.count } < Self.leastShared
-    let unwritten = turns.indices.filter { !turns[$0].bytes.isEmpty && !turns[$0].unwritten.isEmpty }
-    let failures = share(unwritten.map { turns[$0] }, alone: isSmall) { turn in
-      guard let block = turn.block else { return nil }
-      do throws(Errno) { try self.parts[turn.file].write(block[turn.unwritten], at: turn.unwritten.lowerBound) } catch { return error }
-      return nil
-    } meanwhile: {}
-    for (index, failure) in zip(unwritten, failures) {
-      if let failure { turns[index].failure = failure } else { turns[index].written = turns[index].end }
-    }
-    let hashed = turns.filter { !$0.bytes.isEmpty }
-    _ = share(hashed, alone: isSmall) { turn in
+    let hashed = turns.indices.filter { !turns[$0].bytes.isEmpty }
+    let (chains, pieces) = (hashed.map { turns[$0].chain }, hashed.map { turns[$0].bytes })
+    let before = chains.map { $0.hash }
+    let isSmall = pieces.reduce(0) { $0 + $1.count } < Self.leastShared
+    let failures = share(hashed.map { turns[$0] }, alone: isSmall) { turn in
+      if !turn.unwritten.isEmpty, let block = turn.block {
+        do throws(Errno) { try self.parts[turn.file].write(block[turn.unwritten], at: turn.unwritten.lowerBound) } catch { return error }
+      }
       turn.chain.follow(turn.bytes, at: turn.start)
       return nil
-    } meanwhile: { FileChain.hash(hashed.map { $0.chain }, hashed.map { $0.bytes }) }
+    } meanwhile: { FileChain.hash(chains, pieces) }
+    for (place, index) in hashed.enumerated() {
+      if let failure = failures[place] {
+        turns[index].failure = failure
+        turns[index].chain.putBack(before[place])
+      } else {
+        turns[index].written = max(turns[index].written, turns[index].end)
+      }
+    }
     return turns
   }
 
