@@ -129,7 +129,7 @@ enum HostileSizes {
     SPLITS = {
         "keys": lambda f, n: split(f, 2, min(60000, n // 38), lambda: (string(b"%06d" % i) + b"\7\0\0\0\1" for i in range(min(60000, n // 38)))),
         "an array": lambda f, n: split(f, 2, 1, lambda: string(b"a") + struct.pack("<IIQ", 9, 0, n // 2), lambda: (b"\0", n // 2)),
-        "parts": lambda f, n: split(f, min(n // 1024, 60000), 0),
+        "parts": lambda f, n: split(f, n // 8192, 0),
         "parts that hold much": lambda f, n: split(f, 64, 1, lambda: string(b"a") + struct.pack("<IIQ", 9, 8, n // 512), lambda: (bytes(8), n // 512)),
     }
     JSONS = {
@@ -254,8 +254,9 @@ enum HostileSizes {
     for k, v in GGUFS.items(): KINDS["gguf: " + k] = lambda f, n, v=v: (meta(f), gguf(f + "/model.gguf", *v(n)), ["inspect", f + "/model.gguf"])[2]
     for k, v in SPLITS.items(): KINDS["split gguf: " + k] = v
     # Scales beside weights that are codes, and litgpt's description.
+    CODES = b"ctorch._utils\n_rebuild_tensor_v3\n((" + text(b"storage") + b"ctorch.storage\nUntypedStorage\n" + text(b"0") + text(b"cpu") + b"K@tQK\0(K\x04K\x04t(K\x04K\x01t\x89ccollections\nOrderedDict\n)Rctorch\nfloat8_e4m3fn\ntR"
     def scaled(f, n):
-        meta(f); shutil.copy(demo + "/consolidated.00.pth", f)
+        meta(f); zipped(f + "/consolidated.00.pth", *framed((b"}" + text(b"layers.0.feed_forward.w1.weight") + CODES + b"s",)))
         zipped(f + "/fp8_scales_0.pt", *framed((b"}" + TENSOR + b"q\x010", (text(b"%06d_feed_forward.w1_0" % i) + b"h\x01s" for i in range(n // 30)))))
         return ["inspect", f]
     KINDS["fp8 scales"] = scaled
@@ -263,7 +264,7 @@ enum HostileSizes {
         "keys": lambda n: ((b"k%06d: 1\n" % i for i in range(n // 11)),), "inner keys": lambda n: (b"a:\n", (b"  k%06d: 1\n" % i for i in range(n // 13))),
         "one line": lambda n: (b"a: ", (b"x", n)), "empty lines": lambda n: ((b"\n", n),), "quotes": lambda n: (b"a: '", (b"x", n), b"'\n"),
     }
-    LIT = json.dumps({"lm_head.weight": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}).encode()
+    LIT = json.dumps({"transformer.wte.weight": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}).encode()
     def yaml(f, pieces):
         os.makedirs(f); write(f + "/model_config.yaml", *pieces); open(f + "/model.safetensors", "wb").write(struct.pack("<Q", len(LIT)) + LIT + bytes(4))
         return ["inspect", f]

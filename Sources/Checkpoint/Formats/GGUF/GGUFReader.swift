@@ -83,9 +83,15 @@ enum GGUFReader {
   ///
   /// Source: `load_hparams` in llama.cpp's `llama-model.cpp`.
   private static func linearScaling(_ metadata: GGUFMetadata, _ path: FilePath) throws(CheckpointError) -> ModelParams.RoPEScaling? {
-    let (new, old) = (try metadata.number("llama.rope.scaling.factor", path), try metadata.number("llama.rope.scale_linear", path))
-    guard try metadata.text("llama.rope.scaling.type", path) ?? "linear" == "linear", let factor = new ?? old, factor != 0, factor != 1 else { return nil }
-    return ModelParams.RoPEScaling(kind: .linear, factor: factor)
+    guard try metadata.text("llama.rope.scaling.type", path) ?? "linear" == "linear" else { return nil }
+    // The second is the old name of the first.
+    for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+      guard let factor = try metadata.number(key, path) else { continue }
+      if factor == 0 || factor == 1 { return nil }
+      guard factor > 0, factor.isFinite else { throw CheckpointError(.corrupt, in: path, "says \(key) is \(factor), where a number above 0 is due") }
+      return ModelParams.RoPEScaling(kind: .linear, factor: factor)
+    }
+    return nil
   }
 
   /// GGUF keeps Llama 3.1's scaling as the divisors of the frequencies that come of it; the parameters are the set that gives them.
