@@ -37,6 +37,7 @@ struct BenchCommand: ParsableCommand {
   var json = false
 
   @OptionGroup var checkpoint: CheckpointOptions
+  @OptionGroup var computing: ComputingOptions
   @OptionGroup var ignoredKeys: IgnoredKeys
   @OptionGroup var global: GlobalOptions
 
@@ -53,7 +54,7 @@ struct BenchCommand: ParsableCommand {
     let source = try Checkpoint.open(at: model.path, checkpoint.forOpening).ignoring(ignoredKeys.names)
     for note in source.companions.notes where !global.quiet { Console.note("note: \(note)") }
     let transformer = try Transformer(
-      source, maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
+      source, maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads, quantization: computing.quantization)
     let load = steadySeconds() - started
     let result = try Benchmark(transformer, promptTokens: promptTokens, genTokens: genTokens, repetitions: repetitions)
     let report = Report(

@@ -29,6 +29,7 @@ struct InferenceOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: "Threads that compute (default: one a processor).")
   var threads: Int?
 
+  @OptionGroup var computing: ComputingOptions
   @OptionGroup var ignoredKeys: IgnoredKeys
 
   func validate() throws {
@@ -42,7 +43,7 @@ struct InferenceOptions: ParsableArguments {
   func load(_ model: PathArgument) throws -> LanguageModel {
     try LanguageModel(
       at: model.path, checkpoint.forOpening, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
-      threads: threads, ignoredKeys: ignoredKeys.names)
+      threads: threads, quantization: computing.quantization, ignoredKeys: ignoredKeys.names)
   }
 
   func generation(maxGenLen: Int, logprobs: Bool = false, echo: Bool = false) -> GenerationOptions {
