@@ -20,7 +20,7 @@ public struct Release: Sendable, Hashable {
   public var files: [File]
   /// Path of the tokenizer's file among `files`.
   public var tokenizer: String?
-  /// How a dialog becomes tokens: `llama2` or `llama3`; nil for models that weren't trained to chat.
+  /// How a dialog becomes tokens: `llama2`, `llama3` or `codellama70b`, of guards `llamaguard1` and so on; nil for models that weren't trained to chat.
   public var chatFormat: String?
   public var license: String?
   /// Where its publisher shows what goes with it.

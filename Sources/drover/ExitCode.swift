@@ -185,8 +185,12 @@ extension ChatError: ExitCoded {
   var exit: DroverExit {
     switch self {
     case .missingToken: .usage
-    case .empty, .unexpectedRole, .reservedTag, .malformed, .template: .badData
+    case .empty, .unexpectedRole, .reservedTag, .malformed, .template, .withoutMessages: .badData
     case .tokenizer(let error): error.exit
     }
   }
+}
+
+extension GuardError: ExitCoded {
+  var exit: DroverExit { .usage }
 }
