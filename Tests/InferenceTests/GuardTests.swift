@@ -341,9 +341,8 @@ struct GuardTests {
       ["complete", model, "--guard-command", row.command, "--prompt", "The wolf", "--json"] + Self.greedy + (row.says.contains("within") ? ["--guard-timeout", "1"] : []))
     let item = try JSONDecoder().decode(Completions.self, from: Data(outcome.output.utf8)).completions[0]
     #expect(item.guard[0].verdict == row.verdict && item.guard[0].role == "user", "\(outcome.errors)")
-    // The wolf's answer isn't asked for by content, and so blocked by the one that asks.
     #expect(outcome.status == (item.guard.allSatisfy { $0.verdict == "allow" } ? 0 : 65))
-    #expect(outcome.errors.contains(row.says), "\(outcome.errors)")
+    #expect(row.says.isEmpty || outcome.errors.contains(row.says), "\(outcome.errors)")
     #expect(row.verdict == "allow" || item.generation.isEmpty)
   }
 

@@ -61,7 +61,7 @@ import Testing
         torch.save({"tok_embeddings.weight": t(vocabulary, 16), "norm.weight": t(16), "output.weight": t(vocabulary, 16), p + "attention_norm.weight": t(16), p + "ffn_norm.weight": t(16)}
             | {p + f"attention.w{k}.weight": t(16, 16) for k in "qkvo"} | {p + "feed_forward.w1.weight": t(8, 16), p + "feed_forward.w2.weight": t(16, 8), p + "feed_forward.w3.weight": t(8, 16)},
             f"{root}/{name}/consolidated.00.pth")
-        json.dump(dict(dim=16, n_layers=1, n_heads=2, vocab_size=vocabulary, hidden_dim=8, norm_eps=1e-5), open(f"{root}/{name}/params.json", "w"))
+        json.dump(dict(dim=16, n_layers=1, n_heads=2, vocab_size=vocabulary, hidden_dim=8, norm_eps=1e-5, rope_theta=500000.0 if vocabulary > 100000 else 10000.0), open(f"{root}/{name}/params.json", "w"))
         shutil.copy(tokenizer, f"{root}/{name}/tokenizer.model")
     write("llama2", 32000, old_model)
     write("llama3", 128256, llama3_model)
