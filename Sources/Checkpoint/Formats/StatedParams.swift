@@ -21,6 +21,10 @@ struct StatedParams {
   var hasFeedForwardBias: Bool?
   /// That it is the body of a language model without what chooses the next token, so that a missing output projection isn't a mistake.
   var isHeadless = false
+  /// Of layers with experts: how many there are, how wide and every how many layers, as far as it says.
+  var experts: (count: Int?, hiddenDim: Int?, interval: Int)?
+  /// Of what turns images into embeddings: the heads, which shapes don't tell.
+  var visionHeads: Int?
   /// What it says of weights that are codes; nil where it says nothing.
   var scaled: (stated: ScaledWeights.Stated, keys: [UnhonouredKey])?
   /// What it says besides and drover doesn't honour.

@@ -72,6 +72,7 @@ enum WeightsFolder {
   private static func kept(
     _ extras: ExtraTensors, _ files: [any ByteSource], _ shards: [[FilePath]], _ folder: CheckpointFolder
   ) throws(CheckpointError) -> [ExtraTensor] {
+    if checkpoint.params.architecture != nil { checkpoint.spelling = names.spelling }
     guard shards.count == 1 || extras.tensors.isEmpty else {
       throw CheckpointError(.refused, in: folder.path, "has \(shards.count) shards, and how \(extras.tensors[0].name) is cut among them nobody can say: --keep-extra takes checkpoints of one")
     }
