@@ -23,8 +23,8 @@ public struct ReshardPlan: Sendable {
 
     /// What a tensor of a model is written as: what was asked for, else what it is, where the format can hold that.
     func dtype(of tensor: LogicalTensor, in model: ModelParams) -> DType {
-      // llama.cpp multiplies with norms in float32 only.
-      if format == .gguf, tensor.shape.count == 1 { return .f32 }
+      // llama.cpp takes norms and biases in float32 only.
+      if format == .gguf, tensor.storedShape.count == 1 { return .f32 }
       return dtypes.dtype(of: tensor, in: model) ?? (format.capacity.dtypes.contains(tensor.dtype) ? tensor.dtype : .f32)
     }
   }

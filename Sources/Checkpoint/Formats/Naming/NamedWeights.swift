@@ -51,16 +51,7 @@ struct NamedWeights {
   }
 
   private mutating func put(_ tensor: StoredTensor, _ name: TensorName, _ text: String, in path: FilePath) throws(CheckpointError) {
-    var tensor = tensor
-    if name.role.isBias, tensor.shape.count == 1 {
-      tensor.pieces = tensor.pieces?.map { piece in
-        var piece = piece
-        (piece.rows, piece.columns, piece.rowStride) = (piece.columns, 0..<1, piece.columnStride)
-        return piece
-      }
-      (tensor.shape, tensor.strides) = ([tensor.shape[0], 1], [tensor.strides[0], tensor.dtype.blockBytes])
-    }
-    guard weights.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), which is \(name), a second time") }
+    guard weights.updateValue(name.role.isBias ? tensor.asColumn : tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), which is \(name), a second time") }
   }
 
   private func foreign(_ text: String, _ path: FilePath) -> CheckpointError {
