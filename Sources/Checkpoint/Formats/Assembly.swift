@@ -13,8 +13,18 @@ struct Assembly {
   let stated: StatedParams
   let options: Checkpoint.OpenOptions
   var companions: Companions
+  /// What messages call the file that says what the shapes don't.
+  var description: String
   /// Orders of rows that aren't Meta's, by role.
   var rowOrder: @Sendable (TensorName.Role, _ headDim: Int) -> LogicalTensor.RowOrder = { _, _ in .pairs }
+
+  init(
+    format: Checkpoint.Format, path: FilePath, shards: [[TensorName: StoredTensor]], files: [any ByteSource], stated: StatedParams, options: Checkpoint.OpenOptions,
+    companions: Companions
+  ) {
+    (self.format, self.path, self.shards, self.files, self.stated, self.options, self.companions) = (format, path, shards, files, stated, options, companions)
+    description = format.describedBy
+  }
 
   private var modelParallel: Int { shards.count }
 
@@ -27,6 +37,8 @@ struct Assembly {
     guard let norm = first[TensorName(.norm)], let wq = first[TensorName(.wq, layer: 0)], let wk = first[TensorName(.wk, layer: 0)],
       let embedding = first[TensorName(.tokEmbeddings)]
     else { throw corrupt("has no norm.weight") }
+    let denseLayer = (0..<layers).first { !(experts?.isIn(layer: $0) ?? false) }
+    let w1 = denseLayer.flatMap { first[TensorName(.w1, layer: $0)] }
     let dim = norm.columns
     let (heads, headDim) = try heads(queryRows: wq.rows * modelParallel, dim: dim)
     guard wk.rows % headDim == 0 else { throw corrupt("has \(wk.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
@@ -36,9 +48,8 @@ struct Assembly {
       dim: dim, layers: layers, heads: heads, kvHeads: wk.rows / headDim * modelParallel, headDim: headDim, hiddenDim: w1.map { $0.rows * modelParallel } ?? experts?.hiddenDim ?? 0,
       vocabularySize: embedding.rows * (embeddingAxis == 0 ? modelParallel : 1), normEpsilon: Float(stated.normEpsilon),
       ropeTheta: stated.ropeTheta ?? RoPETheta.defaultValue, ropeScaling: stated.ropeScaling, tiedEmbeddings: !hasOutput)
+    (params.experts, params.vision) = (experts, try vision())
     let keyValueHeads = try keyValueHeads(params, wk)
-    let denseLayer = (0..<layers).first { !(experts?.isIn(layer: $0) ?? false) }
-    let w1 = denseLayer.flatMap { first[TensorName(.w1, layer: $0)] }
     params.kvHeads = keyValueHeads.count
     guard heads % params.kvHeads == 0 else { throw corrupt("has \(params.kvHeads) key and value heads, which don't divide its \(heads) heads") }
 
@@ -48,7 +59,6 @@ struct Assembly {
     tensors.reserveCapacity(first.count)
     for name in first.keys.sorted() {
       tensors.append(try tensor(name, params, embeddingAxis: embeddingAxis, keyValueHeads))
-    (params.experts, params.vision) = (experts, try vision())
     }
     try checkRanksDiffer(tensors)
     let theta = try RoPETheta(stated: stated.ropeTheta, params, tensors, files, path: path, format)
@@ -128,16 +138,6 @@ struct Assembly {
     return layers
   }
 
-  /// The axis along which the embedding is cut among several shards; of one shard it isn't.
-  private func embeddingAxis(_ embedding: StoredTensor, dim: Int) throws(CheckpointError) -> Int {
-    if embedding.columns == dim { return 0 }
-    guard embedding.columns * modelParallel == dim else {
-      throw corrupt(
-        "has tok_embeddings.weight of \(embedding.columns) columns in each of \(modelParallel) shards, where \(dim) or \(dim / modelParallel) are due: is a shard missing?")
-    }
-    return 1
-  }
-
   private func count(_ stack: TensorName.Stack) throws(CheckpointError) -> Int {
     let first = shards[0]
     // A layer has nine tensors, so a layer beyond the number of tensors means that most are missing.
@@ -188,6 +188,16 @@ struct Assembly {
       adapterInput: adapter.columns, outputDim: adapter.rows * modelParallel)
   }
 
+  /// The axis along which the embedding is cut among several shards; of one shard it isn't.
+  private func embeddingAxis(_ embedding: StoredTensor, dim: Int) throws(CheckpointError) -> Int {
+    if embedding.columns == dim { return 0 }
+    guard embedding.columns * modelParallel == dim else {
+      throw corrupt(
+        "has tok_embeddings.weight of \(embedding.columns) columns in each of \(modelParallel) shards, where \(dim) or \(dim / modelParallel) are due: is a shard missing?")
+    }
+    return 1
+  }
+
   /// Key and value heads, copies not counted.
   /// - Parameter params: where `kvHeads` counts copies.
   private func keyValueHeads(_ params: ModelParams, _ wk: StoredTensor) throws(CheckpointError) -> KeyValueHeads {
@@ -218,6 +228,13 @@ struct Assembly {
     var parts: [LogicalTensor.Part] = []
     for (rank, shard) in shards.enumerated() {
       guard let stored = shard[name] else { throw corrupt("lacks \(name) in shard \(rank)") }
+      if name.role.isCutByExpert, modelParallel > 1, let experts = params.experts {
+        guard stored.rows % experts.count == 0, stored.pieces == nil else {
+          throw corrupt("has \(name) of \(stored.rows) rows in each of \(modelParallel) shards, where its \(experts.count) experts have as many each")
+        }
+        parts += stored.parts(experts: experts.count, rank: rank, of: modelParallel)
+        continue
+      }
       let rowStart = split == .axis(0) ? rank / copies * stored.rows : 0
       let columnStart = split == .axis(1) ? rank * stored.columns : 0
       for var part in stored.parts {
@@ -228,13 +245,6 @@ struct Assembly {
       }
     }
     let first = shards[0][name]
-      if name.role.isCutByExpert, modelParallel > 1, let experts = params.experts {
-        guard stored.rows % experts.count == 0, stored.pieces == nil else {
-          throw corrupt("has \(name) of \(stored.rows) rows in each of \(modelParallel) shards, where its \(experts.count) experts have as many each")
-        }
-        parts += stored.parts(experts: experts.count, rank: rank, of: modelParallel)
-        continue
-      }
     let rows = parts.map(\.rows.upperBound).max() ?? 0
     let columns = parts.map(\.columns.upperBound).max() ?? 0
     let shape = first?.shape.count == 2 ? [rows, columns] : [columns]
@@ -271,6 +281,10 @@ struct Assembly {
     for (what, said, found) in [("dim", stated.dim, params.dim), ("feed-forward width", hiddenDim, params.hiddenDim)] {
       if let said, said != found { throw contradiction(what, said, found) }
     }
+    if let architecture = params.architecture {
+      notes.append("it has \(architecture): drover inspects, fingerprints and reshards it, and doesn't run it")
+      if stated.experts?.count ?? 0 > 0, params.experts == nil { throw corrupt("\(description) says moe_args, and no layer has experts: one of the two is of another model") }
+    }
     if let said = stated.vocabularySize, said != params.vocabularySize {
       let known = try KnownReleases(params)
       guard known.releases.contains(where: { $0.contradictions["vocab_size"] == said }) else { throw contradiction("vocabulary size", said, params.vocabularySize) }
@@ -281,10 +295,6 @@ struct Assembly {
       throw contradiction("key and value heads", said, params.kvHeads)
     }
     let missing = [("dim", stated.dim), ("the number of layers", stated.layers), ("the feed-forward width", stated.hiddenDim)].filter { $0.1 == nil }.map(\.0)
-    if let architecture = params.architecture {
-      notes.append("it has \(architecture): drover inspects, fingerprints and reshards it, and doesn't run it")
-      if stated.experts?.count ?? 0 > 0, params.experts == nil { throw corrupt("\(description) says moe_args, and no layer has experts: one of the two is of another model") }
-    }
     if !missing.isEmpty { notes.append("\(description) doesn't say \(missing.joined(separator: ", ")); the shapes of the tensors do") }
     if stated.tiedEmbeddings == false, params.tiedEmbeddings {
       notes.append("there is no output.weight: the embedding table serves as the output projection")
@@ -292,8 +302,9 @@ struct Assembly {
     return notes
   }
 
-  /// What messages call the file that says what the shapes don't.
-  private var description: String { format.describedBy }
+  private func contradiction(_ what: String, _ said: Int, _ found: Int) -> CheckpointError {
+    corrupt("\(description) says \(what) \(said), the shapes of the tensors say \(found): it is of another model, or a file is missing or of another one")
+  }
 
   private func corrupt(_ message: String) -> CheckpointError { CheckpointError(.corrupt, in: path, message) }
 }
@@ -314,9 +325,6 @@ extension ModelParams {
     case .wkBias, .wvBias: [kvHeads * headDim, 1]
     case .w1Bias, .w3Bias: [hiddenDim, 1]
     case .woBias, .w2Bias: [dim, 1]
-    }
-  }
-}
     case .router: [dim, experts?.count ?? 0]
     case .expertsW1, .expertsW3: [(experts?.count ?? 0) * dim, experts?.hiddenDim ?? 0]
     case .expertsW2: [(experts?.count ?? 0) * (experts?.hiddenDim ?? 0), dim]
@@ -358,3 +366,6 @@ extension StoredTensor {
       let start = (expert * ranks + rank) * run
       part.rows = start..<start + run
       return part
+    }
+  }
+}

@@ -30,6 +30,22 @@ struct StatedParams {
   /// What it says besides and drover doesn't honour.
   var unhonoured: [UnhonouredKey] = []
 
+  /// Refuses what another description of the same weights says otherwise.
+  /// - Parameters:
+  ///   - path: of the file that says this.
+  ///   - otherPath: of the one that says `other`.
+  func requireSame(_ other: Self, _ path: FilePath, _ otherPath: FilePath) throws(CheckpointError) {
+    func text<T>(_ value: T?) -> String { value.map { "\($0)" } ?? "nothing" }
+    let values: [(what: String, own: String, other: String)] = [
+      ("the number of heads", text(heads), text(other.heads)), ("key and value heads", text(kvHeads ?? heads), text(other.kvHeads ?? other.heads)),
+      ("RoPE's theta", text(ropeTheta ?? RoPETheta.defaultValue), text(other.ropeTheta ?? RoPETheta.defaultValue)), ("RoPE's scaling", text(ropeScaling), text(other.ropeScaling)),
+      ("the norm's epsilon", text(Float(normEpsilon)), text(Float(other.normEpsilon))),
+    ]
+    for (what, own, other) in values where own != other {
+      throw CheckpointError(.corrupt, in: path, "says \(what) is \(own), and \(otherPath.lastComponent?.string ?? "") beside it says \(other): remove the one that isn't this model's")
+    }
+  }
+
   /// Refuses numbers that no model can have: NaN and infinity, which a GGUF can hold, and what would divide by zero.
   /// - Parameter path: the checkpoint's folder or file, for errors.
   func check(_ path: FilePath) throws(CheckpointError) {

@@ -64,4 +64,13 @@ enum DescriptionFile: String, Sendable {
   case params = "params.json"
   /// Hugging Face's.
   case config = "config.json"
+  case litGPT = "model_config.yaml"
+
+  func stated(in file: any ByteSource) throws(CheckpointError) -> StatedParams {
+    switch self {
+    case .params: try MetaParams.stated(in: file)
+    case .config: try HuggingFaceConfig.stated(in: file)
+    case .litGPT: try LitGPTConfig.stated(in: file)
+    }
+  }
 }
