@@ -30,6 +30,9 @@ enum GGUFLayout {
     let description = try GGUFDescription(source, fileType: GGUFDescription.fileType(source, options.dtypes.ofAll, dominant: dominant))
     let tokenizer = try GGUFTokenizer.fields(source)
     let shards = cut(tensors(source, options), at: options.maxShardBytes ?? .max)
+    guard shards.count <= GGUFSplit.mostParts else {
+      throw CheckpointError(.refused, "--max-shard-size \(options.maxShardBytes ?? 0) cuts the GGUF into \(shards.count) files; more than \(GGUFSplit.mostParts) can't be read, so ask for larger ones")
+    }
     let name = "\(description.name)-\((options.dtypes.ofAll?.rawValue ?? dominant.rawValue).uppercased())"
     let count = shards.reduce(0) { $0 + $1.count }
     let files = shards.enumerated().map { number, tensors in
