@@ -91,5 +91,5 @@ let package = Package(
 if Context.environment["DROVER_FUZZ"] == "build" {
   package.targets.append(
     .executableTarget(
-      name: "drover-fuzz", dependencies: ["Checkpoint", "Integrity", "Templates", "Tokenization", system], path: "Tests/Fuzz", exclude: ["run", "seeds.py"]))
+      name: "drover-fuzz", dependencies: ["Checkpoint", "Integrity", "Templates", "Tokenization", system], path: "Tests/Fuzz", exclude: ["run", "seeds.py", "torch_seeds.py"]))
 }

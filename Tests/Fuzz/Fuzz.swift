@@ -11,7 +11,7 @@ import Tokenization
 private enum Target: String {
   case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote, template
   /// Whole folders: what one shard says is held against what the others do.
-  case pthShards, safetensorsShards, hfShards, ggufParts, tokenizerFolder, scaled, dcp
+  case pthShards, safetensorsShards, hfShards, ggufParts, tokenizerFolder, scaled, dcp, litgpt
 
   /// The files that an input is. Of several, each is in it as its number here, its length in three bytes (little-endian), and its bytes.
   ///
@@ -31,6 +31,7 @@ private enum Target: String {
     case .pthShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).pth" }
     case .dcp: ["params.json", ".metadata", "__0_0.distcp"]
     case .scaled: ["params.json", "consolidated.00.pth", "fp8_scales_0.pt"]
+    case .litgpt: ["model_config.yaml"]
     case .safetensorsShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).safetensors" }
     case .ggufParts: (1..<4).map { "model-0000\($0)-of-00003.gguf" }
     case .hfShards: ["config.json", "model.safetensors.index.json"] + (1..<4).map { "model-0000\($0)-of-00003.safetensors" }
@@ -47,7 +48,7 @@ private enum Target: String {
     try write(bytes, to: folder)
     let path = FilePath(folder + "/" + files[0])
     switch self {
-    case .pth, .legacy, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards, .ggufParts, .scaled, .dcp: try check(Checkpoint.open(at: FilePath(folder)))
+    case .pth, .legacy, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards, .ggufParts, .scaled, .dcp, .litgpt: try check(Checkpoint.open(at: FilePath(folder)))
     case .gguf:
       let checkpoint = try Checkpoint.open(at: path)
       try check(checkpoint)

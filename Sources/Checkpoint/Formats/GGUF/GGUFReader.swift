@@ -22,13 +22,20 @@ enum GGUFReader {
     for (index, part) in parts.enumerated() {
       for (info, tensor) in try part.tensors(index: index) {
         if info.name == GGUFNames.ropeFactors {
-          params.ropeScaling = try ropeScaling(tensor, part.file, metadata)
+          let divisors = try ropeScaling(tensor, part.file, metadata)
+          if divisors != nil, params.ropeScaling != nil {
+            throw CheckpointError(.unsupported, in: part.file.path, byte: info.at, "scales RoPE twice: by rope_freqs.weight and by llama.rope.scaling.factor")
+          }
+          params.ropeScaling = divisors ?? params.ropeScaling
           continue
         }
         guard let name = GGUFNames.metaName(info.name) else {
           throw CheckpointError(.unsupported, in: part.file.path, byte: info.at, "has the tensor \(info.name), which isn't one of a Llama text model")
         }
-        guard let other = tensors.updateValue(tensor, forKey: name) else { continue }
+        if name.role.isBias, tensor.dtype.isQuantized || tensor.shape.count != 1 {
+          throw CheckpointError(.corrupt, in: part.file.path, byte: info.at, "has the bias \(info.name) of the shape \(tensor.shape) as \(tensor.dtype), where a plain vector is due")
+        }
+        guard let other = tensors.updateValue(name.role.isBias ? tensor.asColumn : tensor, forKey: name) else { continue }
         let place = other.file == index ? "twice" : "as \(parts[other.file].file.path) does"
         throw CheckpointError(.corrupt, in: part.file.path, byte: info.at, "has the tensor \(info.name) \(place)")
       }
@@ -60,6 +67,7 @@ enum GGUFReader {
       // A float32 such as 1e-5 is shown as the decimal number that was meant.
       normEpsilon: Float(epsilon).shortest, ropeTheta: try metadata.number("llama.rope.freq_base", path))
     stated.unhonoured = KeyTable.gguf.unhonoured(metadata.json, in: path)
+    stated.ropeScaling = try linearScaling(metadata, path)
     // The width of a head can be said three times; what the tensors have is held against the first.
     if let dim = stated.dim, heads > 0 {
       let width = stated.headDim ?? dim / heads
@@ -69,6 +77,15 @@ enum GGUFReader {
       }
     }
     return stated
+  }
+
+  /// Position interpolation, which is also what a factor without a type means. A factor of 0 says nothing.
+  ///
+  /// Source: `load_hparams` in llama.cpp's `llama-model.cpp`.
+  private static func linearScaling(_ metadata: GGUFMetadata, _ path: FilePath) throws(CheckpointError) -> ModelParams.RoPEScaling? {
+    let (new, old) = (try metadata.number("llama.rope.scaling.factor", path), try metadata.number("llama.rope.scale_linear", path))
+    guard try metadata.text("llama.rope.scaling.type", path) ?? "linear" == "linear", let factor = new ?? old, factor != 0, factor != 1 else { return nil }
+    return ModelParams.RoPEScaling(kind: .linear, factor: factor)
   }
 
   /// GGUF keeps Llama 3.1's scaling as the divisors of the frequencies that come of it; the parameters are the set that gives them.
