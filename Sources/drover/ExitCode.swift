@@ -71,7 +71,8 @@ extension ArrivalError: ExitCoded {
     switch self {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
-    case .unsafePath, .otherVersion: .badData
+    case .unsafePath, .otherVersion, .damagedInCache: .badData
+    case .link: .cannotCreate
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
   }
@@ -99,9 +100,9 @@ extension TransferError: ExitCoded {
 extension HubError: ExitCoded {
   var exit: DroverExit {
     switch self {
-    case .malformedName, .endpoint, .withoutTLS, .ambiguous: .usage
-    case .offline, .noRepository, .noRevision, .noFile, .disabled: .noInput
-    case .gated, .badToken, .forbidden: .linkRefused
+    case .malformedName, .endpoint, .withoutTLS, .ambiguous, .noCache: .usage
+    case .offline, .notInCache, .noRepository, .noRevision, .noFile, .missingFile, .disabled: .noInput
+    case .gated, .badToken, .forbidden, .refusedFile: .linkRefused
     case .answer: .badData
     case .unavailable: .unavailable
     }
