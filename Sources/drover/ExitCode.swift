@@ -71,7 +71,7 @@ extension ArrivalError: ExitCoded {
     switch self {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
-    case .unsafePath, .otherVersion, .damagedInCache: .badData
+    case .unsafePath, .otherVersion, .otherContent, .damagedInCache: .badData
     case .link: .cannotCreate
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
@@ -112,9 +112,10 @@ extension HubError: ExitCoded {
 extension VerificationError: ExitCoded {
   var exit: DroverExit {
     switch self {
-    case .missing, .noChecklist: .noInput
+    case .missing, .noChecklist, .notInStore: .noInput
     case .unreadable: .failure
-    case .noList: .usage
+    case .noList, .several: .usage
+    case .leavesStore, .manifest, .unusable: .badData
     case .checklist(let error):
       switch error.reason {
       case .unreadable(.fileTooLarge): .badData

@@ -19,6 +19,7 @@ class Hub:
 
     def __init__(self, folder, sizes, *options):
         self.log = folder / "log"
+        self.log.touch()
         repository = folder / "root/org/model/main"
         repository.mkdir(parents=True)
         (repository / "config.json").write_text("{}")
@@ -98,7 +99,7 @@ def kills(folder, options):
 
         while killed < options.kills:
             # From the first byte on: neither should gain by being slow to start.
-            before = hub.log.stat().st_size if hub.log.exists() else 0
+            before = hub.log.stat().st_size
             process = start()
             while process.poll() is None and not any(line.startswith("store GET") for line in hub.log.read_text()[before:].splitlines()):
                 time.sleep(0.01)
