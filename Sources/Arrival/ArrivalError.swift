@@ -1,4 +1,5 @@
 import Integrity
+import SystemPackage
 
 /// Why releases can't be fetched as asked.
 public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -9,6 +10,12 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
   case unsafePath(String, of: String, why: String)
   /// The publisher has another version of a file than the lists here are of.
   case otherVersion(String, says: Digest, was: Digest)
+  /// A blob of the hub's cache that isn't what it is called by.
+  case damagedInCache(FilePath, name: String)
+  /// A file's name couldn't be made in the hub's cache.
+  case link(FilePath, why: String)
+  /// The hub has another content of a file at the commit that it is of here.
+  case otherContent(String)
   /// Stopped before it was known what is damaged.
   case repairInterrupted
   /// Stopped before all receipts were written.
@@ -21,6 +28,9 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
     case .unsafePath(let path, let name, let why): "\(name) has the path \"\(path.prefix(200))\", which \(why); leave it out with --exclude"
     case .otherVersion(let path, let says, let was):
       "\(path): the server has another version: its list says \(says), the lists here say \(was); nothing was changed. `drover download` fetches the other version"
+    case .damagedInCache(let path, let name): "\(path): it is damaged: its content isn't what the hub's cache calls it by; `drover repair \(name)` fetches it again, when the hub may be asked"
+    case .link(let path, let why): "\(path): the file's name can't be made in the hub's cache: \(why); the files themselves are here, run the same command again"
+    case .otherContent(let path): "\(path): the hub has another content at this commit than its cache here says; nothing was changed"
     case .repairInterrupted: "interrupted; nothing was changed"
     case .receiptsInterrupted: "interrupted: all files are here and verified; the same command again writes the receipt"
     }

@@ -8,6 +8,8 @@ public struct TransferRequest: Sendable {
   public struct File: Sendable, Hashable {
     /// Where it lands, relative to the folder. A name that ends in `.chk` is a checklist of files relative to its own folder.
     public var path: String
+    /// Where it lies instead, relative to the folder, in a store that calls its files by their content: then `path` is what messages call it.
+    public var place: String?
     /// What stands for the link's `*`.
     public var remote: String
     /// Whether the rest is of use without it.
@@ -22,10 +24,11 @@ public struct TransferRequest: Sendable {
     public var repair: FileRepair?
 
     public init(
-      path: String, remote: String, isOptional: Bool = false, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil,
+      path: String, place: String? = nil, remote: String, isOptional: Bool = false, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil,
       repair: FileRepair? = nil
     ) {
       self.path = path
+      self.place = place
       self.remote = remote
       self.isOptional = isOptional
       self.directoryBytes = directoryBytes
@@ -88,6 +91,16 @@ public struct TransferReport: Sendable {
     public var isVerified: Bool
     /// Whether its follower has seen every byte; false for a file without one.
     public var isFollowed: Bool
+
+    /// A file that was here, and was read without a download.
+    public init(present path: String, bytes: Int, digest: ChainedDigest, blob: GitBlobID?) {
+      self.init(path: path, bytes: bytes, digest: digest, blob: blob, fetched: 0, status: .present, isVerified: true, isFollowed: false)
+    }
+
+    init(path: String, bytes: Int, digest: ChainedDigest, blob: GitBlobID?, fetched: Int, status: Status, isVerified: Bool, isFollowed: Bool) {
+      (self.path, self.bytes, self.digest, self.blob) = (path, bytes, digest, blob)
+      (self.fetched, self.status, self.isVerified, self.isFollowed) = (fetched, status, isVerified, isFollowed)
+    }
   }
 
   public var files: [File]
@@ -162,7 +175,7 @@ public final class Download: Sendable {
     self.confirm = confirm
     self.newLink = newLink
     parts = request.files.map { file in
-      PartialFile(path: request.folder.appending(file.path), name: file.path, remote: file.remote, replaceable: file.replaceable, isRepaired: file.repair != nil)
+      PartialFile(path: request.folder.appending(file.place ?? file.path), name: file.path, remote: file.remote, replaceable: file.replaceable, isRepaired: file.repair != nil)
     }
   }
 

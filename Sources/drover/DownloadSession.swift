@@ -132,6 +132,22 @@ struct DownloadOutcome: Sendable {
   let failure: TransferError?
   let missing: [Missing]
 
+  /// The same with the files' other names, of which one may have several.
+  func renamed(_ names: [String: [String]]) -> DownloadOutcome {
+    func renamed(_ path: String) -> [String] { names[path] ?? [path] }
+    var report = report
+    report.files = report.files.flatMap { file in
+      renamed(file.path).map { name in
+        var file = file
+        file.path = name
+        return file
+      }
+    }
+    let first = files.reduce(into: [0]) { $0.append(($0.last ?? 0) + renamed($1).count) }
+    let missing = missing.flatMap { one in (first[one.file]..<first[one.file + 1]).map { Missing(file: $0, status: one.status, why: one.why) } }
+    return DownloadOutcome(files: files.flatMap(renamed), report: report, failure: failure, missing: missing)
+  }
+
   /// With what came of another, of other files.
   func joined(_ other: DownloadOutcome) -> DownloadOutcome {
     var report = report

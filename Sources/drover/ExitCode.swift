@@ -71,7 +71,8 @@ extension ArrivalError: ExitCoded {
     switch self {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
-    case .unsafePath, .otherVersion: .badData
+    case .unsafePath, .otherVersion, .otherContent, .damagedInCache: .badData
+    case .link: .cannotCreate
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
   }
@@ -99,9 +100,9 @@ extension TransferError: ExitCoded {
 extension HubError: ExitCoded {
   var exit: DroverExit {
     switch self {
-    case .malformedName, .endpoint, .withoutTLS, .ambiguous: .usage
-    case .offline, .noRepository, .noRevision, .noFile, .disabled: .noInput
-    case .gated, .badToken, .forbidden: .linkRefused
+    case .malformedName, .endpoint, .withoutTLS, .ambiguous, .noCache: .usage
+    case .offline, .notInCache, .noRepository, .noRevision, .noFile, .missingFile, .disabled: .noInput
+    case .gated, .badToken, .forbidden, .refusedFile: .linkRefused
     case .answer: .badData
     case .unavailable: .unavailable
     }
@@ -111,9 +112,10 @@ extension HubError: ExitCoded {
 extension VerificationError: ExitCoded {
   var exit: DroverExit {
     switch self {
-    case .missing, .noChecklist: .noInput
+    case .missing, .noChecklist, .notInStore: .noInput
     case .unreadable: .failure
-    case .noList: .usage
+    case .noList, .several: .usage
+    case .leavesStore, .manifest, .unusable: .badData
     case .checklist(let error):
       switch error.reason {
       case .unreadable(.fileTooLarge): .badData

@@ -114,14 +114,15 @@ import Transfer
     ("hf:org/nothing", nil, 66, "has no such repository"), ("hf:org/model@v9", nil, 66, "no branch, tag or commit \"v9\""),
     ("hf:org/secret", nil, 66, "give a token"), ("hf:org/secret", "hf_good", 0, ""),
     ("hf:org/gated", nil, 77, "accept its licence at http://127.0.0.1:"), ("hf:org/gated", "hf_good", 0, ""),
+    ("hf:org/gated", "hf_outsider", 77, "accept its licence at http://127.0.0.1:"), ("hf:org/lost", nil, 66, "has it on its list, and hasn't got it"),
     ("hf:org/model", "hf_bad", 77, "doesn't know the token"), ("hf:org/../x", nil, 64, "isn't the name of a repository"),
     ("hf:org/model,llama-2-7b", nil, 64, "one after the other"),
   ] as [(String, String?, Int32, String)])
   func whatIsRefusedSaysWhy(name: String, token: String?, status: Int32, words: String) throws {
-    let hub = try HubStandIn("--private", "org/secret", "--gated", "org/gated")
+    let hub = try HubStandIn("--private", "org/secret", "--gated", "org/gated", "--outsider", "hf_outsider", "--lost", "lost/main/model.safetensors")
     defer { hub.stop() }
     try Self.fill(hub)
-    for name in ["secret", "gated"] { try hub.write(Self.bytes(200_000, seed: name).withFirst(0), to: "org/\(name)/main/model.safetensors") }
+    for name in ["secret", "gated", "lost"] { try hub.write(Self.bytes(200_000, seed: name).withFirst(0), to: "org/\(name)/main/model.safetensors") }
     try withTemporaryFolder { folder in
       let outcome = try download(hub, name, into: folder, token: token)
       #expect(outcome.status == status, "\(outcome.errors)")

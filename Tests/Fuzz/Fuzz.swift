@@ -9,7 +9,7 @@ import Tokenization
 ///
 /// A parser may throw. It may not crash, hang, or hand out a tensor that lies outside its file; and what opens must be safe to plan and to hash.
 private enum Target: String {
-  case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote, template
+  case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote, template, ollama, hubTree
   /// Whole folders: what one shard says is held against what the others do.
   case pthShards, safetensorsShards, hfShards, ggufParts, tokenizerFolder, scaled, dcp, litgpt
 
@@ -27,7 +27,7 @@ private enum Target: String {
     case .tokenizerJSON: ["tokenizer.json"]
     case .checklist: ["checklist.chk"]
     case .receipt: [Receipt.fileName]
-    case .remote, .template: []
+    case .remote, .template, .ollama, .hubTree: []
     case .pthShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).pth" }
     case .dcp: ["params.json", ".metadata", "__0_0.distcp"]
     case .scaled: ["params.json", "consolidated.00.pth", "fp8_scales_0.pt"]
@@ -45,6 +45,8 @@ private enum Target: String {
       return
     }
     if self == .template { return try render(String(decoding: bytes, as: UTF8.self)) }
+    if self == .ollama { return _ = try OllamaStore.Manifest(parsing: Array(bytes), path: "manifest") }
+    if self == .hubTree { return _ = CachedRepository.parse(tree: Array(bytes)) }
     try write(bytes, to: folder)
     let path = FilePath(folder + "/" + files[0])
     switch self {
@@ -56,7 +58,7 @@ private enum Target: String {
     case .tokenizer, .tokenizerJSON, .tokenizerFolder: roundTrip(try Vocabulary.load(path))
     case .checklist: _ = try Checklist(parsing: Array(bytes), path: path)
     case .receipt: _ = try Receipt(parsing: Array(bytes), path: path)
-    case .remote, .template: break
+    case .remote, .template, .ollama, .hubTree: break
     }
   }
 

@@ -70,7 +70,7 @@ final class Engine: @unchecked Sendable {
     limiter = request.bytesPerSecond.map { RateLimiter(bytesPerSecond: $0) }
     tuner = ConnectionTuner(given: request.connections, isLimited: request.bytesPerSecond != nil)
     for file in request.files {
-      for path in [file.path, file.remote] where !Self.isSafe(path) { throw .unsafePath(path) }
+      for path in [file.path, file.place ?? file.path, file.remote] where !Self.isSafe(path) { throw .unsafePath(path) }
     }
     authorities = try Authorities(request.authorities)
     files = zip(request.files, download.parts).enumerated().map {

@@ -34,7 +34,7 @@ struct TextArgument: ExpressibleByArgument, CustomStringConvertible {
 
 /// Refuses a command with an argument that is neither a path nor text: a name, a number or a choice has no control characters in it, and is UTF-8.
 func refuseRawArguments(in value: Any) throws(CommandError) {
-  if value is PathArgument || value is TextArgument { return }
+  if value is PathArgument || value is ModelArgument || value is TextArgument { return }
   if let text = value as? String, ArgumentBytes.hasRaw(text) {
     throw CommandError(.usage, "\"\(ArgumentBytes.shown(text))\" has bytes in it that aren't plain text; only paths, prompts and messages may")
   }

@@ -26,8 +26,8 @@ struct ChatCommand: ParsableCommand {
         drover chat Llama-3.1-8B-Instruct --guard Llama-Guard-3-8B
       """)
 
-  @Argument(help: "A folder with a checkpoint, or a GGUF file.")
-  var model: PathArgument
+  @Argument(help: "A folder with a checkpoint, a GGUF file, hf:ORG/NAME in the hub's cache, or ollama:NAME.")
+  var model: ModelArgument
 
   @Option(parsing: .unconditional, help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
   var system: TextArgument?
@@ -66,7 +66,7 @@ struct ChatCommand: ParsableCommand {
     exitOnInterruption()
     let given = try dialogs.map { try ChatMessage.dialogs(json: readInput($0.path), file: $0.description) }
     let started = steadySeconds()
-    let model = try options.load(model)
+    let model = try options.load(model.find(global))
     for note in model.notes where !global.quiet { Console.note("note: \(note)") }
     let judge = try guarding.load(beside: model, options, global)
     let load = steadySeconds() - started

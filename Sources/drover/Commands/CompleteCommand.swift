@@ -26,8 +26,8 @@ struct CompleteCommand: ParsableCommand {
         drover complete llama-2-7b --prompts prompts.txt --guard llama-guard
       """)
 
-  @Argument(help: "A folder with a checkpoint, or a GGUF file.")
-  var model: PathArgument
+  @Argument(help: "A folder with a checkpoint, a GGUF file, hf:ORG/NAME in the hub's cache, or ollama:NAME.")
+  var model: ModelArgument
 
   @Option(name: .customLong("prompt"), parsing: .unconditionalSingleValue, help: ArgumentHelp("A text to go on from; may be given several times.", valueName: "text"))
   var prompt: [TextArgument] = []
@@ -64,7 +64,7 @@ struct CompleteCommand: ParsableCommand {
     exitOnInterruption()
     let texts = try prompt.map(\.text) + (prompts.map { try PromptFile(readInput($0.path), file: $0.path.string).prompts } ?? [])
     let started = steadySeconds()
-    let model = try options.load(model)
+    let model = try options.load(model.find(global))
     for note in model.notes where !global.quiet { Console.note("note: \(note)") }
     let judge = try guarding.load(beside: model, options, global)
     let load = steadySeconds() - started

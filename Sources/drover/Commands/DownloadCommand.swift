@@ -15,7 +15,8 @@ struct DownloadCommand: ParsableCommand {
       the command line can be seen by other users, and it stays in the shell's history. It is never stored, logged or shown.
 
       A repository of the hub is hf:ORG/NAME, with @REVISION for a branch, a tag or a commit. What runs the model is fetched, and verified against the SHA-256 \
-      and git's names that the hub has of it. The token comes from HF_TOKEN, else from what `hf auth login` has left; HF_ENDPOINT names a mirror.
+      and git's names that the hub has of it. The token comes from HF_TOKEN, else from what `hf auth login` has left; HF_ENDPOINT names a mirror. With --hf-cache \
+      files come into the cache that the hub's own tools keep; what is there already isn't fetched again, and with HF_HUB_OFFLINE nothing is.
 
       EXAMPLES
         drover download 7B
@@ -24,6 +25,7 @@ struct DownloadCommand: ParsableCommand {
         drover download my-model --manifest my-model.json
         drover download hf:meta-llama/Llama-3.1-8B-Instruct
         drover download hf:meta-llama/Llama-3.1-8B-Instruct@main --include 'original/*'
+        drover download hf:meta-llama/Llama-3.1-8B-Instruct --hf-cache
       """)
 
   @Argument(help: ArgumentHelp("Releases, as `drover catalog` lists them, or hf:ORG/NAME; commas may separate them too. With --manifest: all that the file has.", valueName: "models"))
@@ -32,8 +34,8 @@ struct DownloadCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
   var url: TextArgument?
 
-  @Option(name: .shortAndLong, help: ArgumentHelp("The folder to download into.", valueName: "dir"), completion: .directory)
-  var output = PathArgument(".")
+  @Option(name: .shortAndLong, help: ArgumentHelp("The folder to download into, if it isn't this one.", valueName: "dir"), completion: .directory)
+  var output: PathArgument?
 
   @Option(parsing: .unconditional, help: ArgumentHelp("Connections at a time. Otherwise as many as help.", valueName: "n"))
   var connections: Int?
@@ -63,27 +65,36 @@ struct DownloadCommand: ParsableCommand {
   func run() throws {
     try ProcessStart.checkAddressSpace()
     let request = TransferRequest(
-      files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry,
+      files: [], folder: output?.path ?? ".", connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry,
       keepsCorrupt: keepCorrupt)
-    let repositories = try HubInput.names(in: models).map { try HubInput($0, hub, server, request, global) }
-    if repositories == nil, hub.isGiven { throw CommandError(.usage, "--include and --exclude choose files of a repository of the hub (hf:ORG/NAME)") }
-    if repositories != nil, server.manifest != nil || url != nil { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
+    let names = try HubInput.names(in: models)
+    if names == nil, hub.isGiven { throw CommandError(.usage, "--include, --exclude and --hf-cache are for a repository of the hub (hf:ORG/NAME)") }
+    if names != nil, server.manifest != nil || url != nil { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
+    if hub.hfCache, output != nil { throw CommandError(.usage, "--hf-cache says where files go, and so does --output; the cache's folder is named by HF_HUB_CACHE") }
+    if hub.hfCache, let names { return try runIntoCache(names, request) }
+    let repositories = try names.map { try HubInput($0, hub, server, request, global) }
     let (download, link, check) = try repositories.map { ($0.download, $0.link, Self.opensAll) } ?? releases(request)
     for sentence in download.notes { note("\(sentence)") }
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json && repositories == nil, allowsHTTP: server.allowHttp, check: check)
     let outcome = session.run(download, link: link)
     let report = outcome.report
     var failure: (any Error)? = outcome.failure
+    if let names, let settings = repositories?.settings, let error = outcome.failure { failure = hubError(error, names, settings) }
     if outcome.failure?.exit != .interrupted {
       do { try session.write(download.receipts(report, tool: Drover.configuration.version, options: given)) } catch {
-        if let failure = outcome.failure { Console.error(failure.description) }
+        if let failure { Console.error("\(failure)") }
         failure = error
       }
     }
-    if failure == nil, !global.quiet { noteUnhonouredKeys(of: report.files.map { output.path.appending($0.path) }) }
+    if failure == nil, !global.quiet { noteUnhonouredKeys(of: report.files.map { request.folder.appending($0.path) }) }
     if json { try outputJSON(DownloadReport(outcome, revision: repositories.flatMap { $0.commits.count == 1 ? $0.commits[0] : nil }, failure: failure)) }
     if let failure { throw failure }
     if json { return }
+    tell(report)
+  }
+
+  /// The line at the end.
+  func tell(_ report: TransferReport) {
     let fetched = report.files.count { $0.status != .present }
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
     let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that nothing vouches for"
@@ -120,7 +131,7 @@ struct DownloadCommand: ParsableCommand {
     return given
   }
 
-  private func note(_ text: TerminalText) { if !global.quiet { Console.note("note: \(text)") } }
+  func note(_ text: TerminalText) { if !global.quiet { Console.note("note: \(text)") } }
 }
 
 /// A number of bytes on the command line.

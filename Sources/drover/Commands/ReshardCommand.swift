@@ -26,8 +26,8 @@ struct ReshardCommand: ParsableCommand {
       """,
     aliases: ["convert"])
 
-  @Argument(help: "The checkpoint: a folder in any format, or a GGUF file.")
-  var source: PathArgument
+  @Argument(help: "The checkpoint: a folder in any format, a GGUF file, hf:ORG/NAME in the hub's cache, or ollama:NAME.")
+  var source: ModelArgument
 
   @Argument(help: "The folder to make.", completion: .directory)
   var destination: PathArgument
@@ -79,7 +79,7 @@ struct ReshardCommand: ParsableCommand {
 
   func run() throws {
     let start = steadySeconds()
-    let plan = try ReshardPlan(Checkpoint.open(at: source.path, openOptions).ignoring(ignoredKeys.names), planOptions)
+    let plan = try ReshardPlan(Checkpoint.open(at: source.find(global), openOptions).ignoring(ignoredKeys.names), planOptions)
     for note in plan.notes where !global.quiet { Console.note("note: \(note)") }
     let options = ReshardPlan.WriteOptions(
       replacing: force, digests: Set(digest), checklist: checklist, tool: Drover.configuration.version, sourceOptions: sourceOptions)

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Inference
+import SystemPackage
 import Terminal
 import Tokenization
 
@@ -40,9 +41,9 @@ struct InferenceOptions: ParsableArguments {
     guard threads.map({ (1...1024).contains($0) }) ?? true else { throw ValidationError("--threads is between 1 and 1024.") }
   }
 
-  func load(_ model: PathArgument) throws -> LanguageModel {
+  func load(_ model: FilePath) throws -> LanguageModel {
     try LanguageModel(
-      at: model.path, checkpoint.forOpening, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
+      at: model, checkpoint.forOpening, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
       threads: threads, quantization: computing.quantization, ignoredKeys: ignoredKeys.names)
   }
 

@@ -44,7 +44,7 @@ extension CatalogCommand: RefusesMisplacedLinks {
 }
 
 extension DownloadCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(models, "a release's name"), ([server.manifest?.description, server.cacert?.description, output.description], "a path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(models, "a release's name"), ([server.manifest?.description, server.cacert?.description, output?.description], "a path")] }
 }
 
 extension InspectCommand: RefusesMisplacedLinks {
