@@ -107,7 +107,9 @@ struct ReshardTests {
 
   /// Files that are here, as if they arrived: notes down how far they were let go.
   private final class Released: ArrivingSources {
+    let schedule: ReadingSchedule
     let starts = Mutex<[Int: Int]>([:])
+    init(_ plan: ReshardPlan) { schedule = ReadingSchedule(plan) }
     func release(_ file: Int, to start: Int) { starts.withLock { $0[file] = max($0[file] ?? 0, start) } }
     func giveUp() {}
   }
@@ -119,7 +121,7 @@ struct ReshardTests {
       let shape = PythonModels.Shape(dim: 1024, heads: 16, kvHeads: 8, hidden: 2048, layers: 2, vocabulary: 2048, embeddingAxis: axis)
       try PythonModels.write(shape, to: folder + "/source", modelParallel: sizes.0)
       try reshard(folder + "/source", folder + "/a", modelParallel: sizes.1, .init(tool: "t"))
-      let released = Released()
+      let released = try Released(ReshardPlan(Checkpoint.open(at: FilePath(folder + "/source")), .init(modelParallel: sizes.1)))
       var options = ReshardPlan.WriteOptions(tool: "t")
       options.arriving = released
       try reshard(folder + "/source", folder + "/b", modelParallel: sizes.1, options)

@@ -84,6 +84,34 @@ import Transfer
     #expect(try FileManager.default.subpathsOfDirectory(atPath: folder).allSatisfy { !$0.contains(".pth") })
   }
 
+  /// A link that ends in mid-file, three times: what has passed isn't asked for again.
+  @Test func goesOnWithAnotherLink() async throws {
+    let folder = NSTemporaryDirectory() + "drover-passing-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let contents = Wares.shared.contents
+    let used = Mutex<Set<String>>([])
+    let server = try FaultServer { request in
+      // Each link gives the large file once, a third of what was asked for; the last one all of it.
+      guard isBody(request), let link = ["one", "two", "three"].first(where: { request.query.contains("Signature=\($0)") }) else { return FaultServer.good(request, contents[request.path]) }
+      let isFirst = used.withLock { $0.insert(link).inserted }
+      return isFirst ? part(request, contents[request.path]) { $0 / 3 }.map { [.send($0), .close] } ?? [.close] : FaultServer.status(403)
+    }
+    defer { server.stop() }
+    let links = Mutex(["four", "three", "two"])
+    let takers = ["f/a.pth": Taker(window: 5 << 20), "f/b.pth": Taker(window: 5 << 20)]
+    let (port, asked) = (server.port, FaultTests.Said())
+    let download = Download(
+      FaultTests.request(folder, connections: 1), link: try FaultTests.link(port, signature: "one"), passing: takers,
+      newLink: { error in
+        asked.add(kind(error))
+        return try links.withLock { $0.popLast() }.map { try FaultTests.link(port, signature: $0) }
+      })
+    _ = try await download.run()
+    #expect(asked.all.split(separator: "\n").count == 3, "\(asked.all)")
+    for (path, taker) in takers { #expect(taker.bytes == contents[path] && !taker.isWrong, "\(path)") }
+    #expect(server.bytesSent < contents.values.reduce(0) { $0 + $1.count } + 20_000)
+  }
+
   /// However large a file is, and over however many connections it comes: no more of it waits than the window has room for.
   @Test(arguments: [1, 8]) func staysInItsWindow(connections: Int) async throws {
     let folder = NSTemporaryDirectory() + "drover-passing-\(UUID().uuidString)"

@@ -13,6 +13,7 @@ final class ArrivingFiles: ArrivingSources {
     var report: TransferReport?
   }
 
+  let schedule: ReadingSchedule
   /// Of the checkpoint's files those that arrive, by index.
   private let files: [Int: ArrivingFile]
   private let state = Monitor(State())
@@ -22,30 +23,27 @@ final class ArrivingFiles: ArrivingSources {
   /// No more than this, whatever order the weights lie in.
   private static let mostMemory = 1 << 30
 
-  /// - Throws: `.refused` where weights lie in such an order that too much of them would have to wait in memory.
-  init(_ plan: ReshardPlan) throws(CheckpointError) {
+  init(_ plan: ReshardPlan, _ schedule: ReadingSchedule) throws(CheckpointError) {
+    self.schedule = schedule
     var files: [Int: ArrivingFile] = [:]
     for (index, file) in plan.source.files.enumerated() { files[index] = file as? ArrivingFile }
     self.files = files
-    let schedule = plan.readingSchedule
-    let windows = Self.windows(plan, schedule)
-    let sum = windows.values.reduce(0, +)
-    guard sum <= Self.mostMemory else {
-      throw CheckpointError(
-        .unsupported, in: plan.source.files.first?.path,
-        "has its weights in an order in which \(sum) bytes of them would have to wait in memory; `drover download` the model, and `drover reshard` what came")
-    }
-    let state = state
+    let (state, windows) = (state, try Self.windows(plan, schedule))
     for (index, file) in files { try file.arrive(from: schedule.starts[index], window: windows[index] ?? 0) { state.update { $0.isWanted = true } } }
   }
 
   /// Bytes of each file that arrives, by index, that may be in memory: what the plan needs at one time, and an equal share of the rest.
-  static func windows(_ plan: ReshardPlan) -> [Int: Int] { windows(plan, plan.readingSchedule) }
-
-  private static func windows(_ plan: ReshardPlan, _ schedule: ReadingSchedule) -> [Int: Int] {
+  /// - Throws: `.unsupported` where weights lie in such an order that too much of them would have to wait in memory.
+  static func windows(_ plan: ReshardPlan, _ schedule: ReadingSchedule) throws(CheckpointError) -> [Int: Int] {
     var windows: [Int: Int] = [:]
     for (index, file) in plan.source.files.enumerated() where file.isArriving { windows[index] = schedule.reach[index] + PassingLimits.leastRequest }
-    let spare = max(0, memory - windows.values.reduce(0, +)) / max(1, windows.count)
+    let sum = windows.values.reduce(0, +)
+    guard sum <= mostMemory else {
+      throw CheckpointError(
+        .unsupported, in: plan.source.files.first?.path,
+        "has its weights in an order in which \(sum) bytes of them would have to wait in memory; `drover download` the model, and `drover reshard` what came")
+    }
+    let spare = max(0, memory - sum) / max(1, windows.count)
     return Dictionary(uniqueKeysWithValues: windows.map { ($0, min($1 + spare, plan.source.files[$0].count)) })
   }
 

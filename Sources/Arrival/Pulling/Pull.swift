@@ -40,6 +40,9 @@ public struct Pull: Sendable {
   public let headerBytes: Int
   public let headerRequests: Int
   private let companions: TransferReport
+  private let schedule: ReadingSchedule
+  /// Bytes of weights that may be in memory.
+  private let windows: Int
 
   /// The download of what describes the model.
   public static func companions(of source: PullSource, in folder: PullFolder, _ request: TransferRequest) -> TransferRequest {
@@ -87,6 +90,8 @@ public struct Pull: Sendable {
     do throws(CheckpointError) {
       plan = try ReshardPlan(Checkpoint.open(at: model, arriving: arriving, opening).ignoring(settings.ignoredKeys), settings.plan)
     } catch { throw error.cause ?? error }
+    schedule = ReadingSchedule(plan)
+    windows = try ArrivingFiles.windows(plan, schedule).values.reduce(0, +)
     var weights = request
     // Others aren't this model's.
     let paths = Set(plan.source.files.filter(\.isArriving).map(\.path.string))
@@ -117,7 +122,7 @@ public struct Pull: Sendable {
   }
 
   /// Bytes of memory that it takes at most beside the program itself.
-  public func peakMemory(_ options: ReshardPlan.WriteOptions) -> Int { plan.peakMemory(options) + ArrivingFiles.windows(plan).reduce(0) { $0 + $1.value } + Download.memoryBesidePassing(request) }
+  public func peakMemory(_ options: ReshardPlan.WriteOptions) -> Int { plan.peakMemory(options) + windows + Download.memoryBesidePassing(request) }
 
   /// Carries it out.
   ///
@@ -134,7 +139,7 @@ public struct Pull: Sendable {
     progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, note: @escaping @Sendable (String) -> Void = { _ in },
     isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws -> Outcome {
-    let arriving = try ArrivingFiles(plan)
+    let arriving = try ArrivingFiles(plan, schedule)
     var options = options
     options.arriving = arriving
     let companions = companions

@@ -48,9 +48,6 @@ extension ReshardPlan {
     }
   }
 
-  /// How the plan is read where its sources come while it is carried out.
-  public var readingSchedule: ReadingSchedule { ReadingSchedule(PlanExecution.sorted(tensors, .arrival), source.files) }
-
   /// Whether an output could be made at `destination` now: what lies there may be in the way.
   public static func checkPlace(_ destination: FilePath, replacing: Bool) throws(CheckpointError) { _ = try OutputPlace.found(at: destination, replacing: replacing, source: []) }
 
@@ -108,7 +105,7 @@ extension ReshardPlan {
     }
     let execution = PlanExecution(
       tensors, from: source.files, to: outputs, order: options.arriving == nil ? .output : .arrival, proves: options.tool != nil,
-      progress: options.arriving.map { ReadingProgress(readingSchedule, $0) }, isCancelled: isCancelled)
+      progress: options.arriving.map { ReadingProgress($0) }, isCancelled: isCancelled)
     let proof = try execution.run(threads: options.threads)
     for plan in tensors {
       guard let count = proof.overflows[plan.tensor.name] else { continue }

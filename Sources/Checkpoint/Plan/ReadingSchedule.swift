@@ -41,12 +41,18 @@ public struct ReadingSchedule: Sendable {
     (self.marks, self.reach) = (marks, reach)
   }
 
+  /// Of a plan whose sources arrive. Some hundred thousand pieces of work are looked at for a large model.
+  public init(_ plan: ReshardPlan) { self.init(PlanExecution.sorted(plan.tensors, .arrival), plan.source.files) }
+
   /// The first byte of each file that is needed at all.
   public var starts: [Int] { zip(marks, lengths).map { $0.first?.start ?? $1 } }
 }
 
 /// Sources whose bytes come while a plan is carried out, side by side, and aren't kept.
 public protocol ArrivingSources: Sendable {
+  /// How the plan reads them.
+  var schedule: ReadingSchedule { get }
+
   /// No byte of a file before `start` will be read any more.
   func release(_ file: Int, to start: Int)
 
@@ -68,8 +74,8 @@ final class ReadingProgress: Sendable {
   private let sources: any ArrivingSources
   private let state: Mutex<State>
 
-  init(_ schedule: ReadingSchedule, _ sources: any ArrivingSources) {
-    (self.schedule, self.sources) = (schedule, sources)
+  init(_ sources: any ArrivingSources) {
+    (schedule, self.sources) = (sources.schedule, sources)
     state = Mutex(State(marks: [Int](repeating: 0, count: schedule.marks.count)))
   }
 
