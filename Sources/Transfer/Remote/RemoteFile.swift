@@ -98,7 +98,7 @@ public final class RemoteFile: Sendable {
     case .whole where answer.isHTML: throw .html(path: path, origin: link.origin)
     case .whole(let total):
       if max(total ?? 0, answer.gained) > Self.smallBytes {
-        throw unreadable("it gives files only as a whole, and this one is large; download it, and look at it here")
+        throw unreadable("it gives files only as a whole, and this one is large; `drover download` takes it")
       }
       guard answer.failure == nil else { return nil }
       state.count = answer.body.count
