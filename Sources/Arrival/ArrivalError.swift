@@ -1,3 +1,4 @@
+import Checkpoint
 import Integrity
 import SystemPackage
 
@@ -16,6 +17,11 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
   case link(FilePath, why: String)
   /// The hub has another content of a file at the commit that it is of here.
   case otherContent(String)
+  /// A file that is to be pulled, and whose publisher gives no digest that would tell whether it is right.
+  case unvouched(String)
+  case noWeights(of: String)
+  /// A file whose bytes aren't those that the plan was made from.
+  case changed(CheckpointError)
   /// Stopped before it was known what is damaged.
   case repairInterrupted
   /// Stopped before all receipts were written.
@@ -31,6 +37,9 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
     case .damagedInCache(let path, let name): "\(path): it is damaged: its content isn't what the hub's cache calls it by; `drover repair \(name)` fetches it again, when the hub may be asked"
     case .link(let path, let why): "\(path): the file's name can't be made in the hub's cache: \(why); the files themselves are here, run the same command again"
     case .otherContent(let path): "\(path): the hub has another content at this commit than its cache here says; nothing was changed"
+    case .unvouched(let path): "\(path): nothing says what its digest must be, so it can't be verified on its way; --unverified takes it as it comes"
+    case .changed(let error): error.description
+    case .noWeights(let name): "\(name) has no files of weights that could be pulled; `drover download` takes what it has"
     case .repairInterrupted: "interrupted; nothing was changed"
     case .receiptsInterrupted: "interrupted: all files are here and verified; the same command again writes the receipt"
     }

@@ -71,7 +71,7 @@ extension ArrivalError: ExitCoded {
     switch self {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
-    case .unsafePath, .otherVersion, .otherContent, .damagedInCache: .badData
+    case .unsafePath, .otherVersion, .otherContent, .damagedInCache, .unvouched, .noWeights, .changed: .badData
     case .link: .cannotCreate
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
@@ -87,7 +87,7 @@ extension TransferError: ExitCoded {
     switch self {
     case .link(let error): error.exit
     case .refused: .linkRefused
-    case .denied, .missing, .unavailable, .unreadable: .unavailable
+    case .denied, .missing, .unavailable, .unreadable, .changed: .unavailable
     case .html, .notTheFile, .mismatch, .otherBlob, .checklist, .unsafePath: .badData
     case .disk, .noRoom, .busyFolder: .cannotCreate
     case .authorities: .noInput

@@ -9,6 +9,10 @@ extension Engine {
   // MARK: Starting
 
   func schedule() {
+    // A whole answer would stand before a full window, and hold up those that the file's taker waits for.
+    for file in files where file.partial == nil && !file.takesRanges && !file.stage.isOver {
+      fail(file, .unavailable(path: file.request.path, origin: link.origin, why: "it doesn't give parts of the file as they are needed here; `drover download` takes it as a whole"))
+    }
     guard fatal == nil, refusal == nil, check == nil else { return }
     let now = steadySeconds()
     guard now >= quietUntil else { return }
@@ -69,6 +73,7 @@ extension Engine {
       allowsHTML: file.request.isOptional)
     if judgement == .whole(total: 0) || judgement == .complete(total: 0), !mayBeEmpty(file) { judgement = .notTheFile("nothing") }
     if !isVouchedFor { judgement = withoutAnyonesWord(judgement, connection) }
+    if case .whole = judgement, file.partial == nil { judgement = .rangesBroken("the whole file where a part was asked for") }
     switch judgement {
     case .part(let total, _):
       guard let total else { return .rangesBroken("a part of a file without saying how long it is") }
@@ -113,7 +118,8 @@ extension Engine {
         return .dropped
       }
       (file.beginning, file.stage) = (nil, .preparing)
-      let (part, index, download, name) = (file.part, file.index, download, file.request.path)
+      guard let part = file.partial else { return judgement }
+      let (index, download, name) = (file.index, download, file.request.path)
       preparing.submit {
         do throws(TransferError) {
           try part.copyBeginning(beginning.position) { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) }

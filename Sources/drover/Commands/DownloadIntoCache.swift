@@ -9,21 +9,21 @@ import Transfer
 extension DownloadCommand {
   func runIntoCache(_ names: [HubName], _ request: TransferRequest) throws {
     ProcessSecrets.lockMemory()
-    let settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
+    let settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: transfer.server.allowHttp)
     guard let cache = settings.cache else { throw HubError.noCache }
     let client = HubClient(settings, authorities: request.authorities, retry: request.retry)
     var outcome = DownloadOutcome(files: [], report: TransferReport(), failure: nil, missing: [])
     var failure: (any Error)?
     var (commits, snapshots): ([String], [FilePath]) = ([], [])
     // What all of them hold is known before the first is fetched.
-    let wanted = try names.map { try settings.isOffline ? Self.cached($0, hub.selection, client, cache) : client.wanted($0, hub.selection) }
+    let wanted = try names.map { try settings.isOffline ? Self.cached($0, transfer.hub.selection, client, cache) : client.wanted($0, transfer.hub.selection) }
     for (repository, files) in wanted {
       let download = try CacheDownload(repository, files, in: cache, request)
       let part: DownloadOutcome
       if settings.isOffline {
         part = DownloadOutcome(files: download.request.files.map(\.path), report: try look(download), failure: nil, missing: [])
       } else {
-        let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: false, allowsHTTP: server.allowHttp, check: { _ in })
+        let session = DownloadSession(global: global, confirms: !transfer.yes && !json, asksForLinks: false, allowsHTTP: transfer.server.allowHttp, check: { _ in })
         part = session.run(download.request, link: settings.link)
       }
       outcome = outcome.joined(part.renamed(download.names))

@@ -20,7 +20,8 @@ struct HubOptions: ParsableArguments {
 
 /// A download from Hugging Face's hub, made ready: what the repositories hold is known, and that the token opens them.
 struct HubInput {
-  let download: ReleaseDownload
+  /// Each with the files that are wanted of it.
+  let wanted: [(HubRepository, files: [HubRepository.File])]
   let link: SignedLink
   /// The commits, in the order of the names.
   let commits: [String]
@@ -36,12 +37,11 @@ struct HubInput {
     return names
   }
 
-  init(_ names: [HubName], _ options: HubOptions, _ server: ServerOptions, _ request: TransferRequest, _ global: GlobalOptions) throws {
+  init(_ names: [HubName], _ options: HubOptions, _ server: ServerOptions, _ request: TransferRequest) throws {
     ProcessSecrets.lockMemory()
     settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
     let client = HubClient(settings, authorities: request.authorities, retry: request.retry)
-    let wanted = try names.map { try client.wanted($0, options.selection) }
-    download = try ReleaseDownload(wanted, request)
+    wanted = try names.map { try client.wanted($0, options.selection) }
     link = settings.link
     commits = wanted.map(\.0.commit)
   }
