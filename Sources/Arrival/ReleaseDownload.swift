@@ -1,4 +1,5 @@
 import Catalog
+import Checkpoint
 import Integrity
 import SystemPackage
 import Transfer
@@ -8,10 +9,10 @@ public struct ReleaseDownload: Sendable {
   public let request: TransferRequest
   /// Sentences that a person should read before it begins.
   public let notes: [String]
-  private let models: [Model]
+  let models: [Model]
 
   /// What gets a receipt of its own.
-  private struct Model: Sendable {
+  struct Model: Sendable {
     /// What messages call it.
     let name: String
     /// Relative to the download's folder.
@@ -22,6 +23,8 @@ public struct ReleaseDownload: Sendable {
     /// The files that make the checkpoint, by their names in its folder: their paths in the download.
     let checkpointFiles: [String: String]
     let follower: ReleaseFollower
+    /// What is known of it beforehand.
+    var shape: StatedShape?
   }
 
   /// Room for the zip directory of the largest shards, where each tensor takes about a hundred bytes.
@@ -35,7 +38,8 @@ public struct ReleaseDownload: Sendable {
         Model(
           name: release.folder.isEmpty ? release.id : release.folder, folder: FilePath(release.folder), origin: .release(release.id),
           files: Dictionary(release.files.map { ($0.path, $0.isOptional) }) { first, _ in first },
-          checkpointFiles: release.checkpointFiles.mapValues(\.path), follower: ReleaseFollower(release))
+          checkpointFiles: release.checkpointFiles.mapValues(\.path), follower: ReleaseFollower(release),
+          shape: release.shape.map { StatedShape(layers: $0.layers, kvHeads: $0.kvHeads, headDim: $0.dim / $0.heads) })
       },
       releases.flatMap(\.files).map { .init(path: $0.path, remote: $0.remote, isOptional: $0.isOptional) }, request)
   }
@@ -59,7 +63,7 @@ public struct ReleaseDownload: Sendable {
       for file in files {
         let path = folder + "/" + file.path
         if let danger = Release.danger(ofPath: path) { throw .unsafePath(file.path, of: repository.name.description, why: danger) }
-        wanted.append(.init(path: path, remote: repository.remote(file.path), digest: file.digest, replaceable: earlier[file.path]))
+        wanted.append(.init(path: path, remote: repository.remote(file.path), bytes: file.bytes, digest: file.digest, replaceable: earlier[file.path]))
         paths[path] = false
         if !file.path.contains("/") { checkpointFiles[file.path] = path }
       }

@@ -87,11 +87,8 @@ extension Engine {
   }
 
   private func survey(_ open: [FileTask]) throws(TransferError) {
-    var space = statvfs()
-    guard request.folder.withPlatformString({ statvfs($0, &space) }) == 0 else { throw .disk(path: request.folder.string, errno: errno) }
-    // Some file systems (ramfs, some of FUSE's) have no blocks to report: how much room there is nobody knows, which doesn't mean none.
-    let (room, overflow) = Int(clamping: space.f_bavail).multipliedReportingOverflow(by: Int(clamping: space.f_frsize))
-    let free = space.f_blocks == 0 || overflow ? nil : room
+    let free: Int?
+    do { free = try DiskRoom.free(in: request.folder) } catch { throw .disk(path: request.folder.string, errno: error.rawValue) }
     var needed = 0
     var missing = 0
     for file in open {

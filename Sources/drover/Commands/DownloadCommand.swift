@@ -17,6 +17,9 @@ struct DownloadCommand: ParsableCommand {
       A repository of the hub is hf:ORG/NAME, with @REVISION for a branch, a tag or a commit. What runs the model is fetched, and verified against the SHA-256 \
       and git's names that the hub has of it. The token comes from HF_TOKEN, else from what `hf auth login` has left; HF_ENDPOINT names a mirror.
 
+      --dry-run asks for the first bytes of each file at most, and says how much there is to fetch, what is here, whether the disk has room, and how much memory \
+      the model will take to run.
+
       EXAMPLES
         drover download 7B
         drover download 7B,70B-chat --output models
@@ -24,6 +27,7 @@ struct DownloadCommand: ParsableCommand {
         drover download my-model --manifest my-model.json
         drover download hf:meta-llama/Llama-3.1-8B-Instruct
         drover download hf:meta-llama/Llama-3.1-8B-Instruct@main --include 'original/*'
+        drover download 70B --dry-run
       """)
 
   @Argument(help: ArgumentHelp("Releases, as `drover catalog` lists them, or hf:ORG/NAME; commas may separate them too. With --manifest: all that the file has.", valueName: "models"))
@@ -46,6 +50,9 @@ struct DownloadCommand: ParsableCommand {
 
   @Flag(help: "Keep a file whose checksum differs, as NAME.corrupt.")
   var keepCorrupt = false
+
+  @Flag(help: "Fetch no weights and write nothing: say what would be fetched, what is here, and what it takes.")
+  var dryRun = false
 
   @Flag(help: "Print JSON.")
   var json = false
@@ -70,6 +77,8 @@ struct DownloadCommand: ParsableCommand {
     if repositories != nil, server.manifest != nil || url != nil { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
     let (download, link, check) = try repositories.map { ($0.download, $0.link, Self.opensAll) } ?? releases(request)
     for sentence in download.notes { note("\(sentence)") }
+    let revision = repositories.flatMap { $0.commits.count == 1 ? $0.commits[0] : nil }
+    if dryRun { return try foretell(download, over: link, revision: revision) }
     let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json && repositories == nil, allowsHTTP: server.allowHttp, check: check)
     let outcome = session.run(download, link: link)
     let report = outcome.report
@@ -81,13 +90,23 @@ struct DownloadCommand: ParsableCommand {
       }
     }
     if failure == nil, !global.quiet { noteUnhonouredKeys(of: report.files.map { output.path.appending($0.path) }) }
-    if json { try outputJSON(DownloadReport(outcome, revision: repositories.flatMap { $0.commits.count == 1 ? $0.commits[0] : nil }, failure: failure)) }
+    if json { try outputJSON(DownloadReport(outcome, revision: revision, failure: failure)) }
     if let failure { throw failure }
     if json { return }
     let fetched = report.files.count { $0.status != .present }
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
     let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that nothing vouches for"
     Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; \(verified), in \(Format.duration(report.seconds))")
+  }
+
+  private func foretell(_ download: ReleaseDownload, over link: SignedLink, revision: String?) throws {
+    exitOnInterruption()
+    let forecast = try Forecast(download.request, over: link)
+    let report = ForecastReport(forecast, download.memory(forecast, over: link), into: output.description, over: link, revision: revision)
+    if json { try outputJSON(report) } else { report.show() }
+    // The first failure is the message that the program ends with.
+    for failure in forecast.files.compactMap(\.failure).dropFirst() { Console.error(ProcessSecrets.redact(failure.description)) }
+    if let failure = forecast.failure { throw failure }
   }
 
   private typealias LinkCheck = @Sendable (SignedLink) throws(WrongLinkError) -> Void
