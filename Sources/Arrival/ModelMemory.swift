@@ -15,14 +15,14 @@ public struct ModelMemory: Sendable {
 extension ReleaseDownload {
   private static let weights: Set = ["pth", "safetensors", "gguf", "bin", "pt"]
 
-  /// - Parameter link: over which the description of a model comes that the catalog doesn't have: one request for each.
-  public func memory(_ forecast: Forecast, over link: SignedLink) -> [ModelMemory] {
+  /// The description of a model that the catalog doesn't have is asked for: one request for each.
+  public func memory(_ forecast: Forecast) -> [ModelMemory] {
     let files = Dictionary(zip(request.files, forecast.files).map { ($0.path, (request: $0, forecast: $1)) }) { first, _ in first }
     return models.map { model in
       let weights = model.files.keys.filter { FilePath($0).extension.map(Self.weights.contains) ?? false }
       let lengths = weights.map { files[$0]?.forecast.bytes }
       let sum = lengths.isEmpty || lengths.contains(nil) ? nil : lengths.reduce(0) { $0.addingReportingOverflow($1 ?? 0).overflow ? .max : $0 + ($1 ?? 0) }
-      return ModelMemory(name: model.name, weights: sum, shape: model.shape ?? shape(besides: weights, files.mapValues(\.request), link))
+      return ModelMemory(name: model.name, weights: sum, shape: model.shape ?? shape(besides: weights, files.mapValues(\.request), forecast.link))
     }
   }
 

@@ -25,6 +25,8 @@ public struct ReleaseDownload: Sendable {
     let follower: ReleaseFollower
     /// What is known of it beforehand.
     var shape: StatedShape?
+    /// Whether others may lie in its folder that came each by itself too.
+    var isLoneFile = false
   }
 
   /// Room for the zip directory of the largest shards, where each tensor takes about a hundred bytes.
@@ -41,7 +43,22 @@ public struct ReleaseDownload: Sendable {
           checkpointFiles: release.checkpointFiles.mapValues(\.path), follower: ReleaseFollower(release),
           shape: release.shape.map { StatedShape(layers: $0.layers, kvHeads: $0.kvHeads, headDim: $0.dim / $0.heads) })
       },
-      releases.flatMap(\.files).map { .init(path: $0.path, remote: $0.remote, isOptional: $0.isOptional) }, request)
+      releases.flatMap(\.files).map { .init(path: $0.path, remote: $0.remote, isOptional: $0.isOptional, digest: $0.digest) }, request)
+  }
+
+  /// One file behind a link of its own.
+  /// - Parameters:
+  ///   - name: the link's.
+  ///   - hosts: of the link and its mirrors, for the receipt.
+  ///   - digest: what somebody says of it.
+  /// - Throws: `.unsafePath` for a name that drover uses itself.
+  public init(file name: String, from hosts: [String], digest: Digest?, _ request: TransferRequest) throws(ArrivalError) {
+    if let danger = Release.danger(ofPath: name) { throw .unsafeName(name, why: danger) }
+    let model = Model(
+      name: name, folder: "", origin: .hosts(hosts), files: [name: false], checkpointFiles: [name: name],
+      // Of other formats one file alone makes no checkpoint.
+      follower: ReleaseFollower(name.hasSuffix(".gguf") ? [name: name] : [:], keyValueHeads: nil), isLoneFile: true)
+    try self.init([model], [.init(path: name, remote: name, digest: digest.map { .hash($0) })], request)
   }
 
   /// - Parameters:
@@ -120,9 +137,16 @@ public struct ReleaseDownload: Sendable {
       let followed = Set(report.files.filter(\.isFollowed).map(\.path))
       return DownloadReceipt(
         name: model.name, folder: request.folder.appending(model.folder.components),
-        receipt: Receipt(tool: tool, operation: "download", origin: model.origin, options: options, files: files), follower: model.follower,
+        receipt: Receipt(tool: tool, operation: "download", origin: model.origin, options: options, files: files), isLoneFile: model.isLoneFile, follower: model.follower,
         followed: model.checkpointFiles.compactMapValues { followed.contains($0) ? $0 : nil })
     }
+  }
+}
+
+extension Release.File {
+  /// What its manifest says of its content.
+  fileprivate var digest: PublishedDigest? {
+    (sha256 ?? md5).flatMap { Digest(hex: $0) }.map { .hash($0) } ?? blob.flatMap { GitBlobID(hex: $0) }.map { .blob($0) }
   }
 }
 

@@ -38,6 +38,8 @@ public struct Forecast: Sendable {
   /// Bytes that it takes; nil where it doesn't say.
   public let free: Int?
   public let requests: Int
+  /// The first of the links that opened something; the first of all where none did.
+  public let link: SignedLink
   /// Why the download would fail, as far as can be told.
   public let failure: TransferError?
 
@@ -54,22 +56,22 @@ public struct Forecast: Sendable {
   /// Files refused in a row, with none opened, after which the others aren't asked for.
   private static let mostRefused = 3
 
-  public init(_ request: TransferRequest, over link: SignedLink) throws(TransferError) {
-    let session = try RemoteSession(to: link, authorities: request.authorities, retry: request.retry, stallSeconds: request.stallSeconds)
+  /// - Parameter links: to servers that have the same files, at least one; asked in turn.
+  public init(_ request: TransferRequest, over links: [SignedLink]) throws(TransferError) {
+    var mirrors = try Mirrors(links, request)
     var files: [File] = []
-    var (refused, isOpened) = (0, false)
+    var refused = 0
     for file in request.files {
       if let bytes = file.bytes {
         files.append(File(file, bytes: bytes, in: request.folder))
         continue
       }
-      guard isOpened || refused < Self.mostRefused else {
+      guard mirrors.opened != nil || refused < Self.mostRefused else {
         files.append(File(path: file.path, bytes: nil, here: 0, status: .unknown, failure: nil, onDisk: 0))
         continue
       }
       do throws(TransferError) {
-        files.append(File(file, bytes: try session.look(at: file, over: link), in: request.folder))
-        isOpened = true
+        files.append(File(file, bytes: try mirrors.look(at: file), in: request.folder))
       } catch {
         if case .refused = error { refused += 1 }
         let isLacking = if case .missing = error { true } else { false }
@@ -83,12 +85,55 @@ public struct Forecast: Sendable {
     }
     let free: Int?
     do { free = try DiskRoom.free(in: request.folder) } catch { throw .disk(path: request.folder.string, errno: error.rawValue) }
-    (self.files, self.needed, self.free, requests) = (files, needed, free, session.requests)
+    (self.files, self.needed, self.free, requests, link) = (files, needed, free, mirrors.requests, mirrors.opened ?? mirrors.first)
     var failure = files.lazy.compactMap(\.failure).first
     // A refusal is the link's where it opens nothing, and else one file's.
-    if isOpened, case .refused(let path, let status, let why)? = failure { failure = .denied(path: path, status: status, why: "the link opens others; " + why) }
+    if mirrors.opened != nil, case .refused(let path, let status, let why)? = failure { failure = .denied(path: path, status: status, why: "the link opens others; " + why) }
     if failure == nil, let free, needed > free { failure = .noRoom(needed: needed, free: free, folder: request.folder) }
     self.failure = failure
+  }
+}
+
+/// The links of a forecast, in their order.
+private struct Mirrors {
+  let first: SignedLink
+  private(set) var opened: SignedLink?
+  /// Without those that don't answer.
+  private var sessions: [(link: SignedLink, session: RemoteSession)] = []
+  private var spent = 0
+
+  init(_ links: [SignedLink], _ request: TransferRequest) throws(TransferError) {
+    guard let first = links.first else { throw .library("there is no link to ask") }
+    self.first = first
+    for link in links {
+      var retry = request.retry
+      // Others have the same.
+      if links.count > 1 { retry.limit = min(retry.limit ?? .max, 2) }
+      sessions.append((link, try RemoteSession(to: link, authorities: request.authorities, retry: retry, stallSeconds: request.stallSeconds)))
+    }
+  }
+
+  var requests: Int { spent + sessions.reduce(0) { $0 + $1.session.requests } }
+
+  mutating func look(at file: TransferRequest.File) throws(TransferError) -> Int? {
+    var failure: TransferError?
+    var index = 0
+    while index < sessions.count {
+      let (link, session) = sessions[index]
+      do throws(TransferError) {
+        let bytes = try session.look(at: file, over: link)
+        opened = opened ?? link
+        return bytes
+      } catch {
+        failure = failure.map { $0.isDamage ? $0 : error } ?? error
+        guard error.isOfOneServer else { throw error }
+        if case .unavailable = error, sessions.count > 1 {
+          spent += session.requests
+          sessions.remove(at: index)
+        } else { index += 1 }
+      }
+    }
+    throw failure ?? .library("there is no link to ask")
   }
 }
 

@@ -72,6 +72,7 @@ extension ArrivalError: ExitCoded {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
     case .unsafePath, .otherVersion: .badData
+    case .unsafeName: .usage
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
   }

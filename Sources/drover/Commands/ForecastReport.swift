@@ -10,14 +10,13 @@ struct ForecastReport: Encodable {
   private let forecast: Forecast
   private let memory: [ModelMemory]
   private let folder: String
-  private let link: SignedLink
   private let revision: String?
 
   /// Tokens of the text whose keys and values are counted: what `drover complete` takes where nobody says otherwise.
   private static let context = InferenceOptions.usualLength
 
-  init(_ forecast: Forecast, _ memory: [ModelMemory], into folder: String, over link: SignedLink, revision: String?) {
-    (self.forecast, self.memory, self.folder, self.link, self.revision) = (forecast, memory, folder, link, revision)
+  init(_ forecast: Forecast, _ memory: [ModelMemory], into folder: String, revision: String?) {
+    (self.forecast, self.memory, self.folder, self.revision) = (forecast, memory, folder, revision)
   }
 
   private enum Key: CodingKey {
@@ -52,8 +51,8 @@ struct ForecastReport: Encodable {
       try entry.encode(Self.context, forKey: .context)
     }
     var opened = document.nestedContainer(keyedBy: Key.self, forKey: .link)
-    try opened.encode(link.host, forKey: .host)
-    try opened.encode(link.expiry, forKey: .expires)
+    try opened.encode(forecast.link.host, forKey: .host)
+    try opened.encode(forecast.link.expiry, forKey: .expires)
     try document.encode(forecast.requests, forKey: .requests)
     try document.encode(revision, forKey: .revision)
     try document.encode(forecast.failure.map { ProcessSecrets.redact($0.description) }, forKey: .error)
@@ -68,8 +67,8 @@ struct ForecastReport: Encodable {
     line("disk", "\(Format.bytes(forecast.needed)) more in \(folder), where \(forecast.free.map { "\(Format.bytes($0)) are free" } ?? "nothing says how much is free")")
     for model in memory { line("memory", Self.words(model)) }
     let refused = forecast.files.count { $0.status == .failed || $0.status == .unknown }
-    let ending = link.expiry.map { ", and ends in \(Format.duration(Double(max(0, $0 - secondsSinceEpoch()))))" } ?? ""
-    line("link", refused == 0 ? "\(link.host) opens all of it\(ending)" : refused == forecast.files.count ? "\(link.host) opens nothing of it" : "\(link.host) opens all but \(refused)\(ending)")
+    let ending = forecast.link.expiry.map { ", and ends in \(Format.duration(Double(max(0, $0 - secondsSinceEpoch()))))" } ?? ""
+    line("link", refused == 0 ? "\(forecast.link.host) opens all of it\(ending)" : refused == forecast.files.count ? "\(forecast.link.host) opens nothing of it" : "\(forecast.link.host) opens all but \(refused)\(ending)")
   }
 
   private func line(_ name: TerminalText, _ value: String) { Console.outputLine("\(Style.standardOutput(name.padded(to: 10), .dim))\(value)") }

@@ -52,8 +52,8 @@ struct RepairCommand: ParsableCommand {
     var commits: [String] = []
     for model in plan.models {
       let (request, link, commit, check) = try request(for: model)
-      let session = DownloadSession(global: global, confirms: false, asksForLinks: !json && commit == nil, allowsHTTP: server.allowHttp, check: check)
-      let part = session.run(request, link: link, task: "repair")
+      let session = DownloadSession(global: global, confirms: false, readLink: json || commit != nil ? nil : LinkInput.reader(allowsHTTP: server.allowHttp, check))
+      let part = session.run(request, over: [link], task: "repair")
       plan.forgetJournals(part.report, in: model.folder)
       outcome = outcome.joined(part)
       if let commit { commits.append(commit) }
@@ -71,10 +71,8 @@ struct RepairCommand: ParsableCommand {
     Console.outputLine("\(report.files.count) of \(plan.checked) files repaired and verified: \(Format.bytes(report.bytes)) fetched, in \(Format.duration(report.seconds))")
   }
 
-  private typealias LinkCheck = @Sendable (SignedLink) throws(WrongLinkError) -> Void
-
   /// What to fetch for a model, and over which link.
-  private func request(for model: RepairPlan.Model) throws -> (TransferRequest, SignedLink, commit: String?, LinkCheck) {
+  private func request(for model: RepairPlan.Model) throws -> (TransferRequest, SignedLink, commit: String?, LinkInput.Check) {
     let request = TransferRequest(files: [], folder: model.folder, authorities: server.cacert?.path, retry: server.retry)
     if let name = try hubName(model) {
       ProcessSecrets.lockMemory()
@@ -86,6 +84,9 @@ struct RepairCommand: ParsableCommand {
       let options = model.options.sorted { $0.key < $1.key }.map { "--\($0.key) \($0.value)" }.joined(separator: " ")
       throw CommandError(.usage, "\(model.folder) was written by drover, not fetched: make it anew with `drover reshard \(source) \(model.folder) \(options) --force`")
     }
+    if case .hosts(let hosts)? = model.origin {
+      throw CommandError(.usage, "\(model.folder): its files came each over a link of its own, from \(hosts.joined(separator: ", ")): move what is damaged away, and fetch it again with `drover download LINK`")
+    }
     let catalog = try server.catalog()
     let release: Release
     if case .release(let id)? = model.origin { release = try catalog.release(named: id).release } else {
@@ -94,7 +95,7 @@ struct RepairCommand: ParsableCommand {
       }
       release = known
     }
-    let check: LinkCheck = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: [release]) }
+    let check: LinkInput.Check = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: [release]) }
     let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
     try check(link)
     return (try model.request(release, link, request), link, nil, check)
