@@ -75,7 +75,7 @@ public struct DownloadReceipt: Sendable {
 
   /// The receipt says now what the finished files' journals said.
   private func forgetJournals() {
-    for file in receipt.files { FinishedFile.forgetJournal(of: folder.appending(file.path.components)) }
+    for file in receipt.files where file.bytes > FinishedFile.leastBytes { FinishedFile.forgetJournal(of: folder.appending(file.path.components)) }
   }
 
   private func fingerprint(

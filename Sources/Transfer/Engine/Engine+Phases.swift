@@ -13,6 +13,9 @@ extension Engine {
       checklistsAreHere(readChecklists(lists))
     case .survey:
       guard fatal == nil, refusal == nil else { return }
+      moveFirstUnasked()
+      // Most of thousands of files weren't even asked for.
+      if firstUnasked < files.count { return }
       let open = files.filter { !$0.stage.isOver && !$0.isDenied }
       // A file that the server fails to give holds up the others for a moment only.
       let isHeldUp = open.contains(where: \.isMet)
