@@ -97,7 +97,14 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
     var doctor = LinkDoctor()
     let url = try doctor.mend(text, isForOneFile: true)
     if url.path.contains("*") { throw .template(host: url.shownHost) }
-    return (try oneFile(url, doctor.notes, allowsHTTP, now), try fileName(url))
+    return (try oneFile(url, doctor.notes + hubNotes(url), allowsHTTP, now), try fileName(url))
+  }
+
+  /// That the hub itself vouches for a file of its own, and has its card and licence.
+  private static func hubNotes(_ url: LinkText) -> [String] {
+    let parts = url.path.split(separator: "/").map { percentDecoded(String($0)) ?? "" }
+    guard url.host == "huggingface.co", parts.count >= 5, parts[2] == "resolve", let name = try? HubName("\(HubName.prefix)\(parts[0])/\(parts[1])@\(parts[3])") else { return [] }
+    return ["the hub vouches for its files, and has their cards and licences: drover download \(name) --include '\(parts[4...].joined(separator: "/"))'"]
   }
 
   /// The decoded end of a link's path, if a file may be called so.

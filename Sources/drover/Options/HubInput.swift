@@ -1,11 +1,12 @@
 import ArgumentParser
 import Arrival
+import Catalog
 import Terminal
 import Transfer
 
 /// Which files of a repository of Hugging Face's hub are wanted.
 struct HubOptions: ParsableArguments {
-  @Option(parsing: .singleValue, help: ArgumentHelp("Of a hub's repository the files that fit this pattern; may be repeated. Otherwise what runs the model.", valueName: "pattern"))
+  @Option(parsing: .singleValue, help: ArgumentHelp("Of a hub's repository the files that fit this pattern, and its licence and card; may be repeated. Otherwise what runs the model.", valueName: "pattern"))
   var include: [String] = []
 
   @Option(parsing: .singleValue, help: ArgumentHelp("Of a hub's repository not the files that fit this pattern; may be repeated.", valueName: "pattern"))
@@ -35,7 +36,7 @@ struct HubInput {
     ProcessSecrets.lockMemory()
     let settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
     let client = HubClient(settings, authorities: request.authorities, retry: request.retry)
-    let selection = HubSelection(include: options.include, exclude: options.exclude)
+    let selection = HubSelection(include: options.include, exclude: options.exclude, companions: LegalFiles.names)
     var wanted: [(HubRepository, files: [HubRepository.File])] = []
     for name in names {
       let repository = try client.repository(name)
