@@ -9,6 +9,8 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
   case noSuchFile(String, of: String)
   /// A repository names a file so that it must not be written.
   case unsafePath(String, of: String, why: String)
+  /// A link's file is called so that it must not be written.
+  case unsafeName(String, why: String)
   /// The publisher has another version of a file than the lists here are of.
   case otherVersion(String, says: Digest, was: Digest)
   /// A blob of the hub's cache that isn't what it is called by.
@@ -32,6 +34,7 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
     case .sharedPath(let path): "two of these releases have a \(path), each its own; download them one at a time, into different folders"
     case .noSuchFile(let name, let release): "\(release) has no file \(name)"
     case .unsafePath(let path, let name, let why): "\(name) has the path \"\(path.prefix(200))\", which \(why); leave it out with --exclude"
+    case .unsafeName(let name, let why): "the link's file is called \"\(name.prefix(200))\", which \(why); a manifest can give it another path"
     case .otherVersion(let path, let says, let was):
       "\(path): the server has another version: its list says \(says), the lists here say \(was); nothing was changed. `drover download` fetches the other version"
     case .damagedInCache(let path, let name): "\(path): it is damaged: its content isn't what the hub's cache calls it by; `drover repair \(name)` fetches it again, when the hub may be asked"

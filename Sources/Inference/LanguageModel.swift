@@ -32,6 +32,13 @@ public struct LanguageModel {
     transformer = try Transformer(checkpoint, maxBatchSize: maxBatchSize, maxSequenceLength: maxSequenceLength, threads: threads, quantization: quantization, sharingThreadsOf: other?.transformer)
   }
 
+  /// Bytes that the keys and values of one text of so many tokens take, for a model that needn't be here.
+  public static func cacheBytes(_ shape: StatedShape, tokens: Int) -> Int {
+    let (bytes, overflow) = KVCache.elements(layers: shape.layers, kvHeads: shape.kvHeads, headDim: shape.headDim, slots: 1, positions: tokens)
+      .multipliedReportingOverflow(by: MemoryLayout<Float>.size)
+    return overflow ? .max : bytes
+  }
+
   /// What ends a text: the vocabulary's ends, and what `config.json` and `generation_config.json` name.
   public var stopTokens: Set<Int> { Set(tokenizer.vocabulary.endTokens + checkpoint.endTokens) }
 

@@ -14,6 +14,8 @@ public struct TransferRequest: Sendable {
     public var remote: String
     /// Whether the rest is of use without it.
     public var isOptional: Bool
+    /// Its length, where its publisher says that beforehand.
+    public var bytes: Int?
     /// Bytes of its end that are fetched before the rest, for whoever reads it while it arrives: a zip's directory is there.
     public var directoryBytes: Int
     /// What its publisher says of it beforehand; a checklist that is fetched first may say more.
@@ -24,13 +26,14 @@ public struct TransferRequest: Sendable {
     public var repair: FileRepair?
 
     public init(
-      path: String, place: String? = nil, remote: String, isOptional: Bool = false, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil,
+      path: String, place: String? = nil, remote: String, isOptional: Bool = false, bytes: Int? = nil, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil,
       repair: FileRepair? = nil
     ) {
       self.path = path
       self.place = place
       self.remote = remote
       self.isOptional = isOptional
+      self.bytes = bytes
       self.directoryBytes = directoryBytes
       self.digest = digest
       self.replaceable = replaceable

@@ -49,7 +49,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .unreadable(let path, let origin, let why): "\(path): \(origin): \(why)"
     case .changed(let path, let why): "\(path): \(why), and what had passed of it before can't be had back; \(again)"
     case .html(let path, let origin):
-      "\(path): \(origin) answered with a page of HTML in place of the file; the link is not the signed one: copy its text from the mail"
+      "\(path): \(origin) answered with a page of HTML in place of the file: the link leads to a page about it, or isn't the signed one, whose text the mail has"
     case .notTheFile(let path, let origin, let what):
       "\(path): \(origin) answered with \(what) in place of the file; if that doesn't pass, the link is for other files, or the server lacks this one"
     case .mismatch(let path, let expected, let actual, let kept):
@@ -66,6 +66,36 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .declined: "not started; what was fetched for the question stays, run the same command again to go on"
     case .interrupted: "interrupted; \(again)"
     case .library(let why): "libcurl: \(why)"
+    }
+  }
+
+  /// Whether the same file may come from another server all the same.
+  var isOfOneServer: Bool {
+    switch self {
+    case .refused, .denied, .missing, .unavailable, .unreadable, .html, .notTheFile, .mismatch, .otherBlob, .checklist: true
+    case .link, .disk, .noRoom, .busyFolder, .unsafePath, .authorities, .declined, .interrupted, .library, .changed: false
+    }
+  }
+
+  /// Whether what came was wrong.
+  var isDamage: Bool {
+    switch self {
+    case .mismatch, .otherBlob: true
+    default: false
+    }
+  }
+
+  /// Why a server hasn't given a file, for a sentence that goes on with another server.
+  var shortReason: String {
+    switch self {
+    case .refused(_, let status, _), .denied(_, let status, _), .missing(_, let status): "HTTP status \(status)"
+    case .unavailable(_, _, let why), .unreadable(_, _, let why), .checklist(_, let why): why
+    case .html: "a page of HTML came in its place"
+    case .notTheFile(_, _, let what): "\(what) came in its place"
+    case .mismatch(_, let expected, let actual, let kept):
+      "what came has \(expected.algorithm == .md5 ? "MD5" : "SHA-256") \(actual) in place of \(expected), and was \(kept.map { "kept as \($0)" } ?? "thrown away")"
+    case .otherBlob(_, let expected, let actual, let kept): "what came is git's blob \(actual) in place of \(expected), and was \(kept.map { "kept as \($0)" } ?? "thrown away")"
+    default: description
     }
   }
 

@@ -73,6 +73,7 @@ extension ArrivalError: ExitCoded {
     case .noSuchFile: .noInput
     case .unsafePath, .otherVersion, .otherContent, .damagedInCache, .unvouched, .noWeights, .changed: .badData
     case .link: .cannotCreate
+    case .unsafeName: .usage
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
   }

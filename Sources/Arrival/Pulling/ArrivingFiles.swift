@@ -9,7 +9,7 @@ final class ArrivingFiles: ArrivingSources {
     var isWanted = false
     /// Whether the plan has come to its end, or can't be carried out.
     var isOver = false
-    var download: Download?
+    var download: MirroredDownload?
     var report: TransferReport?
   }
 
@@ -54,7 +54,7 @@ final class ArrivingFiles: ArrivingSources {
   func waitUntilWanted() -> Bool { state.wait { $0.isWanted || $0.isOver ? !$0.isOver : nil } }
 
   /// It begins now.
-  func begin(_ download: Download) {
+  func begin(_ download: MirroredDownload) {
     let isOver = state.update { state in
       state.download = download
       return state.isOver

@@ -135,7 +135,7 @@ public struct Pull: Sendable {
   /// - Throws: what the download throws, or the plan. Nothing is left behind of the output then.
   public func run(
     to destination: FilePath, _ options: ReshardPlan.WriteOptions,
-    download: (TransferRequest, [String: any PassingContent], @escaping @Sendable (Download) -> Void) -> (TransferReport, TransferError?),
+    download: (TransferRequest, [String: any PassingContent], @escaping @Sendable (MirroredDownload) -> Void) -> (TransferReport, TransferError?),
     progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, note: @escaping @Sendable (String) -> Void = { _ in },
     isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws -> Outcome {

@@ -28,9 +28,9 @@ public struct PullSource: Sendable {
     folder = FilePath(release.folder)
     origin = .release(release.id)
     keyValueHeads = release.shape?.kvHeads
-    weights = release.checkpointFiles.filter { Self.hasWeights($0.key) }.mapValues { .init(path: $0.path, remote: $0.remote) }
+    weights = release.checkpointFiles.filter { Self.hasWeights($0.key) }.mapValues { .init(path: $0.path, remote: $0.remote, digest: $0.digest) }
     let passing = Set(weights.values.map(\.path))
-    companions = release.files.filter { !passing.contains($0.path) }.map { .init(path: $0.path, remote: $0.remote, isOptional: $0.isOptional) }
+    companions = release.files.filter { !passing.contains($0.path) }.map { .init(path: $0.path, remote: $0.remote, isOptional: $0.isOptional, digest: $0.digest) }
   }
 
   /// - Parameter files: that are wanted of it.

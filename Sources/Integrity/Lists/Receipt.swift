@@ -61,6 +61,8 @@ public struct Receipt: Sendable, Equatable {
     case release(String)
     /// A repository of Hugging Face's hub, `ORG/NAME`, at a commit.
     case repository(String, commit: String)
+    /// Links to single files, by their hosts.
+    case hosts([String])
     /// A folder or file on the machine that made the receipt; only its own name, not where it lay.
     case checkpoint(String)
 

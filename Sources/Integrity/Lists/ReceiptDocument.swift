@@ -8,6 +8,7 @@ struct ReceiptDocument: Codable {
     var release: String?
     var repository: String?
     var commit: String?
+    var hosts: [String]?
     var checkpoint: String?
     var files: [File]?
   }

@@ -39,13 +39,14 @@ extension Receipt {
     try ReceiptWeights.check(files.flatMap { $0.content?.weights ?? [] }, against: fingerprint)
     let origin: Origin
     let source = document.source
-    switch (source.release, source.repository, source.checkpoint) {
-    case (let release?, nil, nil): origin = .release(release)
-    case (nil, let repository?, nil):
+    switch (source.release, source.repository, source.hosts, source.checkpoint) {
+    case (let release?, nil, nil, nil): origin = .release(release)
+    case (nil, nil, let hosts?, nil): origin = .hosts(hosts)
+    case (nil, let repository?, nil, nil):
       guard let commit = source.commit else { throw Contradiction("its source is a repository at no commit") }
       origin = .repository(repository, commit: commit)
-    case (nil, nil, let name?): origin = .checkpoint(name)
-    default: throw Contradiction("its source is neither a release, nor a repository, nor a checkpoint")
+    case (nil, nil, nil, let name?): origin = .checkpoint(name)
+    default: throw Contradiction("its source is neither a release, nor a repository, nor hosts, nor a checkpoint")
     }
     self.init(
       tool: document.tool, created: document.created, operation: document.operation, origin: origin, sources: try Self.files(source.files ?? []), options: document.options, files: files,

@@ -23,6 +23,7 @@ extension Receipt {
   private var originText: String {
     switch origin {
     case .release(let name), .checkpoint(let name), .repository(let name, _): name
+    case .hosts(let hosts): hosts.joined(separator: " ")
     }
   }
 }
@@ -33,6 +34,7 @@ extension ReceiptDocument {
       switch receipt.origin {
       case .release(let id): Source(release: id)
       case .repository(let name, let commit): Source(repository: name, commit: commit)
+      case .hosts(let hosts): Source(hosts: hosts)
       case .checkpoint(let name): Source(checkpoint: name)
       }
     if !receipt.sources.isEmpty { source.files = receipt.sources.map(File.init) }

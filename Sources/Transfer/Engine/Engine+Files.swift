@@ -51,15 +51,25 @@ extension Engine {
       let (written, length) = file.part.state.peek { ($0.written, $0.length) }
       file.begin(with: written, length: length)
       if file.before > 0 { file.isAboveDoubt = false }
-      landing.open(file.index, chain, onDisk: written, length: length)
+      file.begin(with: chain)
+      // What has nothing on the disk may come in one piece, and never get there by way of the workers.
+      if !written.isEmpty { openLanding(file) }
       file.stage = .fetching
       settle(file)
     }
   }
 
+  /// Has workers take the file's bytes through its chain, as they come.
+  func openLanding(_ file: FileTask) {
+    guard let chain = file.takeChain() else { return }
+    landing.open(file.index, chain, onDisk: file.part.state.peek { $0.written }, length: file.length)
+  }
+
   /// Looks whether the file is whole, and if so whether it is right.
   func settle(_ file: FileTask) {
     guard file.stage == .fetching || file.stage == .verifying, file.isFullyArrived else { return }
+    if let content = file.content { return settle(file, content) }
+    openLanding(file)
     file.stage = .verifying
     guard landing.isWhole(file.index), let chain = landing.chain(of: file.index) else { return }
     file.result = .init(chain)
@@ -95,6 +105,21 @@ extension Engine {
       }
       mailbox.post(.committed(file: index, wasThere: wasThere, failure))
     }
+  }
+
+  /// A small file is here, in memory.
+  private func settle(_ file: FileTask, _ content: [UInt8]) {
+    file.content = nil
+    guard let chain = file.takeChain(), let part = file.partial else { return }
+    content.withUnsafeBytes { chain.take($0) }
+    file.result = .init(chain)
+    if let expected = file.expected, expected != chain.hash.digest.digest { return mismatched(file, expected, chain.hash.digest.digest) }
+    if let blob = file.blob {
+      let actual = GitBlobID(of: content)
+      if actual != blob { return isOtherBlob(file, actual) }
+    }
+    file.stage = .closing
+    keeper.submit(WholeFile(file: file.index, part: part, content: content, hash: chain.hash))
   }
 
   private func mismatched(_ file: FileTask, _ expected: Digest, _ actual: Digest) {
@@ -155,6 +180,7 @@ extension Engine {
     guard file.stage == .clearing else { return }
     (file.isMet, file.isAllocated, file.isAboveDoubt, file.beginning, file.result, file.otherLength) = (false, false, true, nil, nil, nil)
     file.begin(with: RangeSet(), length: nil)
+    _ = file.takeChain()
     file.stage = .fetching
     if let error { return fail(file, error, isFatal: true) }
     landing.open(file.index, file.newChain)

@@ -15,16 +15,40 @@ extension Engine {
     }
     guard fatal == nil, refusal == nil, check == nil else { return }
     let now = steadySeconds()
-    guard now >= quietUntil else { return }
+    guard now >= quietUntil, !keeper.hasBacklog else { return }
     while connections.count < tuner.connections {
+      if let work = firstRequest() {
+        guard start(work) else { return }
+        continue
+      }
       let schedule = Schedule(connections: tuner.connections, rate: tuner.rate, usualRate: tuner.usualRate(connections.compactMap { $0.meanRate(now) }))
       guard let work = schedule.next(files, phase: phase, now: now), start(work) else { return }
     }
   }
 
+  /// The first request for a file of which nothing is known: of thousands of files it is found at once.
+  private func firstRequest() -> Schedule.Work? {
+    moveFirstUnasked()
+    // Some may still be looked at; what is far ahead of them waits.
+    for file in files[firstUnasked...].prefix(64) where file.stage == .fetching && !file.isAsked && file.takesRanges && file.length == nil && file.held == nil && file.beginning == nil {
+      return Schedule.Work(file: file, range: 0..<Schedule.probeBytes, isProbe: true)
+    }
+    return nil
+  }
+
+  /// Passes over files that were asked for, or needn't be.
+  func moveFirstUnasked() {
+    while firstUnasked < files.count {
+      let file = files[firstUnasked]
+      guard file.isAsked || file.stage.isOver || file.stage == .fetching && file.length != nil else { return }
+      firstUnasked += 1
+    }
+  }
+
   private func start(_ work: Schedule.Work) -> Bool {
     let file = work.file
-    if phase == .bulk, !file.isAllocated, let length = file.length {
+    file.isAsked = true
+    if phase == .bulk, !file.isAllocated, let length = file.length, length > WholeFile.mostBytes {
       file.isAllocated = true
       allocate(file, length)
     }

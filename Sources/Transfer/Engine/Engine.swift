@@ -53,6 +53,10 @@ final class Engine: @unchecked Sendable {
   var random = SystemRandomNumberGenerator()
   let started = steadySeconds()
   var lastLook = 0.0
+  /// All files before this one were asked for, or needn't be.
+  var firstUnasked = 0
+  /// All files before this one have ended.
+  private var firstOpen = 0
   var warnedOfExpiry = false
   private var folderLock: FileDescriptor?
   private var keptDirectories: Set<Int> = []
@@ -94,7 +98,12 @@ final class Engine: @unchecked Sendable {
     let landing = Landing(parts, threads: threads, pool: pool, keeper: keeper, mailbox: mailbox)
     self.landing = landing
     preparing = JobQueue(threads: threads)
-    keeper.start { file in landing.snapshot(of: file).map { parts[file].keep($0, isClosed: false) } ?? true }
+    keeper.start { file in landing.snapshot(of: file).map { parts[file].keep($0, isClosed: false) } ?? true } named: { files in
+      for file in files {
+        if let kept = file.kept { download.observe(.note("\(parts[file.file].name): another file had this name; it was kept as \(kept)")) }
+      }
+      mailbox.post(.named(files))
+    }
   }
 
   /// What may be in memory besides the windows of files that pass by: of each request a block that is being filled and the next, and what isn't hashed yet.
@@ -126,6 +135,7 @@ final class Engine: @unchecked Sendable {
       if download.isCancelled.load(ordering: .acquiring) { throw .interrupted }
       advance()
       schedule()
+      if connections.isEmpty { keeper.hurry() }
       considerLink()
       throttle()
       turn(loops[0])
@@ -137,6 +147,8 @@ final class Engine: @unchecked Sendable {
   }
 
   private var isOver: Bool {
+    while firstOpen < files.count, files[firstOpen].stage.isOver { firstOpen += 1 }
+    let files = files[firstOpen...]
     if files.contains(where: { $0.stage == .closing || $0.stage == .clearing }) { return false }
     // What is here to its last byte gets its name, whatever became of the others.
     if fatal != nil { return download.isCancelled.load(ordering: .relaxed) || !files.contains { $0.stage == .verifying } }
@@ -178,6 +190,8 @@ final class Engine: @unchecked Sendable {
     case .committed(let index, let wasThere, let error):
       let file = files[index]
       if let error { fail(file, error, isFatal: true) } else { finish(file, wasThere ? .present : file.before > 0 ? .resumed : .downloaded) }
+    case .named(let named):
+      for one in named { if let failure = one.failure { fail(files[one.file], failure, isFatal: true) } else { finish(files[one.file], .downloaded) } }
     case .otherBlob(let index, let actual): isOtherBlob(files[index], actual)
     case .newLink(let new): answered(new)
     }
@@ -186,7 +200,7 @@ final class Engine: @unchecked Sendable {
   // MARK: Folders
 
   private func makeFolders() throws(TransferError) {
-    for path in [request.folder] + files.compactMap({ $0.partial?.path.removingLastComponent() }) {
+    for path in [request.folder] + Set(files.compactMap { $0.partial?.path.removingLastComponent() }) {
       do throws(Errno) { try path.makeFolders() } catch { throw .disk(path: path.string, errno: error.rawValue) }
     }
     do {

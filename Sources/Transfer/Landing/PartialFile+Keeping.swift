@@ -38,7 +38,7 @@ extension PartialFile {
       state.origin = .thisRun
       state.isKnown = false
     }
-    guard let descriptor, ftruncate(descriptor.rawValue, 0) == 0 else { throw self.failure(Errno(rawValue: errno)) }
+    guard ftruncate(try opened().rawValue, 0) == 0 else { throw self.failure(Errno(rawValue: errno)) }
     state.update { $0.isKnown = true }
   }
 
@@ -50,7 +50,7 @@ extension PartialFile {
   func commit(_ snapshot: Landing.Snapshot) throws(TransferError) -> String? {
     let (length, failure) = state.peek { ($0.length ?? 0, $0.failure) }
     if let failure { throw self.failure(failure) }
-    guard let descriptor else { throw self.failure(Errno.badFileDescriptor) }
+    let descriptor = try opened()
     var status = stat()
     guard fstat(descriptor.rawValue, &status) == 0, Int(status.st_size) == length || ftruncate(descriptor.rawValue, off_t(length)) == 0,
       fsync(descriptor.rawValue) == 0
@@ -59,12 +59,23 @@ extension PartialFile {
     let isJournaled = length > FinishedFile.leastBytes && keep(snapshot, isClosed: true)
     var kept: String?
     do throws(Errno) {
-      if !isRepaired, !isOtherReplaceable, !isOtherABeginning(of: snapshot.hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
-      try partPath.rename(to: path)
-      if !isJournaled { removeJournal() }
+      kept = try takeName(snapshot.hash, isJournaled: isJournaled)
       try SmallFile.syncFolder(of: path)
     } catch { throw self.failure(error) }
     closeDescriptor()
+    return kept
+  }
+
+  /// Gives the file, which is whole and synced, its final name. That name isn't synced yet.
+  /// - Parameters:
+  ///   - hash: of all of it.
+  ///   - isJournaled: whether its journal stays.
+  /// - Returns: what the other file is called now.
+  func takeName(_ hash: FileHash, isJournaled: Bool) throws(Errno) -> String? {
+    var kept: String?
+    if !isRepaired, !isOtherReplaceable, !isOtherABeginning(of: hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
+    try partPath.rename(to: path)
+    if !isJournaled { removeJournal() }
     return kept
   }
 

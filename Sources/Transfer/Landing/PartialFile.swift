@@ -57,6 +57,8 @@ final class PartialFile: LandingPlace {
   }
 
   let state = Monitor(State())
+  /// Held by who opens it.
+  private let opening = Lock()
 
   init(path: FilePath, name: String, remote: String, replaceable: Digest? = nil, isRepaired: Bool = false) {
     self.path = path
@@ -102,6 +104,16 @@ final class PartialFile: LandingPlace {
     throw .busyFolder(name)
   }
 
+  /// The partial file; opened now where nothing was here of it, and nothing was written yet.
+  func opened() throws(TransferError) -> FileDescriptor {
+    try opening.hold { () throws(TransferError) in
+      if let descriptor { return descriptor }
+      try open()
+      guard let descriptor else { throw failure(Errno.badFileDescriptor) }
+      return descriptor
+    }
+  }
+
   func closeDescriptor() {
     state.update { state in
       try? state.descriptor?.close()
@@ -111,7 +123,8 @@ final class PartialFile: LandingPlace {
 
   /// Gives the file its length on disk, where the file system can promise that.
   func allocate(_ length: Int) throws(TransferError) {
-    guard length > 0, let descriptor else { return }
+    guard length > 0 else { return }
+    let descriptor = try opened()
     // FAT32 has no files of 4 GiB. Linux lets nobody seek beyond what a file system's files can have, also where it can't promise room.
     if lseek(descriptor.rawValue, off_t(length), SEEK_SET) < 0, errno == EINVAL { throw .disk(path: name, errno: EFBIG) }
     var limit = rlimit()
@@ -122,7 +135,11 @@ final class PartialFile: LandingPlace {
   var askableEnd: Int { .max }
 
   func write(_ block: Block, _ range: Range<Int>) throws(Errno) {
-    guard let descriptor else { throw .badFileDescriptor }
+    let descriptor: FileDescriptor
+    do throws(TransferError) { descriptor = try opened() } catch {
+      if case .disk(_, let code) = error { throw Errno(rawValue: code) }
+      throw .resourceBusy
+    }
     try descriptor.write(all: block[range], at: range.lowerBound)
   }
 

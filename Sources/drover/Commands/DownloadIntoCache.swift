@@ -23,8 +23,8 @@ extension DownloadCommand {
       if settings.isOffline {
         part = DownloadOutcome(files: download.request.files.map(\.path), report: try look(download), failure: nil, missing: [])
       } else {
-        let session = DownloadSession(global: global, confirms: !transfer.yes && !json, asksForLinks: false, allowsHTTP: transfer.server.allowHttp, check: { _ in })
-        part = session.run(download.request, link: settings.link)
+        let session = DownloadSession(global: global, confirms: !transfer.yes && !json, readLink: nil)
+        part = session.run(download.request, over: [settings.link])
       }
       outcome = outcome.joined(part.renamed(download.names))
       commits.append(repository.commit)

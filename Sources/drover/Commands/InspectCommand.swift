@@ -61,6 +61,7 @@ struct InspectCommand: ParsableCommand {
     case .llama(let outline): printSummary(outline)
     case .other(let listing): printSummary(listing)
     }
+    if let licence = report.license { printLine("licence", licence) }
     if !report.legal.isEmpty { printLine("read first", report.legal.joined(separator: ", ")) }
     if tensors { printTensors(report) }
     if let remote {

@@ -82,9 +82,8 @@ struct PullCommand: ParsableCommand {
   private struct Input {
     let source: PullSource
     let link: SignedLink
-    let check: LinkInput.Check
-    /// Whether another link can take this one's place.
-    let canBeReplaced: Bool
+    /// Reads another link when this one has ended; nil where there is none to ask for.
+    var readLink: (@Sendable (String) throws -> (link: SignedLink, notes: [String]))?
   }
 
   private func input() throws -> Input {
@@ -92,22 +91,22 @@ struct PullCommand: ParsableCommand {
       guard transfer.server.manifest == nil, transfer.url == nil else { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
       guard names.count == 1 else { throw CommandError(.usage, "one model is pulled at a time: name one") }
       let hub = try HubInput(names, transfer.hub, transfer.server, transfer.request(into: ""))
-      return Input(source: try PullSource(hub.wanted[0].0, files: hub.wanted[0].files), link: hub.link, check: LinkInput.opensAll, canBeReplaced: false)
+      return Input(source: try PullSource(hub.wanted[0].0, files: hub.wanted[0].files), link: hub.link)
     }
     if transfer.hub.isGiven { throw CommandError(.usage, "--include and --exclude choose files of a repository of the hub (hf:ORG/NAME)") }
-    let (releases, link, check) = try LinkInput.releases([model], transfer, global)
-    guard releases.count == 1 else { throw CommandError(.usage, "one model is pulled at a time: name one") }
-    return Input(source: PullSource(releases[0]), link: link, check: check, canBeReplaced: true)
+    let (releases, links, check) = try LinkInput.releases([model], transfer, global)
+    guard releases.count == 1, let link = links.first else { throw CommandError(.usage, "one model is pulled at a time: name one") }
+    return Input(source: PullSource(releases[0]), link: link, readLink: LinkInput.reader(allowsHTTP: transfer.server.allowHttp, check))
   }
 
   private func session(_ input: Input, confirms: Bool) -> DownloadSession {
-    DownloadSession(global: global, confirms: confirms, asksForLinks: !json && input.canBeReplaced, allowsHTTP: transfer.server.allowHttp, check: input.check)
+    DownloadSession(global: global, confirms: confirms, readLink: json ? nil : input.readLink)
   }
 
   /// Fetches what describes the model, reads the headers of its weights, and makes the plan.
   private func prepared(_ input: Input, in folder: PullFolder, _ settings: Pull.Settings, _ isStopped: StopFlag) throws -> Pull {
     let request = transfer.request(into: "")
-    let companions = session(input, confirms: false).run(Pull.companions(of: input.source, in: folder, request), link: input.link, task: "prepare")
+    let companions = session(input, confirms: false).run(Pull.companions(of: input.source, in: folder, request), over: [input.link], task: "prepare")
     if let failure = companions.failure { throw failure }
     return try Pull(input.source, in: folder, companions.report, input.link, request, settings, tool: Drover.configuration.version, isCancelled: { isStopped.isRaised })
   }
@@ -117,7 +116,7 @@ struct PullCommand: ParsableCommand {
     return try pull.run(
       to: destination.path, options,
       download: { request, passing, began in
-        let outcome = session.run(request, link: input.link, passing: passing, task: "pull", began: began)
+        let outcome = session.run(request, over: [input.link], passing: passing, task: "pull", began: began)
         return (outcome.report, outcome.failure)
       }, note: { [quiet = global.quiet] text in if !quiet { Console.note("note: \(text)") } }, isCancelled: { isStopped.isRaised })
   }

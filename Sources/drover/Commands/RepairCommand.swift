@@ -56,8 +56,8 @@ struct RepairCommand: ParsableCommand {
     var commits: [String] = []
     for model in plan.models {
       let (request, link, commit, check) = try request(for: model)
-      let session = DownloadSession(global: global, confirms: false, asksForLinks: !json && commit == nil, allowsHTTP: server.allowHttp, check: check)
-      let part = session.run(request, link: link, task: "repair")
+      let session = DownloadSession(global: global, confirms: false, readLink: json || commit != nil ? nil : LinkInput.reader(allowsHTTP: server.allowHttp, check))
+      let part = session.run(request, over: [link], task: "repair")
       model.forgetJournals(part.report)
       outcome = outcome.joined(part)
       if let commit { commits.append(commit) }
@@ -76,10 +76,8 @@ struct RepairCommand: ParsableCommand {
     Console.outputLine("\(report.files.count) of \(plan.checked) files repaired and verified: \(Format.bytes(report.bytes)) fetched, in \(Format.duration(report.seconds))")
   }
 
-  private typealias LinkCheck = @Sendable (SignedLink) throws(WrongLinkError) -> Void
-
   /// What to fetch for a model, and over which link.
-  private func request(for model: RepairPlan.Model) throws -> (TransferRequest, SignedLink, commit: String?, LinkCheck) {
+  private func request(for model: RepairPlan.Model) throws -> (TransferRequest, SignedLink, commit: String?, LinkInput.Check) {
     let request = TransferRequest(files: [], folder: model.folder, authorities: server.cacert?.path, retry: server.retry)
     if model.isMade {
       var options = model.options
@@ -94,6 +92,9 @@ struct RepairCommand: ParsableCommand {
       let repository = try HubClient(settings, authorities: server.cacert?.path, retry: server.retry).repository(name)
       return (try model.request(repository, request), settings.link, repository.commit, { _ in })
     }
+    if case .hosts(let hosts)? = model.origin {
+      throw CommandError(.usage, "\(model.folder): its files came each over a link of its own, from \(hosts.joined(separator: ", ")): move what is damaged away, and fetch it again with `drover download LINK`")
+    }
     let catalog = try server.catalog()
     let release: Release
     if case .release(let id)? = model.origin { release = try catalog.release(named: id).release } else {
@@ -102,7 +103,7 @@ struct RepairCommand: ParsableCommand {
       }
       release = known
     }
-    let check: LinkCheck = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: [release]) }
+    let check: LinkInput.Check = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: [release]) }
     let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
     try check(link)
     return (try model.request(release, link, request), link, nil, check)

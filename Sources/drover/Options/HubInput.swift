@@ -1,11 +1,12 @@
 import ArgumentParser
 import Arrival
+import Catalog
 import Terminal
 import Transfer
 
 /// Which files of a repository of Hugging Face's hub are wanted.
 struct HubOptions: ParsableArguments {
-  @Option(parsing: .singleValue, help: ArgumentHelp("Of a hub's repository the files that fit this pattern; may be repeated. Otherwise what runs the model.", valueName: "pattern"))
+  @Option(parsing: .singleValue, help: ArgumentHelp("Of a hub's repository the files that fit this pattern, and its licence and card; may be repeated. Otherwise what runs the model.", valueName: "pattern"))
   var include: [String] = []
 
   @Option(parsing: .singleValue, help: ArgumentHelp("Of a hub's repository not the files that fit this pattern; may be repeated.", valueName: "pattern"))
@@ -15,7 +16,7 @@ struct HubOptions: ParsableArguments {
   var hfCache = false
 
   var isGiven: Bool { !include.isEmpty || !exclude.isEmpty || hfCache }
-  var selection: HubSelection { HubSelection(include: include, exclude: exclude) }
+  var selection: HubSelection { HubSelection(include: include, exclude: exclude, companions: LegalFiles.names) }
 }
 
 /// A download from Hugging Face's hub, made ready: what the repositories hold is known, and that the token opens them.

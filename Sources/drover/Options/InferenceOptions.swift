@@ -7,6 +7,9 @@ import Tokenization
 
 /// The options of commands that run a model.
 struct InferenceOptions: ParsableArguments {
+  /// Tokens of the longest sequence, where nobody says.
+  static let usualLength = 512
+
   @Option(help: ArgumentHelp("The tokenizer, where it isn't with the weights.", valueName: "file"))
   var tokenizer: PathArgument?
 
@@ -22,7 +25,7 @@ struct InferenceOptions: ParsableArguments {
   var seed: UInt64 = 1
 
   @Option(parsing: .unconditional, help: "The longest sequence, prompt included, in tokens.")
-  var maxSeqLen: Int = 512
+  var maxSeqLen: Int = Self.usualLength
 
   @Option(parsing: .unconditional, help: "The most prompts at once.")
   var maxBatchSize: Int = 4

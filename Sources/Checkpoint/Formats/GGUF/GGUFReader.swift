@@ -41,6 +41,7 @@ enum GGUFReader {
       }
     }
     var companions = Companions(tokenizer: .gguf(metadata))
+    companions.licence = metadata.licence
     // llama.cpp's names for a model without a tokenizer.
     if ["none", "no_vocab"].contains(metadata["tokenizer.ggml.model"]?.text ?? "none") { companions.tokenizer = nil }
     return try Assembly(
