@@ -223,9 +223,9 @@ import Testing
   }
 
   /// A cache, and a folder besides: only one of the two can be meant.
-  @Test(arguments: [["hf:org/model", "--hf-cache", "--output", "x"], ["llama-2-7b", "--hf-cache"]]) func whatContradictsIsRefused(arguments: [String]) throws {
+  @Test(arguments: [["download", "hf:org/model", "--hf-cache", "--output", "x"], ["download", "llama-2-7b", "--hf-cache"], ["pull", "hf:org/model", "x", "--mp", "1", "--hf-cache"]]) func whatContradictsIsRefused(arguments: [String]) throws {
     try withTemporaryFolder { folder in
-      let outcome = try drover(nil, folder, ["download"] + arguments)
+      let outcome = try drover(nil, folder, arguments)
       #expect(outcome.status == 64, "\(outcome.errors)")
     }
   }

@@ -87,6 +87,7 @@ struct PullCommand: ParsableCommand {
   }
 
   private func input() throws -> Input {
+    if transfer.hub.hfCache { throw CommandError(.usage, "--hf-cache keeps a repository's files as they are, and a pull keeps none of them: it is for `drover download`") }
     if let names = try HubInput.names(in: [model]) {
       guard transfer.server.manifest == nil, transfer.url == nil else { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
       guard names.count == 1 else { throw CommandError(.usage, "one model is pulled at a time: name one") }

@@ -7,7 +7,7 @@ import Terminal
 /// The options of commands that have what goes into a model and what comes out judged.
 struct GuardOptions: ParsableArguments {
   @Option(name: .customLong("guard"), help: ArgumentHelp("A Llama Guard (1, 2 or 3) that judges what goes into the model and what comes out.", valueName: "model"))
-  var model: PathArgument?
+  var model: ModelArgument?
 
   @Option(parsing: .unconditional, help: "Block what the guard finds unsafe with this probability or more.")
   var guardThreshold: Double = 0.5
@@ -31,9 +31,10 @@ struct GuardOptions: ParsableArguments {
     if let guardCommand { return GuardCommand(guardCommand.text, seconds: guardTimeout) }
     guard let model else { return nil }
     // A guard reads its policy and the whole conversation, in tokens of its own.
-    let loaded = try LanguageModel(at: model.path, maxBatchSize: 1, maxSequenceLength: 2 * options.maxSeqLen + 1024, sharingThreadsOf: guarded)
+    let path = try model.find(global)
+    let loaded = try LanguageModel(at: path, maxBatchSize: 1, maxSequenceLength: 2 * options.maxSeqLen + 1024, sharingThreadsOf: guarded)
     for note in loaded.notes where !global.quiet { Console.note("note: guard: \(note)") }
-    let release = try Catalog.builtIn().release(ofCheckpointAt: model.path)?.chatFormat
+    let release = try Catalog.builtIn().release(ofCheckpointAt: path)?.chatFormat
     let made = try GuardModel(loaded, name: model.description, release: release, threshold: guardThreshold, now: templateMoment())
     if global.verbose { Console.note("guard format: \(made.formatName)") }
     return made
