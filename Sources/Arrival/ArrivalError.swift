@@ -1,3 +1,4 @@
+import Checkpoint
 import Integrity
 
 /// Why releases can't be fetched as asked.
@@ -9,6 +10,11 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
   case unsafePath(String, of: String, why: String)
   /// The publisher has another version of a file than the lists here are of.
   case otherVersion(String, says: Digest, was: Digest)
+  /// A file that is to be pulled, and whose publisher gives no digest that would tell whether it is right.
+  case unvouched(String)
+  case noWeights(of: String)
+  /// A file whose bytes aren't those that the plan was made from.
+  case changed(CheckpointError)
   /// Stopped before it was known what is damaged.
   case repairInterrupted
   /// Stopped before all receipts were written.
@@ -21,6 +27,9 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
     case .unsafePath(let path, let name, let why): "\(name) has the path \"\(path.prefix(200))\", which \(why); leave it out with --exclude"
     case .otherVersion(let path, let says, let was):
       "\(path): the server has another version: its list says \(says), the lists here say \(was); nothing was changed. `drover download` fetches the other version"
+    case .unvouched(let path): "\(path): nothing says what its digest must be, so it can't be verified on its way; --unverified takes it as it comes"
+    case .changed(let error): error.description
+    case .noWeights(let name): "\(name) has no files of weights that could be pulled; `drover download` takes what it has"
     case .repairInterrupted: "interrupted; nothing was changed"
     case .receiptsInterrupted: "interrupted: all files are here and verified; the same command again writes the receipt"
     }

@@ -110,7 +110,7 @@ public struct ReleaseDownload: Sendable {
       let files = report.files.compactMap { file -> Receipt.File? in
         var path = FilePath(file.path)
         guard model.files[file.path] != nil, path.removePrefix(model.folder) else { return nil }
-        return .init(path: path, bytes: file.bytes, md5: file.digest.ofKind(.md5), sha256: file.digest.ofKind(.sha256))
+        return .init(path: path, file)
       }
       guard !files.isEmpty else { return nil }
       let followed = Set(report.files.filter(\.isFollowed).map(\.path))
@@ -122,6 +122,10 @@ public struct ReleaseDownload: Sendable {
   }
 }
 
-extension ChainedDigest {
-  fileprivate func ofKind(_ algorithm: HashAlgorithm) -> ChainedDigest? { digest.algorithm == algorithm ? self : nil }
+extension Receipt.File {
+  /// What a receipt says of a file that was downloaded.
+  init(path: FilePath, _ file: TransferReport.File) {
+    func chain(_ algorithm: HashAlgorithm) -> ChainedDigest? { file.digest.digest.algorithm == algorithm ? file.digest : nil }
+    self.init(path: path, bytes: file.bytes, md5: chain(.md5), sha256: chain(.sha256))
+  }
 }

@@ -10,6 +10,8 @@ public struct RepairPlan: Sendable {
     public let folder: FilePath
     /// Where its receipt says that it came from; nil without one.
     public let origin: Receipt.Origin?
+    /// Whether drover wrote it, and didn't fetch it as it is.
+    public let isMade: Bool
     /// What was done to make it, where drover made it.
     public let options: [String: String]
     public let files: [File]
@@ -52,7 +54,7 @@ public struct RepairPlan: Sendable {
     }
     models = folders.map { folder in
       let receipt = try? Receipt(contentsOf: folder.appending(Receipt.fileName))
-      return Model(folder: folder, origin: receipt?.origin, options: receipt?.options ?? [:], files: files[folder] ?? [])
+      return Model(folder: folder, origin: receipt?.origin, isMade: receipt.map { $0.operation != "download" } ?? false, options: receipt?.options ?? [:], files: files[folder] ?? [])
     }
     right = findings.filter { $0.status == .ok }.map(\.path)
     (checked, wrongReceipts, problems) = (findings.count, wrong.keys.sorted { $0.string < $1.string }, verification.problems)
@@ -93,9 +95,8 @@ extension RepairPlan.Model {
     var digests: [String: Digest] = [:]
     for list in release.files where list.path.hasSuffix(".chk") {
       let file = try RemoteFile(link, list.remote, as: list.path, session: session)
-      let parent = list.path.lastIndex(of: "/").map { String(list.path[...$0]) } ?? ""
       guard file.count <= Checklist.mostBytes else { continue }
-      for entry in try Checklist(parsing: try file.bytes(in: 0..<file.count), path: FilePath(list.path)).entries { digests[parent + entry.path.string] = entry.digest }
+      digests.merge(try ListedDigests.read(try file.bytes(in: 0..<file.count), list.path)) { _, last in last }
     }
     let prefix = release.folder.isEmpty ? "" : release.folder + "/"
     return try self.request(request) { path in

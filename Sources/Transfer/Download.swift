@@ -142,17 +142,18 @@ public final class Download: Sendable {
   /// Whether nothing will come any more.
   let hasEnded = Atomic(false)
   /// One for each of the request's files.
-  let parts: [PartialFile]
+  let parts: [any LandingPlace]
   /// Who follows a file's bytes, by the file's path.
   let followers: [String: any ContentFollower]
 
   /// - Parameters:
   ///   - followers: given a file's bytes while they arrive, by the path in the request.
+  ///   - passing: takes a file's bytes, which then go to no file in the folder, by the path in the request.
   ///   - observe: told what happens, on several threads.
   ///   - confirm: asked once, when sizes are known, whether to go on.
   ///   - newLink: asked for another link when this one is refused; nil ends the download, and what it throws cancels it.
   public init(
-    _ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], observe: @escaping @Sendable (TransferEvent) -> Void = { _ in },
+    _ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], passing: [String: any PassingContent] = [:], observe: @escaping @Sendable (TransferEvent) -> Void = { _ in },
     confirm: (@Sendable (TransferSurvey) -> Bool)? = nil, newLink: (@Sendable (TransferError) throws -> SignedLink?)? = nil
   ) {
     self.request = request
@@ -162,9 +163,13 @@ public final class Download: Sendable {
     self.confirm = confirm
     self.newLink = newLink
     parts = request.files.map { file in
-      PartialFile(path: request.folder.appending(file.path), name: file.path, remote: file.remote, replaceable: file.replaceable, isRepaired: file.repair != nil)
+      if let content = passing[file.path] { return PassingFile(name: file.path, content: content) }
+      return PartialFile(path: request.folder.appending(file.path), name: file.path, remote: file.remote, replaceable: file.replaceable, isRepaired: file.repair != nil)
     }
   }
+
+  /// Bytes of memory that a download of files that only pass by takes at most, beside their windows.
+  public static func memoryBesidePassing(_ request: TransferRequest) -> Int { Engine.blocksBesidePassing(request) * BlockPool.blockBytes + (32 << 20) }
 
   /// Stops the download: what is there is synced, and `run` throws `.interrupted`. May be called from any thread, at any time.
   public func cancel() {

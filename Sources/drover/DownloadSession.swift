@@ -20,8 +20,13 @@ struct DownloadSession: Sendable {
   /// Downloads, and shows it.
   func run(_ releases: ReleaseDownload, link: SignedLink) -> DownloadOutcome { run(releases.request, link: link, followers: releases.followers) }
 
-  /// - Parameter task: what the progress calls it.
-  func run(_ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], task: String = "download") -> DownloadOutcome {
+  /// - Parameters:
+  ///   - task: what the progress calls it.
+  ///   - began: told of the download, which may be cancelled from then on.
+  func run(
+    _ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], passing: [String: any PassingContent] = [:], task: String = "download",
+    began: (Download) -> Void = { _ in }
+  ) -> DownloadOutcome {
     let display = ProgressDisplay(task, mode: global.progressMode)
     defer { display.close() }
     let items = request.files.map { display.add($0.path, total: nil) }
@@ -57,9 +62,10 @@ struct DownloadSession: Sendable {
     let confirm: @Sendable (TransferSurvey) -> Bool = { survey in Self.confirm(survey, count) }
     let newLink: @Sendable (TransferError) throws -> SignedLink? = { error in try askForLink(error) }
     let download = Download(
-      request, link: link, followers: followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
+      request, link: link, followers: followers, passing: passing, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
     Interruption.onSignal { download.cancel() }
     Console.outliveReaders()
+    began(download)
     let (report, failure) = download.runToEnd()
     return DownloadOutcome(files: request.files.map(\.path), report: report, failure: failure, missing: missing.withLock { $0 })
   }

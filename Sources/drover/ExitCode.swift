@@ -71,7 +71,7 @@ extension ArrivalError: ExitCoded {
     switch self {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
-    case .unsafePath, .otherVersion: .badData
+    case .unsafePath, .otherVersion, .unvouched, .noWeights, .changed: .badData
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
   }
@@ -86,7 +86,7 @@ extension TransferError: ExitCoded {
     switch self {
     case .link(let error): error.exit
     case .refused: .linkRefused
-    case .denied, .missing, .unavailable, .unreadable: .unavailable
+    case .denied, .missing, .unavailable, .unreadable, .changed: .unavailable
     case .html, .notTheFile, .mismatch, .otherBlob, .checklist, .unsafePath: .badData
     case .disk, .noRoom, .busyFolder: .cannotCreate
     case .authorities: .noInput

@@ -51,7 +51,7 @@ struct Assembly {
     let theta = try RoPETheta(stated: stated.ropeTheta, params, tensors, files, path: path, format)
     params.ropeTheta = theta.value
     companions.notes += theta.notes
-    if format == .pth || format == .safetensors, files.allSatisfy(\.isHere) {
+    if format == .pth || format == .safetensors, companions.folder != nil {
       try companions.takeSharedTokenizer(above: path, vocabularySize: params.vocabularySize)
     }
     return Checkpoint(

@@ -9,6 +9,7 @@ struct ReceiptDocument: Codable {
     var repository: String?
     var commit: String?
     var checkpoint: String?
+    var files: [File]?
   }
 
   struct File: Codable {

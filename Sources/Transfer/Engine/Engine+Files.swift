@@ -8,7 +8,12 @@ extension Engine {
   /// Has someone look at what is here of a file.
   func begin(_ file: FileTask) {
     file.stage = .preparing
-    let (part, index, download) = (file.part, file.index, download)
+    let (index, download) = (file.index, download)
+    guard let part = file.partial else {
+      let mailbox = mailbox
+      (file.part as? PassingFile)?.begin { mailbox.post(.memory) }
+      return prepared(file, .partial(file.newChain, note: nil))
+    }
     if file.isChecklist {
       // A licence that is here is as good as a new one; a checklist is not.
       let chain = file.newChain
@@ -59,20 +64,20 @@ extension Engine {
     guard landing.isWhole(file.index), let chain = landing.chain(of: file.index) else { return }
     file.result = .init(chain)
     if let expected = file.expected, expected != chain.hash.digest.digest { return mismatched(file, expected, chain.hash.digest.digest) }
-    if file.isChecklist {
+    if file.isChecklist, let partial = file.partial {
       // What is not a checklist must not get the name of one, least of all in place of one that is.
-      do throws(TransferError) { _ = try Self.entries(of: file, at: file.part.partPath) } catch {
+      do throws(TransferError) { _ = try Self.entries(of: file, at: partial.partPath) } catch {
         return discard(file, keeping: false) { _ in error }
       }
     }
     file.stage = .closing
-    let (part, index, mailbox, isChecklist, landing, keeper, download) = (file.part, file.index, mailbox, file.isChecklist, landing, keeper, download)
+    let (part, partial, index, mailbox, isChecklist, landing, keeper, download) = (file.part, file.partial, file.index, mailbox, file.isChecklist, landing, keeper, download)
     let blob = file.blob
     keeper.submit {
       // Such a file is small, and was written a moment ago.
-      if let blob {
+      if let blob, let partial {
         do throws(Errno) {
-          let actual = try GitBlobID(ofFileAt: part.partPath)
+          let actual = try GitBlobID(ofFileAt: partial.partPath)
           if actual != blob { return mailbox.post(.otherBlob(file: index, actual)) }
         } catch { return mailbox.post(.committed(file: index, wasThere: false, part.failure(error))) }
       }
@@ -80,7 +85,7 @@ extension Engine {
       landing.close(index)
       keeper.forget(index)
       var failure: TransferError?
-      let wasThere = isChecklist && part.isSameAsFinished
+      let wasThere = isChecklist && partial?.isSameAsFinished ?? false
       if wasThere {
         _ = part.discard(keeping: false)
       } else if let snapshot {
@@ -94,7 +99,7 @@ extension Engine {
 
   private func mismatched(_ file: FileTask, _ expected: Digest, _ actual: Digest) {
     // What came from an earlier run, or from an answer that promised no length, may be at fault; one fresh start tells.
-    if !file.isAboveDoubt, file.freshStarts == 0 {
+    if !file.isAboveDoubt, file.freshStarts == 0, file.partial != nil {
       return startAfresh(file, "what was here before doesn't fit the checklist")
     }
     let path = file.request.path
@@ -125,6 +130,8 @@ extension Engine {
   /// - Parameter isChange: whether that is because the server has something else now. Then it may not happen often, and every byte is a new one.
   func startAfresh(_ file: FileTask, _ why: String, isChange: Bool = true) {
     for connection in file.connections { connection.ending = .superseded }
+    // What has passed can't be had back.
+    guard file.partial != nil || file.arrived.isEmpty else { return fail(file, .changed(path: file.request.path, why: why)) }
     if isChange {
       file.freshStarts += 1
       file.forgetMost()

@@ -45,7 +45,7 @@ extension Engine {
       }
       do throws(TransferError) {
         let parent = list.request.path.lastIndex(of: "/").map { list.request.path[...$0] } ?? ""
-        for entry in try Self.entries(of: list, at: list.part.path) where entry.digest.algorithm == .md5 { digests[parent + entry.path.string] = entry.digest }
+        for entry in try Self.entries(of: list, at: list.partial?.path ?? "") where entry.digest.algorithm == .md5 { digests[parent + entry.path.string] = entry.digest }
       } catch {
         failures.append(error)
         download.observe(.failed(file: list.index, error))

@@ -9,6 +9,10 @@ extension Engine {
   // MARK: Starting
 
   func schedule() {
+    // A whole answer would stand before a full window, and hold up those that the file's taker waits for.
+    for file in files where file.partial == nil && !file.takesRanges && file.stage == .fetching && file.connections.isEmpty && !file.isFullyArrived {
+      fail(file, .unavailable(path: file.request.path, origin: link.origin, why: "it doesn't give parts of the file as they are needed here; `drover download` takes it as a whole"))
+    }
     guard fatal == nil, refusal == nil, check == nil else { return }
     let now = steadySeconds()
     guard now >= quietUntil else { return }
@@ -57,6 +61,9 @@ extension Engine {
 
   // MARK: Judging
 
+  /// An answer of no more is in memory before anybody waits for it.
+  private static let smallBytes = 64 << 10
+
   /// Says what an answer means, and learns from it what the file is.
   func judge(_ connection: Connection) -> Judgement {
     let file = connection.file
@@ -69,6 +76,10 @@ extension Engine {
       allowsHTML: file.request.isOptional)
     if judgement == .whole(total: 0) || judgement == .complete(total: 0), !mayBeEmpty(file) { judgement = .notTheFile("nothing") }
     if !isVouchedFor { judgement = withoutAnyonesWord(judgement, connection) }
+    // What is small may be something else in the file's place, and passes at once if it is the file.
+    if case .whole(let total) = judgement, file.partial == nil, total ?? .max > Self.smallBytes || !file.arrived.isEmpty {
+      judgement = .rangesBroken("the whole file where a part was asked for")
+    }
     switch judgement {
     case .part(let total, _):
       guard let total else { return .rangesBroken("a part of a file without saying how long it is") }
@@ -113,7 +124,8 @@ extension Engine {
         return .dropped
       }
       (file.beginning, file.stage) = (nil, .preparing)
-      let (part, index, download, name) = (file.part, file.index, download, file.request.path)
+      guard let part = file.partial else { return judgement }
+      let (index, download, name) = (file.index, download, file.request.path)
       preparing.submit {
         do throws(TransferError) {
           try part.copyBeginning(beginning.position) { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) }

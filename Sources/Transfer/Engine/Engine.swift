@@ -86,13 +86,19 @@ final class Engine: @unchecked Sendable {
 
     let (parts, mailbox) = (download.parts, download.mailbox)
     let threads = max(2, min(8, Workers.available))
-    pool = BlockPool(capacity: Self.mostAhead + BlockPool.reserve + (request.connections ?? 0)) { mailbox.post(.memory) }
+    // What passes by stays in memory until somebody is done with it, whatever else waits for a hash.
+    let windows = parts.compactMap { ($0 as? PassingFile)?.window }
+    let passing = windows.reduce(Self.blocksBesidePassing(request)) { $0 + ($1 + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
+    pool = BlockPool(capacity: windows.isEmpty ? Self.mostAhead + BlockPool.reserve + (request.connections ?? 0) : passing) { mailbox.post(.memory) }
     keeper = JournalKeeper()
     let landing = Landing(parts, threads: threads, pool: pool, keeper: keeper, mailbox: mailbox)
     self.landing = landing
     preparing = JobQueue(threads: threads)
     keeper.start { file in landing.snapshot(of: file).map { parts[file].keep($0, isClosed: false) } ?? true }
   }
+
+  /// What may be in memory besides the windows of files that pass by: of each request a block that is being filled and the next, and what isn't hashed yet.
+  static func blocksBesidePassing(_ request: TransferRequest) -> Int { BlockPool.reserve + 2 * (request.connections ?? ConnectionTuner.mostConnections) }
 
   private static func isSafe(_ path: String) -> Bool {
     !path.isEmpty && !path.hasPrefix("/") && !path.utf8.contains(0)
@@ -180,7 +186,7 @@ final class Engine: @unchecked Sendable {
   // MARK: Folders
 
   private func makeFolders() throws(TransferError) {
-    for path in [request.folder] + files.map({ $0.part.path.removingLastComponent() }) {
+    for path in [request.folder] + files.compactMap({ $0.partial?.path.removingLastComponent() }) {
       do throws(Errno) { try path.makeFolders() } catch { throw .disk(path: path.string, errno: error.rawValue) }
     }
     do {
@@ -226,8 +232,7 @@ final class Engine: @unchecked Sendable {
       }
     }
     for file in files {
-      file.part.removeIfEmpty()
-      file.part.closeDescriptor()
+      file.part.close()
     }
     try? folderLock?.close()
   }

@@ -29,7 +29,7 @@ final class FileTask {
 
   let index: Int
   let request: TransferRequest.File
-  let part: PartialFile
+  let part: any LandingPlace
   let follower: (any ContentFollower)?
   var stage = Stage.waiting
   var expected: Digest?
@@ -93,7 +93,7 @@ final class FileTask {
   /// Bytes that were here when the observer was last told.
   var reported = -1
 
-  init(index: Int, request: TransferRequest.File, part: PartialFile, follower: (any ContentFollower)?) {
+  init(index: Int, request: TransferRequest.File, part: any LandingPlace, follower: (any ContentFollower)?) {
     self.index = index
     self.request = request
     self.part = part
@@ -104,6 +104,8 @@ final class FileTask {
   var blob: GitBlobID? { if case .blob(let id)? = request.digest { id } else { nil } }
   /// Whether something will tell in the end whether it is right.
   var isVouchedFor: Bool { expected != nil || blob != nil }
+  /// Where it is kept; nil for one that passes by.
+  var partial: PartialFile? { part as? PartialFile }
   var isChecklist: Bool { request.path.hasSuffix(".chk") }
   var validators: Validators { part.state.peek { $0.validators } }
   var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part)) }

@@ -7,11 +7,6 @@ import SystemPackage
 /// What the keeper's thread does with a partial file.
 extension PartialFile {
   /// Syncs what was written so far and then says so in the journal.
-  ///
-  /// - Parameters:
-  ///   - snapshot: where the file's chain is; taken before, so that all that it has hashed is among what was written.
-  ///   - isClosed: that nothing will be written after this.
-  /// - Returns: whether there is nothing that should be tried again.
   func keep(_ snapshot: Landing.Snapshot, isClosed: Bool) -> Bool {
     let state = state.peek { $0 }
     guard let descriptor, state.isKnown, state.failure == nil, let length = state.length, !state.written.isEmpty else { return true }
@@ -33,7 +28,6 @@ extension PartialFile {
 
   private func noteFailure(_ error: Errno) { state.update { $0.failure = $0.failure ?? error } }
 
-  /// Forgets all content.
   func startAfresh() throws(TransferError) {
     removeJournal()
     state.update { state in
@@ -95,8 +89,6 @@ extension PartialFile {
     return hash == other.hash
   }
 
-  /// Removes what is here, or moves it aside.
-  /// - Returns: where it was moved.
   func discard(keeping: Bool) -> String? {
     removeJournal()
     defer { closeDescriptor() }
@@ -105,7 +97,6 @@ extension PartialFile {
     return nil
   }
 
-  /// Bytes that the file has on disk already.
   var bytesOnDisk: Int {
     var status = stat()
     guard let descriptor, fstat(descriptor.rawValue, &status) == 0 else { return 0 }
@@ -120,12 +111,6 @@ extension PartialFile {
 
   /// Larger lists than this are not lists.
   static let mostChecklistBytes = 16 << 20
-
-  /// Leaves no empty partial file behind.
-  func removeIfEmpty() {
-    let isEmpty = state.peek { $0.descriptor != nil && $0.isKnown && $0.written.isEmpty }
-    if isEmpty { partPath.remove() }
-  }
 
   /// And the one that a killed drover was about to put in its place.
   func removeJournal() {

@@ -8,7 +8,7 @@ import SystemPackage
 /// A file on its way: `NAME.part`, its journal `NAME.part.journal`, and what is known of both.
 ///
 /// Workers write (`Landing`), the keeper's thread syncs, journals, names and removes (`PartialFile+Keeping`); each takes the lock for a moment only.
-final class PartialFile: Sendable {
+final class PartialFile: LandingPlace {
   /// Where the finished file goes.
   let path: FilePath
   /// What errors and journals call it.
@@ -109,7 +109,7 @@ final class PartialFile: Sendable {
     }
   }
 
-  /// Gives the file its length on disk, so that it can't run out of room on the way, where the file system can promise that.
+  /// Gives the file its length on disk, where the file system can promise that.
   func allocate(_ length: Int) throws(TransferError) {
     guard length > 0, let descriptor else { return }
     // FAT32 has no files of 4 GiB. Linux lets nobody seek beyond what a file system's files can have, also where it can't promise room.
@@ -119,22 +119,23 @@ final class PartialFile: Sendable {
     if fallocate(descriptor.rawValue, 0, 0, off_t(length)) != 0, [ENOSPC, EFBIG, EDQUOT].contains(errno) { throw failure(Errno(rawValue: errno)) }
   }
 
-  /// Writes all of `bytes` at `offset`, without saying yet that they are there.
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) {
+  var askableEnd: Int { .max }
+
+  func write(_ block: Block, _ range: Range<Int>) throws(Errno) {
     guard let descriptor else { throw .badFileDescriptor }
-    try descriptor.write(all: bytes, at: offset)
+    try descriptor.write(all: block[range], at: range.lowerBound)
   }
 
-  /// Fills `memory` from the partial file.
   func read(into memory: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) {
     guard let descriptor else { throw .badFileDescriptor }
     try descriptor.readAll(into: memory, at: offset)
   }
 
-  /// Says that a range was written.
-  func record(_ range: Range<Int>) { state.update { $0.written.insert(contentsOf: range) } }
-
-  func failure(_ error: any Error) -> TransferError { .disk(path: name, errno: (error as? Errno ?? .ioError).rawValue) }
+  /// Leaves no empty partial file behind.
+  func close() {
+    if state.peek({ $0.descriptor != nil && $0.isKnown && $0.written.isEmpty }) { partPath.remove() }
+    closeDescriptor()
+  }
 }
 
 extension RangeSet<Int> {

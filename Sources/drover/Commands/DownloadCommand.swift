@@ -29,20 +29,8 @@ struct DownloadCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("Releases, as `drover catalog` lists them, or hf:ORG/NAME; commas may separate them too. With --manifest: all that the file has.", valueName: "models"))
   var models: [String] = []
 
-  @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
-  var url: TextArgument?
-
   @Option(name: .shortAndLong, help: ArgumentHelp("The folder to download into.", valueName: "dir"), completion: .directory)
   var output = PathArgument(".")
-
-  @Option(parsing: .unconditional, help: ArgumentHelp("Connections at a time. Otherwise as many as help.", valueName: "n"))
-  var connections: Int?
-
-  @Option(parsing: .unconditional, help: ArgumentHelp("Most bytes a second, such as 50M.", valueName: "rate"))
-  var limitRate: ByteCount?
-
-  @Flag(name: .shortAndLong, help: "Don't ask before starting. Another link is still asked for when this one ends.")
-  var yes = false
 
   @Flag(help: "Keep a file whose checksum differs, as NAME.corrupt.")
   var keepCorrupt = false
@@ -50,32 +38,29 @@ struct DownloadCommand: ParsableCommand {
   @Flag(help: "Print JSON.")
   var json = false
 
-  @OptionGroup var hub: HubOptions
-  @OptionGroup var server: ServerOptions
+  @OptionGroup var transfer: TransferOptions
   @OptionGroup var global: GlobalOptions
 
   func validate() throws {
-    if models.isEmpty, server.manifest == nil { throw ValidationError("Name the releases to download; `drover catalog` lists them.") }
-    if let connections, !(1...64).contains(connections) { throw ValidationError("--connections takes 1 to 64.") }
-    if let limitRate, limitRate.bytes < 1 { throw ValidationError("--limit-rate takes at least 1 byte a second.") }
+    if models.isEmpty, transfer.server.manifest == nil { throw ValidationError("Name the releases to download; `drover catalog` lists them.") }
   }
 
   func run() throws {
     try ProcessStart.checkAddressSpace()
-    let request = TransferRequest(
-      files: [], folder: output.path, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry,
-      keepsCorrupt: keepCorrupt)
-    let repositories = try HubInput.names(in: models).map { try HubInput($0, hub, server, request, global) }
-    if repositories == nil, hub.isGiven { throw CommandError(.usage, "--include and --exclude choose files of a repository of the hub (hf:ORG/NAME)") }
-    if repositories != nil, server.manifest != nil || url != nil { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
-    let (download, link, check) = try repositories.map { ($0.download, $0.link, Self.opensAll) } ?? releases(request)
+    let server = transfer.server
+    var request = transfer.request(into: output.path)
+    request.keepsCorrupt = keepCorrupt
+    let repositories = try HubInput.names(in: models).map { try HubInput($0, transfer.hub, server, request) }
+    if repositories == nil, transfer.hub.isGiven { throw CommandError(.usage, "--include and --exclude choose files of a repository of the hub (hf:ORG/NAME)") }
+    if repositories != nil, server.manifest != nil || transfer.url != nil { throw CommandError(.usage, "a repository of the hub takes neither --manifest nor --url; HF_ENDPOINT names a mirror") }
+    let (download, link, check) = try repositories.map { (try ReleaseDownload($0.wanted, request), $0.link, LinkInput.opensAll) } ?? releases(request)
     for sentence in download.notes { note("\(sentence)") }
-    let session = DownloadSession(global: global, confirms: !yes && !json, asksForLinks: !json && repositories == nil, allowsHTTP: server.allowHttp, check: check)
+    let session = DownloadSession(global: global, confirms: !transfer.yes && !json, asksForLinks: !json && repositories == nil, allowsHTTP: server.allowHttp, check: check)
     let outcome = session.run(download, link: link)
     let report = outcome.report
     var failure: (any Error)? = outcome.failure
     if outcome.failure?.exit != .interrupted {
-      do { try session.write(download.receipts(report, tool: Drover.configuration.version, options: given)) } catch {
+      do { try session.write(download.receipts(report, tool: Drover.configuration.version, options: transfer.given(models))) } catch {
         if let failure = outcome.failure { Console.error(failure.description) }
         failure = error
       }
@@ -90,45 +75,11 @@ struct DownloadCommand: ParsableCommand {
     Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; \(verified), in \(Format.duration(report.seconds))")
   }
 
-  private typealias LinkCheck = @Sendable (SignedLink) throws(WrongLinkError) -> Void
-  /// A hub is no family of Meta's.
-  private static let opensAll: LinkCheck = { _ in }
-
   /// The download of releases over a signed link, and the check that another link opens them too.
-  private func releases(_ request: TransferRequest) throws -> (ReleaseDownload, SignedLink, LinkCheck) {
-    let catalog = try server.catalog()
-    let matches = models.isEmpty ? nil : try catalog.matches(models.joined(separator: ","))
-    for match in matches ?? [] where !match.alternatives.isEmpty {
-      note("taking \(match.release.id) (\(match.release.family)); other models of that size: \(match.alternatives.map(\.id).joined(separator: ", "))")
-    }
-    let releases = matches?.map(\.release) ?? catalog.releases
-    let check: LinkCheck = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: releases) }
-    let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
-    try check(link)
+  private func releases(_ request: TransferRequest) throws -> (ReleaseDownload, SignedLink, LinkInput.Check) {
+    let (releases, link, check) = try LinkInput.releases(models, transfer, global)
     return (try ReleaseDownload(releases, request), link, check)
   }
 
-  /// The options for the receipt: what shaped the download, without the link and without places on this machine.
-  private var given: [String: String] {
-    var given: [String: String] = [:]
-    given["models"] = models.isEmpty ? nil : models.joined(separator: ",")
-    given["manifest"] = server.manifest?.path.lastComponent?.string
-    given["include"] = hub.include.isEmpty ? nil : hub.include.joined(separator: ",")
-    given["exclude"] = hub.exclude.isEmpty ? nil : hub.exclude.joined(separator: ",")
-    given["connections"] = connections.map(String.init)
-    given["limit-rate"] = limitRate.map { String($0.bytes) }
-    return given
-  }
-
   private func note(_ text: TerminalText) { if !global.quiet { Console.note("note: \(text)") } }
-}
-
-/// A number of bytes on the command line.
-struct ByteCount: ExpressibleByArgument {
-  let bytes: Int
-
-  init?(argument: String) {
-    guard let bytes = Format.parseBytes(argument) else { return nil }
-    self.bytes = bytes
-  }
 }

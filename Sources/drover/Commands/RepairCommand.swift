@@ -76,15 +76,18 @@ struct RepairCommand: ParsableCommand {
   /// What to fetch for a model, and over which link.
   private func request(for model: RepairPlan.Model) throws -> (TransferRequest, SignedLink, commit: String?, LinkCheck) {
     let request = TransferRequest(files: [], folder: model.folder, authorities: server.cacert?.path, retry: server.retry)
+    if model.isMade {
+      var options = model.options
+      options["models"] = nil
+      let given = options.sorted { $0.key < $1.key }.map { "--\($0.key) \($0.value)" }.joined(separator: " ")
+      let again = if case .checkpoint(let source)? = model.origin { "reshard \(source)" } else { "pull \(model.options["models"] ?? "MODEL")" }
+      throw CommandError(.usage, "\(model.folder) was written by drover, not fetched: make it anew with `drover \(again) \(model.folder) \(given) --force`")
+    }
     if let name = try hubName(model) {
       ProcessSecrets.lockMemory()
       let settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
       let repository = try HubClient(settings, authorities: server.cacert?.path, retry: server.retry).repository(name)
       return (try model.request(repository, request), settings.link, repository.commit, { _ in })
-    }
-    if case .checkpoint(let source)? = model.origin {
-      let options = model.options.sorted { $0.key < $1.key }.map { "--\($0.key) \($0.value)" }.joined(separator: " ")
-      throw CommandError(.usage, "\(model.folder) was written by drover, not fetched: make it anew with `drover reshard \(source) \(model.folder) \(options) --force`")
     }
     let catalog = try server.catalog()
     let release: Release

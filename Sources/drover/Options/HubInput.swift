@@ -16,7 +16,8 @@ struct HubOptions: ParsableArguments {
 
 /// A download from Hugging Face's hub, made ready: what the repositories hold is known, and that the token opens them.
 struct HubInput {
-  let download: ReleaseDownload
+  /// Each with the files that are wanted of it.
+  let wanted: [(HubRepository, files: [HubRepository.File])]
   let link: SignedLink
   /// The commits, in the order of the names.
   let commits: [String]
@@ -31,7 +32,7 @@ struct HubInput {
     return names
   }
 
-  init(_ names: [HubName], _ options: HubOptions, _ server: ServerOptions, _ request: TransferRequest, _ global: GlobalOptions) throws {
+  init(_ names: [HubName], _ options: HubOptions, _ server: ServerOptions, _ request: TransferRequest) throws {
     ProcessSecrets.lockMemory()
     let settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
     let client = HubClient(settings, authorities: request.authorities, retry: request.retry)
@@ -44,7 +45,7 @@ struct HubInput {
       if let file = files.min(by: { $0.bytes < $1.bytes }) { try client.checkAccess(to: repository, file) }
       wanted.append((repository, files))
     }
-    download = try ReleaseDownload(wanted, request)
+    self.wanted = wanted
     link = settings.link
     commits = wanted.map(\.0.commit)
   }

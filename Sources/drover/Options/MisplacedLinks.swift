@@ -44,7 +44,13 @@ extension CatalogCommand: RefusesMisplacedLinks {
 }
 
 extension DownloadCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(models, "a release's name"), ([server.manifest?.description, server.cacert?.description, output.description], "a path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(models, "a release's name"), ([transfer.server.manifest?.description, transfer.server.cacert?.description, output.description], "a path")] }
+}
+
+extension PullCommand: RefusesMisplacedLinks {
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] {
+    [([model], "a release's name"), ([transfer.server.manifest?.description, transfer.server.cacert?.description, destination.description], "a path")]
+  }
 }
 
 extension InspectCommand: RefusesMisplacedLinks {
