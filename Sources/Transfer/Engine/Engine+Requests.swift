@@ -86,7 +86,8 @@ extension Engine {
       learn(file, head, total)
     case .whole(let total):
       if let total { learn(file, head, total) } else { file.isAboveDoubt = false }
-      file.takesRanges = false
+      // Of what passes by, only what is small comes as a whole; if it was something else, the file is asked for in parts again.
+      if file.partial != nil { file.takesRanges = false }
       file.isMet = true
       linkOpens(file)
       for other in file.connections where other !== connection { other.ending = .superseded }
