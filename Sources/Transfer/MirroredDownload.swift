@@ -7,6 +7,8 @@ public final class MirroredDownload: Sendable {
     var isCancelled = false
     var current: Download?
     var hasAgreed = false
+    /// Whether it was said why the current server didn't give a file.
+    var hasTold = false
     /// Files that have come, by their index.
     var finished: Set<Int> = []
   }
@@ -55,7 +57,9 @@ public final class MirroredDownload: Sendable {
       whole = Self.joined(whole, report, request)
       guard let failure else { return (whole, nil) }
       failures.append(failure)
-      guard failure.isOfOneServer, next != nil else { break }
+      guard failure.isOfOneServer, let next else { break }
+      // A link that opened nothing was given up as a whole.
+      if !state.withLock({ $0.hasTold }) { tell(failure, of: request.files.count == 1 ? request.files[0].path : nil, from: link, next) }
     }
     // Damage weighs more than absence.
     guard let last = failures.last, last.isOfOneServer else { return (whole, failures.last) }
@@ -70,7 +74,7 @@ public final class MirroredDownload: Sendable {
     let download = Download(
       request, link: link, followers: followers, observe: { self.tell($0, from: link, next) }, confirm: confirm.map(onlyOnce), newLink: newLink)
     return state.withLock { state in
-      state.current = download
+      (state.current, state.hasTold) = (download, false)
       return state.isCancelled ? nil : download
     }
   }
@@ -92,11 +96,16 @@ public final class MirroredDownload: Sendable {
     case .finished(let file, _, _): if !state.withLock({ $0.finished.insert(file).inserted }) { return }
     case .failed(let file, let error):
       guard let next, error.isOfOneServer else { break }
-      return observe(.note("\(request.files[file].path): \(link.origin): \(error.shortReason); \(next.origin) is asked next"))
+      state.withLock { $0.hasTold = true }
+      return tell(error, of: request.files[file].path, from: link, next)
     case .withheld, .skipped: if next != nil { return }
     case .note: break
     }
     observe(event)
+  }
+
+  private func tell(_ error: TransferError, of path: String?, from link: SignedLink, _ next: SignedLink) {
+    observe(.note("\(path.map { "\($0): " } ?? "")\(link.origin): \(error.shortReason); \(next.origin) is asked next"))
   }
 
   /// What two runs have brought: the second finds there what the first has fetched.
