@@ -79,7 +79,7 @@ let package = Package(
     tests("TokenizationTests", ["Checkpoint", "Tokenization", system]),
     tests("CheckpointTests", ["Catalog", "Checkpoint", "CKernels", "Integrity", "Platform", "Tokenization", system]),
     tests("ArrivalTests", ["Arrival", "Catalog", "Checkpoint", "Integrity", "Transfer", system]),
-    tests("InferenceTests", ["Inference", "Checkpoint", "Integrity", "Templates", "Tokenization", "CKernels", system]),
+    tests("InferenceTests", ["Catalog", "Inference", "Checkpoint", "Integrity", "Templates", "Tokenization", "CKernels", system]),
     tests("CommandTests", ["Terminal"]),
     tests("PeerTests", []),
   ],
@@ -91,5 +91,5 @@ let package = Package(
 if Context.environment["DROVER_FUZZ"] == "build" {
   package.targets.append(
     .executableTarget(
-      name: "drover-fuzz", dependencies: ["Checkpoint", "Integrity", "Templates", "Tokenization", system], path: "Tests/Fuzz", exclude: ["run", "seeds.py"]))
+      name: "drover-fuzz", dependencies: ["Checkpoint", "Integrity", "Templates", "Tokenization", system], path: "Tests/Fuzz", exclude: ["run", "seeds.py", "torch_seeds.py"]))
 }

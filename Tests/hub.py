@@ -1,15 +1,17 @@
 """A stand-in for Hugging Face's hub, for tests: answers as huggingface.co/docs/hub/api and the sources of huggingface_hub say that the real one does.
 
 Two servers: the hub, and the store that it redirects large files to, whose links are signed and end. Prints one line, `HUB_PORT STORE_PORT`, and serves
-until its standard input ends. Each request is a line of the log: server, method, path without its query, range, and whether a token came with it.
+until its standard input ends. Each request is a line of the log: server, method, path without its query, range, and whether a token came with it; after
+it comes `sent` with the bytes of the file that went out.
 
-  hub.py FOLDER LOG [--token T] [--gated ORG/NAME] [--private ORG/NAME] [--uses N] [--cut BYTES] [--page N] [--wrong PATH]
+  hub.py FOLDER LOG [--token T] [--outsider T] [--gated ORG/NAME] [--private ORG/NAME] [--uses N] [--cut BYTES] [--page N] [--rate BYTES] [--wrong PATH] [--lost PATH]
 
 FOLDER/ORG/NAME/REVISION/... are the repositories' files; a revision's commit is the SHA-1 of its name. Files over 100 kB are in LFS.
 --uses: a link of the store opens its file N times.  --cut: the store ends each answer after so many bytes.  --page: entries on a page of a list.
---wrong: this file's bytes aren't those of its digest.
+--wrong: this file's bytes aren't those of its digest.  --lost: this file is on the list and isn't there.  --rate: bytes a second that the store sends.
+--outsider: a token of somebody who hasn't accepted the licences of gated repositories.
 """
-import argparse, hashlib, http.server, json, os, re, secrets, sys, threading, urllib.parse
+import argparse, hashlib, http.server, json, os, re, secrets, sys, threading, time, urllib.parse
 
 parser = argparse.ArgumentParser()
 parser.add_argument("folder")
@@ -21,12 +23,30 @@ parser.add_argument("--uses", type=int, default=1 << 30)
 parser.add_argument("--cut", type=int, default=0)
 parser.add_argument("--page", type=int, default=1000)
 parser.add_argument("--wrong", default="")
+parser.add_argument("--lost", default="")
+parser.add_argument("--rate", type=int, default=0)
+parser.add_argument("--outsider", default="")
 options = parser.parse_args()
 lock, links = threading.Lock(), {}
 
 
 def commit_of(revision):
     return revision if re.fullmatch("[0-9a-f]{40}", revision) else hashlib.sha1(revision.encode()).hexdigest()
+
+
+described = {}
+
+
+def describe(path):
+    """What the hub's list has of a file; a large one isn't hashed for each request."""
+    key = (path, os.stat(path).st_size, os.stat(path).st_mtime_ns)
+    if key not in described:
+        content = open(path, "rb").read()
+        entry = {"size": len(content), "oid": hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()}
+        if len(content) > 100_000:
+            entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
+        described[key] = entry
+    return described[key]
 
 
 def listing(folder):
@@ -36,12 +56,7 @@ def listing(folder):
             entries.append({"type": "directory", "oid": "0" * 40, "size": 0, "path": os.path.relpath(os.path.join(root, name), folder)})
         for name in files:
             path = os.path.join(root, name)
-            content = open(path, "rb").read()
-            entry = {"type": "file", "size": len(content), "path": os.path.relpath(path, folder)}
-            entry["oid"] = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-            if len(content) > 100_000:
-                digest = hashlib.sha256(content).hexdigest()
-                entry["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 134}
+            entry = {"type": "file", "path": os.path.relpath(path, folder), **describe(path)}
             entries.append(entry)
     return sorted(entries, key=lambda entry: entry["path"])
 
@@ -66,6 +81,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    def send(self, body):
+        """Sends a file's bytes, and notes how many went out before the other side was gone."""
+        step, count = 1 << 16, 0
+        try:
+            for start in range(0, len(body), step):
+                self.wfile.write(body[start : start + step])
+                count += len(body[start : start + step])
+                if options.rate and isinstance(self, Store):
+                    time.sleep(step / options.rate)
+        finally:
+            with lock, open(options.log, "a") as log:
+                log.write(f"sent {count}\n")
+
     def content(self, content, headers, cut=0):
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         status, first, last = 200, 0, len(content) - 1
@@ -80,7 +108,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body[: cut or None])
+            self.send(body[: cut or None])
             if cut and len(body) > cut:
                 self.close_connection = True
                 self.wfile.flush()
@@ -113,7 +141,7 @@ class Hub(Handler):
         address = urllib.parse.urlsplit(self.path)
         path = urllib.parse.unquote(address.path)
         given = self.headers.get("Authorization")
-        if given and given != f"Bearer {options.token}":
+        if given and given not in (f"Bearer {options.token}", f"Bearer {options.outsider}"):
             return self.refuse(401, "", "Invalid credentials in Authorization header")
         called = re.match(r"/api/models/([\w.-]+/[\w.-]+)(?:/(revision|tree)/([^/?]+))?$", address.path) or re.match(r"/([\w.-]+/[\w.-]+)/(resolve)/([^/]+)/(.+)", path)
         if not called:
@@ -141,8 +169,10 @@ class Hub(Handler):
             return self.answer(200, json.dumps(entries[start : start + options.page]).encode(), headers)
         if repository in options.gated and not given:
             return self.refuse(401, "GatedRepo", "Access to model is restricted")
+        if repository in options.gated and given != f"Bearer {options.token}":
+            return self.refuse(403, "GatedRepo", "Access to model is restricted and you are not in the authorized list")
         file = os.path.join(folder, called[4])
-        if not os.path.isfile(file):
+        if not os.path.isfile(file) or options.lost and file.endswith(options.lost):
             return self.refuse(404, "EntryNotFound", "Entry not found")
         entry = next(entry for entry in listing(folder) if entry["path"] == called[4])
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes", "Access-Control-Expose-Headers": "*"}
@@ -162,6 +192,9 @@ class Hub(Handler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads, request_queue_size = True, 64
+
+    def handle_error(self, *_):
+        pass  # the other side is gone
 
 
 hub, store = Server(("127.0.0.1", 0), Hub), Server(("127.0.0.1", 0), Store)

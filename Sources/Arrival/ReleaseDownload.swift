@@ -1,4 +1,5 @@
 import Catalog
+import Checkpoint
 import Integrity
 import SystemPackage
 import Transfer
@@ -8,10 +9,10 @@ public struct ReleaseDownload: Sendable {
   public let request: TransferRequest
   /// Sentences that a person should read before it begins.
   public let notes: [String]
-  private let models: [Model]
+  let models: [Model]
 
   /// What gets a receipt of its own.
-  private struct Model: Sendable {
+  struct Model: Sendable {
     /// What messages call it.
     let name: String
     /// Relative to the download's folder.
@@ -22,6 +23,10 @@ public struct ReleaseDownload: Sendable {
     /// The files that make the checkpoint, by their names in its folder: their paths in the download.
     let checkpointFiles: [String: String]
     let follower: ReleaseFollower
+    /// What is known of it beforehand.
+    var shape: StatedShape?
+    /// Whether others may lie in its folder that came each by itself too.
+    var isLoneFile = false
   }
 
   /// Room for the zip directory of the largest shards, where each tensor takes about a hundred bytes.
@@ -35,9 +40,25 @@ public struct ReleaseDownload: Sendable {
         Model(
           name: release.folder.isEmpty ? release.id : release.folder, folder: FilePath(release.folder), origin: .release(release.id),
           files: Dictionary(release.files.map { ($0.path, $0.isOptional) }) { first, _ in first },
-          checkpointFiles: release.checkpointFiles.mapValues(\.path), follower: ReleaseFollower(release))
+          checkpointFiles: release.checkpointFiles.mapValues(\.path), follower: ReleaseFollower(release),
+          shape: release.shape.map { StatedShape(layers: $0.layers, kvHeads: $0.kvHeads, headDim: $0.dim / $0.heads) })
       },
-      releases.flatMap(\.files).map { .init(path: $0.path, remote: $0.remote, isOptional: $0.isOptional) }, request)
+      releases.flatMap(\.files).map { .init(path: $0.path, remote: $0.remote, isOptional: $0.isOptional, digest: $0.digest) }, request)
+  }
+
+  /// One file behind a link of its own.
+  /// - Parameters:
+  ///   - name: the link's.
+  ///   - hosts: of the link and its mirrors, for the receipt.
+  ///   - digest: what somebody says of it.
+  /// - Throws: `.unsafePath` for a name that drover uses itself.
+  public init(file name: String, from hosts: [String], digest: Digest?, _ request: TransferRequest) throws(ArrivalError) {
+    if let danger = Release.danger(ofPath: name) { throw .unsafeName(name, why: danger) }
+    let model = Model(
+      name: name, folder: "", origin: .hosts(hosts), files: [name: false], checkpointFiles: [name: name],
+      // Of other formats one file alone makes no checkpoint.
+      follower: ReleaseFollower(name.hasSuffix(".gguf") ? [name: name] : [:], keyValueHeads: nil), isLoneFile: true)
+    try self.init([model], [.init(path: name, remote: name, digest: digest.map { .hash($0) })], request)
   }
 
   /// - Parameters:
@@ -59,7 +80,7 @@ public struct ReleaseDownload: Sendable {
       for file in files {
         let path = folder + "/" + file.path
         if let danger = Release.danger(ofPath: path) { throw .unsafePath(file.path, of: repository.name.description, why: danger) }
-        wanted.append(.init(path: path, remote: repository.remote(file.path), digest: file.digest, replaceable: earlier[file.path]))
+        wanted.append(.init(path: path, remote: repository.remote(file.path), bytes: file.bytes, digest: file.digest, replaceable: earlier[file.path]))
         paths[path] = false
         if !file.path.contains("/") { checkpointFiles[file.path] = path }
       }
@@ -110,18 +131,29 @@ public struct ReleaseDownload: Sendable {
       let files = report.files.compactMap { file -> Receipt.File? in
         var path = FilePath(file.path)
         guard model.files[file.path] != nil, path.removePrefix(model.folder) else { return nil }
-        return .init(path: path, bytes: file.bytes, md5: file.digest.ofKind(.md5), sha256: file.digest.ofKind(.sha256))
+        return .init(path: path, file)
       }
       guard !files.isEmpty else { return nil }
       let followed = Set(report.files.filter(\.isFollowed).map(\.path))
       return DownloadReceipt(
         name: model.name, folder: request.folder.appending(model.folder.components),
-        receipt: Receipt(tool: tool, operation: "download", origin: model.origin, options: options, files: files), follower: model.follower,
+        receipt: Receipt(tool: tool, operation: "download", origin: model.origin, options: options, files: files), isLoneFile: model.isLoneFile, follower: model.follower,
         followed: model.checkpointFiles.compactMapValues { followed.contains($0) ? $0 : nil })
     }
   }
 }
 
-extension ChainedDigest {
-  fileprivate func ofKind(_ algorithm: HashAlgorithm) -> ChainedDigest? { digest.algorithm == algorithm ? self : nil }
+extension Receipt.File {
+  /// What a receipt says of a file that was downloaded.
+  init(path: FilePath, _ file: TransferReport.File) {
+    func chain(_ algorithm: HashAlgorithm) -> ChainedDigest? { file.digest.digest.algorithm == algorithm ? file.digest : nil }
+    self.init(path: path, bytes: file.bytes, md5: chain(.md5), sha256: chain(.sha256))
+  }
+}
+
+extension Release.File {
+  /// What its manifest says of its content.
+  var digest: PublishedDigest? {
+    (sha256 ?? md5).flatMap { Digest(hex: $0) }.map { .hash($0) } ?? blob.flatMap { GitBlobID(hex: $0) }.map { .blob($0) }
+  }
 }

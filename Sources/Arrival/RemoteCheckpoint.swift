@@ -7,7 +7,7 @@ extension RemoteFile: RangeSource {}
 
 /// What a checkpoint on a server holds, from its headers: only these are fetched.
 public struct RemoteCheckpoint: Sendable {
-  public let contents: Inspection
+  public private(set) var contents: Inspection
   /// Bytes of content that came, and requests that it took.
   public let fetchedBytes: Int
   public let requests: Int
@@ -24,6 +24,15 @@ public struct RemoteCheckpoint: Sendable {
       return try RemoteFile(link, file.remote, as: file.path, session: session)
     }
     self.init(contents, session)
+    // What comes along with a download.
+    switch self.contents {
+    case .llama(var outline):
+      (outline.legal, outline.licence) = (release.legalFiles, release.license)
+      self.contents = .llama(outline)
+    case .other(var listing):
+      (listing.legal, listing.licence) = (release.legalFiles, release.license)
+      self.contents = .other(listing)
+    }
   }
 
   /// One file, and the file that describes it (`params.json` or `config.json`) if that lies openly beside it.

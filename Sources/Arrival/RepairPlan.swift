@@ -1,5 +1,6 @@
 import Catalog
 import Integrity
+import Platform
 import SystemPackage
 import Transfer
 
@@ -10,18 +11,31 @@ public struct RepairPlan: Sendable {
     public let folder: FilePath
     /// Where its receipt says that it came from; nil without one.
     public let origin: Receipt.Origin?
+    /// Whether drover wrote it, and didn't fetch it as it is.
+    public let isMade: Bool
     /// What was done to make it, where drover made it.
     public let options: [String: String]
     public let files: [File]
+    /// Where it lies in the hub's cache.
+    let cached: CachedRepository?
+
+    /// Forgets the journals of files that were repaired: their receipts say what they said.
+    public func forgetJournals(_ report: TransferReport) {
+      let root = cached?.path ?? folder
+      for file in report.files { FinishedFile.forgetJournal(of: root.appending(files.first { $0.path.string == file.path }?.place ?? file.path)) }
+    }
   }
 
   public struct File: Sendable {
     /// Relative to the model's folder.
     public let path: FilePath
+    /// Where it lies in the hub's cache, relative to the repository's folder there, and what it is called by.
+    var place: String?
+    var stored: PublishedDigest?
     /// As it should be: its bytes and digests, where a receipt says so.
-    let receipt: Receipt.File?
-    let listed: Digest?
-    let good: RangeSet<Int>
+    var receipt: Receipt.File?
+    var listed: Digest?
+    var good = RangeSet<Int>()
   }
 
   public let models: [Model]
@@ -30,6 +44,8 @@ public struct RepairPlan: Sendable {
   public let checked: Int
   /// Receipts that are damaged themselves: their files show it.
   public let wrongReceipts: [FilePath]
+  /// What is damaged and can't be fetched, and what to do instead.
+  public let unfetchable: [(path: FilePath, advice: String)]
   /// What couldn't be looked at.
   public let problems: [VerificationError]
 
@@ -45,27 +61,67 @@ public struct RepairPlan: Sendable {
     if findings.contains(where: { $0.status == .unreadable(.canceled) }) { throw .repairInterrupted }
     var files: [FilePath: [File]] = [:]
     var folders: [FilePath] = []
+    var unfetchable: [(FilePath, String)] = []
+    var repositories: [FilePath: CachedRepository] = [:]
     for (index, finding) in findings.enumerated() where finding.status != .ok {
+      if finding.claims.contains(where: \.isOfStore) {
+        switch Self.stored(finding) {
+        case .success(let (repository, snapshot, file)):
+          repositories[snapshot] = repository
+          if files[snapshot] == nil { folders.append(snapshot) }
+          files[snapshot, default: []].append(file)
+        case .failure(let why): unfetchable.append((finding.path, why.advice))
+        }
+        continue
+      }
       guard let (folder, file) = Self.file(finding, damaged: finding.damaged ?? damage[index] ?? nil) else { continue }
       if files[folder] == nil { folders.append(folder) }
       files[folder, default: []].append(file)
     }
+    self.unfetchable = unfetchable
     models = folders.map { folder in
+      if let cached = repositories[folder], let name = cached.name, let commit = folder.lastComponent?.string {
+        return Model(folder: folder, origin: .repository(name, commit: commit), isMade: false, options: [:], files: files[folder] ?? [], cached: cached)
+      }
       let receipt = try? Receipt(contentsOf: folder.appending(Receipt.fileName))
-      return Model(folder: folder, origin: receipt?.origin, options: receipt?.options ?? [:], files: files[folder] ?? [])
+      return Model(
+        folder: folder, origin: receipt?.origin, isMade: receipt.map { $0.operation != "download" } ?? false, options: receipt?.options ?? [:], files: files[folder] ?? [], cached: nil)
     }
     right = findings.filter { $0.status == .ok }.map(\.path)
     (checked, wrongReceipts, problems) = (findings.count, wrong.keys.sorted { $0.string < $1.string }, verification.problems)
   }
 
-  /// Forgets the journals of files that are right: their receipts say what they said.
-  /// - Parameter report: of what was repaired, in `folder`.
-  public func forgetJournals(_ report: TransferReport, in folder: FilePath) {
-    for file in report.files { FinishedFile.forgetJournal(of: folder.appending(file.path)) }
-  }
+  /// Forgets the journals of files that were right from the start; a repair that was killed in its last moment has left one.
+  public func forgetJournals() { for path in right { FinishedFile.forgetJournal(of: path.realPath ?? path) } }
 
-  /// The same for files that were right from the start; a repair that was killed in its last moment has left one.
-  public func forgetJournals() { for path in right { FinishedFile.forgetJournal(of: path) } }
+  private struct Unfetchable: Error { let advice: String }
+
+  /// A file of the hub's cache, as it is fetched again: into a new blob, or where it lies, on file systems without links.
+  private static func stored(_ finding: Verification.Finding) -> Result<(CachedRepository, snapshot: FilePath, File), Unfetchable> {
+    func failure(_ advice: String) -> Result<(CachedRepository, snapshot: FilePath, File), Unfetchable> { .failure(Unfetchable(advice: advice)) }
+    guard let claim = finding.claims.first, case .stored(let digest, _) = claim.content else { return failure("several lists speak of it; remove it, and fetch it again") }
+    guard let repository = CachedRepository(at: claim.source) else {
+      let store = OllamaStore(ofManifest: claim.source)
+      let model = store?.models.first { $0.manifest == claim.source }
+      let pull = model.map { "run `ollama pull \($0.name)`" } ?? "no model needs it"
+      return failure("only ollama fetches it, and not as long as a file has its name: \(finding.status == .missing ? "" : "remove it, and ")\(pull)")
+    }
+    for case .stored(let other, _) in finding.claims.map(\.content) where other != digest {
+      return failure("this name leads to another file's content; remove it, and run `drover download` with --hf-cache again")
+    }
+    var rest = finding.path
+    guard repository.name != nil, rest.removePrefix(repository.path), rest.components.count > 2, rest.components.first?.string == "snapshots" else {
+      return failure("no snapshot of a model names it, so there is no saying under which name the hub has it; remove it")
+    }
+    let commit = Array(rest.components)[1].string
+    let name = FilePath(root: nil, rest.components.dropFirst(2))
+    var isLink = false
+    if let entries = try? repository.entries(of: commit), let entry = entries.first(where: { $0.path == finding.path }), case .blob = entry.content { isLink = true }
+    var file = File(path: name)
+    (file.place, file.stored) = (isLink ? "blobs/" + digest.hex : rest.string, digest)
+    if case .hash(let digest) = digest { file.listed = digest }
+    return .success((repository, repository.snapshot(commit), file))
+  }
 
   private static func file(_ finding: Verification.Finding, damaged: [Verification.Damage]?) -> (folder: FilePath, File)? {
     let claim = finding.claims.first(where: \.isOfReceipt) ?? finding.claims.first
@@ -93,9 +149,8 @@ extension RepairPlan.Model {
     var digests: [String: Digest] = [:]
     for list in release.files where list.path.hasSuffix(".chk") {
       let file = try RemoteFile(link, list.remote, as: list.path, session: session)
-      let parent = list.path.lastIndex(of: "/").map { String(list.path[...$0]) } ?? ""
       guard file.count <= Checklist.mostBytes else { continue }
-      for entry in try Checklist(parsing: try file.bytes(in: 0..<file.count), path: FilePath(list.path)).entries { digests[parent + entry.path.string] = entry.digest }
+      digests.merge(try ListedDigests.read(try file.bytes(in: 0..<file.count), list.path)) { _, last in last }
     }
     let prefix = release.folder.isEmpty ? "" : release.folder + "/"
     return try self.request(request) { path in
@@ -114,12 +169,13 @@ extension RepairPlan.Model {
 
   private func request(_ request: TransferRequest, _ source: (String) throws -> (remote: String, digest: PublishedDigest?)) throws -> TransferRequest {
     var request = request
-    request.folder = folder.isEmpty ? "." : folder
+    request.folder = cached?.path ?? (folder.isEmpty ? "." : folder)
     request.files = try files.map { file in
       let (remote, published) = try source(file.path.string)
       if case .hash(let digest)? = published, let before = file.known(digest.algorithm), before != digest { throw ArrivalError.otherVersion(file.path.string, says: digest, was: before) }
+      if let stored = file.stored, stored != published { throw ArrivalError.otherContent(file.path.string) }
       let digest = published ?? file.strongest.map { .hash($0) }
-      return .init(path: file.path.string, remote: remote, digest: digest, repair: FileRepair(length: file.receipt?.bytes ?? 0, good: file.good))
+      return .init(path: file.path.string, place: file.place, remote: remote, digest: digest, repair: FileRepair(length: file.receipt?.bytes ?? 0, good: file.good))
     }
     return request
   }
@@ -127,6 +183,7 @@ extension RepairPlan.Model {
 
 extension Verification.Claim {
   fileprivate var isOfReceipt: Bool { if case .receipt = content { true } else { false } }
+  fileprivate var isOfStore: Bool { if case .stored = content { true } else { false } }
 }
 
 extension RepairPlan.File {

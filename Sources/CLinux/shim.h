@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 int fallocate(int descriptor, int mode, off_t offset, off_t length);
+int syncfs(int descriptor);
 int sync_file_range(int descriptor, off_t offset, off_t count, unsigned flags);
 #define CLINUX_SYNC_FILE_RANGE_WRITE 2u
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags);

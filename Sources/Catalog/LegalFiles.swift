@@ -5,7 +5,8 @@ import SystemPackage
 public enum LegalFiles {
   /// Names under which publishers put them beside the weights, in the order in which they are shown.
   public static let names = [
-    "LICENSE", "LICENSE.txt", "LICENSE.md", "USE_POLICY.md", "USE_POLICY", "Notice", "NOTICE", "NOTICE.txt", "MODEL_CARD.md", "README.md",
+    "LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md", "USE_POLICY.md", "USE_POLICY", "USE_POLICY.txt", "Notice", "NOTICE", "NOTICE.txt", "NOTICE.md",
+    "MODEL_CARD.md", "README.md",
   ]
 
   /// Those in `folder`.
@@ -13,6 +14,9 @@ public enum LegalFiles {
 }
 
 extension Release {
+  /// Paths of the licence, policy and card among its files.
+  public var legalFiles: [String] { files.map(\.path).filter { path in LegalFiles.names.contains { path == $0 || path.hasSuffix("/" + $0) } } }
+
   /// The licence, policy and card that came with a download.
   /// - Parameter folder: what it was downloaded into.
   /// - Returns: those beside the weights; where there are none, those that lie above them, as Llama 2's do.

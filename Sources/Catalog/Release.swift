@@ -16,11 +16,13 @@ public struct Release: Sendable, Hashable {
   public var modelParallel: Int
   /// Where the links to its family lead, the one that Meta's form gives for it first; empty when the manifest doesn't say.
   public var hosts: [String]
+  /// Links to servers that have its files, each with a `*` for a file's `remote`; empty where the link is given beside the manifest. They may be signed, so nothing shows them.
+  public var mirrors: [String]
   /// Every file, those that several releases share included. A name that ends in `.chk` is a checklist of the files beside it.
   public var files: [File]
   /// Path of the tokenizer's file among `files`.
   public var tokenizer: String?
-  /// How a dialog becomes tokens: `llama2` or `llama3`; nil for models that weren't trained to chat.
+  /// How a dialog becomes tokens: `llama2`, `llama3` or `codellama70b`, of guards `llamaguard1` and so on; nil for models that weren't trained to chat.
   public var chatFormat: String?
   public var license: String?
   /// Where its publisher shows what goes with it.
@@ -38,6 +40,11 @@ public struct Release: Sendable, Hashable {
     public var remote: String
     /// Whether the release is whole without it (a licence's text).
     public var isOptional: Bool
+    /// What it hashes to, in hexadecimal digits, where the manifest says so; at most one of the three.
+    public var sha256: String?
+    public var md5: String?
+    /// git's name for it.
+    public var blob: String?
 
     public init(path: String, remote: String, isOptional: Bool = false) {
       self.path = path
@@ -89,7 +96,7 @@ public struct Release: Sendable, Hashable {
 
 extension Release: Codable {
   private enum CodingKeys: String, CodingKey {
-    case id, aliases, contested, family, parameters, modelParallel, hosts, files, tokenizer, chatFormat, license, documents, shape, contradictions
+    case id, aliases, contested, family, parameters, modelParallel, hosts, mirrors, files, tokenizer, chatFormat, license, documents, shape, contradictions
   }
 
   public init(from decoder: any Decoder) throws {
@@ -105,6 +112,7 @@ extension Release: Codable {
     chatFormat = try values.decodeIfPresent(String.self, forKey: .chatFormat)
     license = try values.decodeIfPresent(String.self, forKey: .license)
     hosts = try values.decodeIfPresent([String].self, forKey: .hosts) ?? []
+    mirrors = try values.decodeIfPresent([String].self, forKey: .mirrors) ?? []
     documents = try values.decodeIfPresent(Documents.self, forKey: .documents) ?? Documents()
     shape = try values.decodeIfPresent(Shape.self, forKey: .shape)
     contradictions = try values.decodeIfPresent([String: Int].self, forKey: .contradictions) ?? [:]
@@ -132,7 +140,7 @@ extension Release: Codable {
 
 extension Release.File: Codable {
   private enum CodingKeys: String, CodingKey {
-    case path, remote
+    case path, remote, sha256, md5, blob
     case isOptional = "optional"
   }
 
@@ -141,6 +149,9 @@ extension Release.File: Codable {
     path = try values.decode(String.self, forKey: .path)
     remote = try values.decodeIfPresent(String.self, forKey: .remote) ?? path
     isOptional = try values.decodeIfPresent(Bool.self, forKey: .isOptional) ?? false
+    sha256 = try values.decodeIfPresent(String.self, forKey: .sha256)
+    md5 = try values.decodeIfPresent(String.self, forKey: .md5)
+    blob = try values.decodeIfPresent(String.self, forKey: .blob)
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -148,6 +159,9 @@ extension Release.File: Codable {
     try values.encode(path, forKey: .path)
     try values.encode(remote, forKey: .remote)
     if isOptional { try values.encode(true, forKey: .isOptional) }
+    try values.encodeIfPresent(sha256, forKey: .sha256)
+    try values.encodeIfPresent(md5, forKey: .md5)
+    try values.encodeIfPresent(blob, forKey: .blob)
   }
 }
 
@@ -164,6 +178,11 @@ extension Release {
       for path in [file.path, file.remote] {
         if let reason = Self.danger(ofPath: path) { return "\(id) has the path \"\(path)\", which \(reason)" }
       }
+      let digests = [("sha256", file.sha256, 64), ("md5", file.md5, 32), ("blob", file.blob, 40)].filter { $0.1 != nil }
+      for (name, digits, count) in digests where digits.map({ $0.utf8.count == count && $0.utf8.allSatisfy(Self.isHexadecimal) }) == false {
+        return "\(id) says that the \(name) of \"\(file.path)\" is something else than \(count) hexadecimal digits"
+      }
+      if digests.count > 1 { return "\(id) has \(digests.map(\.0).joined(separator: " and ")) of \"\(file.path)\", and only one of them would be checked: leave the strongest" }
       // Two names that differ in case are one file on some file systems.
       if !paths.insert(file.path.lowercased()).inserted { return "\(id) has two files at \"\(file.path)\"" }
     }
@@ -173,6 +192,13 @@ extension Release {
     }
     if let theta = shape?.ropeTheta, !(theta > 1 && theta.isFinite) { return "\(id) has a shape with the ropeTheta \(theta)" }
     return nil
+  }
+
+  private static func isHexadecimal(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"), UInt8(ascii: "A")...UInt8(ascii: "F"): true
+    default: false
+    }
   }
 
   /// Why a path must not be joined to a folder; nil when it stays below it.

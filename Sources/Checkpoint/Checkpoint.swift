@@ -26,6 +26,8 @@ public struct Checkpoint: Sendable {
   public let unhonoured: [UnhonouredKey]
   /// What goes along as it is; nothing unless `OpenOptions.keepsExtra` asks for it.
   public var extras: [ExtraTensor] = []
+  /// What Llama 4's files call otherwise than its code calls its weights, or have several of in one tensor, by the files' names. Outputs are spelled alike.
+  package var spelling: [String: [TensorName]] = [:]
 
   public init(
     format: Format, modelParallel: Int, params: ModelParams, tensors: [LogicalTensor], files: [any ByteSource],

@@ -42,7 +42,9 @@ public struct CheckpointOutline: Sendable {
   /// In Meta's order.
   public let tensors: [Tensor]
   /// Names of the licences, policies and cards beside the weights.
-  public let legal: [String]
+  public var legal: [String]
+  /// What the licence is called; nil where nothing says.
+  public var licence: String?
   /// What a person should know, in sentences.
   public let notes: [String]
 
@@ -51,6 +53,7 @@ public struct CheckpointOutline: Sendable {
       format: checkpoint.format, modelParallel: checkpoint.modelParallel, params: .complete(checkpoint.params),
       tensors: checkpoint.tensors.map { Tensor(name: $0.name, shape: $0.storedShape, dtype: $0.dtype, split: $0.split, parts: $0.parts.count) },
       legal: checkpoint.companions.legal.compactMap { $0.lastComponent?.string }, notes: checkpoint.companions.notes + checkpoint.unhonoured.map(\.note))
+    licence = checkpoint.companions.licence
   }
 
   init(format: Checkpoint.Format, modelParallel: Int, params: Params, tensors: [Tensor], legal: [String] = [], notes: [String]) {

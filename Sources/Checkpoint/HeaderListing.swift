@@ -33,7 +33,9 @@ public struct HeaderListing: Sendable {
   public let tensors: [Tensor]
   /// Elements of all tensors whose shapes are known, in all files: copies count.
   public let elementCount: Int
-  public let legal: [String]
+  public var legal: [String]
+  /// What the licence is called; nil where nothing says.
+  public var licence: String?
   /// What a person should know, in sentences. The first says why this is no Llama text model.
   public let notes: [String]
 
@@ -80,7 +82,8 @@ public struct HeaderListing: Sendable {
     description = Description(keys: Self.statements(folder))
     self.tensors = tensors.values.sorted { $0.name < $1.name }
     elementCount = elements
-    legal = folder.isHere ? LegalFiles.inFolder(folder.path).compactMap { $0.lastComponent?.string } : []
+    let licences = folder.isHere ? Licences(folder: folder.path) : nil
+    (legal, licence) = (licences?.files ?? [], licences?.name)
     self.notes = notes
   }
 

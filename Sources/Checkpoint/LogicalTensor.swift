@@ -6,7 +6,7 @@ public struct LogicalTensor: Sendable, Equatable {
   public enum Split: Sendable, Equatable {
     /// Nobody cut it: each rank has all of it, or there is only one.
     case whole
-    /// Rank r has the r-th run of rows (0) or of columns (1).
+    /// Rank r has the r-th run of rows (0; of Llama 4's `expertsW2` that of each expert's rows) or of columns (1).
     case axis(Int)
   }
 

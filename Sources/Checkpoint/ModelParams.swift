@@ -14,7 +14,7 @@ public struct ModelParams: Sendable, Equatable, Encodable {
   public var kvHeads: Int
   /// Width of a head: `dim / heads` unless the shapes say otherwise.
   public var headDim: Int
-  /// Width of the feed-forward layer, as the shapes have it.
+  /// Width of the feed-forward layer, as the shapes have it; an expert's, where all layers have experts.
   public var hiddenDim: Int
   public var vocabularySize: Int
   public var normEpsilon: Float
@@ -23,6 +23,43 @@ public struct ModelParams: Sendable, Equatable, Encodable {
   public var ropeScaling: RoPEScaling?
   /// The output projection is the embedding table itself; the checkpoint then may have no `output.weight`.
   public var tiedEmbeddings: Bool
+  /// nil of a model whose layers all have one feed-forward network.
+  public var experts: Experts?
+  /// nil of a model of text alone.
+  public var vision: Vision?
+
+  /// Llama 4's layers with experts.
+  public struct Experts: Sendable, Equatable, Encodable {
+    /// In a layer, beside the one that all tokens share.
+    public var count: Int
+    /// Width of an expert, and of the shared one.
+    public var hiddenDim: Int
+    /// Every how many layers there are some; the others have one feed-forward network.
+    public var interval: Int
+
+    func isIn(layer: Int) -> Bool { (layer + 1) % interval == 0 }
+  }
+
+  /// What it has that the engine doesn't compute, in words; nil of a text model without experts.
+  var architecture: String? {
+    let parts = [experts.map { "\($0.count) experts a layer" }, vision.map { _ in "a part for images" }].compactMap { $0 }
+    return parts.isEmpty ? nil : parts.joined(separator: " and ")
+  }
+
+  /// What turns images into embeddings: a transformer of its own, and an adapter behind it.
+  public struct Vision: Sendable, Equatable, Encodable {
+    public var dim: Int
+    public var layers: Int
+    public var heads: Int
+    public var hiddenDim: Int
+    /// Numbers of a patch of an image.
+    public var patch: Int
+    /// Places of patches, and one of the whole.
+    public var positions: Int
+    /// Width of what goes into the adapter, and of what comes out of it.
+    public var adapterInput: Int
+    public var outputDim: Int
+  }
 
   /// A scaling of RoPE's frequencies, for longer contexts than a model was first trained for.
   public struct RoPEScaling: Sendable, Equatable, Encodable {

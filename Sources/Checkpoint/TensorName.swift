@@ -1,10 +1,10 @@
 import Integrity
 
-/// The name of a tensor of a Llama text model, as Meta's reference has it: `tok_embeddings.weight`, `layers.3.attention.wq.weight`.
+/// The name of a tensor of a Llama, as Meta's reference has it: `tok_embeddings.weight`, `layers.3.attention.wq.weight`.
 public struct TensorName: Sendable, Hashable {
   /// What a tensor is for, called as the reference calls it. The raw value is the name, without `layers.N.` where every layer has one.
   ///
-  /// Source: `llama/model.py` of Meta's llama and llama3 repositories.
+  /// Source: `llama/model.py` of Meta's llama and llama3 repositories; `llama4/moe.py`, `llama4/vision` and `checkpoint.py` of llama-models.
   public enum Role: String, Sendable, CaseIterable {
     case tokEmbeddings = "tok_embeddings.weight"
     case attentionNorm = "attention_norm.weight"
@@ -33,14 +33,69 @@ public struct TensorName: Sendable, Hashable {
     case w1Bias = "feed_forward.w1.bias"
     case w2Bias = "feed_forward.w2.bias"
     case w3Bias = "feed_forward.w3.bias"
+    /// Llama 4's layers of experts: E experts, of which the router chooses, and one that all tokens share. D is the width of the model, F an expert's.
+    /// Column e says how well expert e fits.
+    case router = "feed_forward.router_DE"
+    /// The experts' `w1`, transposed and one below the other: [E·D, F].
+    case expertsW1 = "feed_forward.experts.moe_w_in_eD_F"
+    /// [E·F, D].
+    case expertsW2 = "feed_forward.experts.moe_w_out_eF_D"
+    case expertsW3 = "feed_forward.experts.moe_w_swiglu_eD_F"
+    case sharedW1 = "feed_forward.w_in_shared_FD.weight"
+    case sharedW2 = "feed_forward.w_out_shared_DF.weight"
+    case sharedW3 = "feed_forward.w_swiglu_FD.weight"
+    /// What turns images into embeddings.
+    case visionPatches = "vision_embeddings.vision_encoder.conv1._linear.weight"
+    case visionClass = "vision_embeddings.vision_encoder.class_embedding"
+    case visionPositions = "vision_embeddings.vision_encoder.positional_embedding_vlm"
+    case visionNormBefore = "vision_embeddings.vision_encoder.ln_pre.weight"
+    case visionNormBeforeBias = "vision_embeddings.vision_encoder.ln_pre.bias"
+    case visionNormAfter = "vision_embeddings.vision_encoder.ln_post.weight"
+    case visionNormAfterBias = "vision_embeddings.vision_encoder.ln_post.bias"
+    case visionWq = "attn.wq.weight"
+    case visionWk = "attn.wk.weight"
+    case visionWv = "attn.wv.weight"
+    case visionWo = "attn.wo.weight"
+    case visionWqBias = "attn.wq.bias"
+    case visionWkBias = "attn.wk.bias"
+    case visionWvBias = "attn.wv.bias"
+    case visionWoBias = "attn.wo.bias"
+    case visionAttentionNorm = "ln_1.weight"
+    case visionAttentionNormBias = "ln_1.bias"
+    case visionUp = "mlp.c_fc.weight"
+    case visionUpBias = "mlp.c_fc.bias"
+    case visionDown = "mlp.c_proj.weight"
+    case visionDownBias = "mlp.c_proj.bias"
+    case visionFFNNorm = "ln_2.weight"
+    case visionFFNNormBias = "ln_2.bias"
+    case visionAdapterUp = "vision_embeddings.vision_adapter.mlp.c_fc.weight"
+    case visionAdapterDown = "vision_embeddings.vision_adapter.mlp.c_proj.weight"
+    case visionProjection = "vision_projection.weight"
 
-    /// Whether every layer has one.
-    public var isLayered: Bool {
+    /// The layers that have one each; nil of what there is one of.
+    public var stack: Stack? {
       switch self {
-      case .tokEmbeddings, .norm, .output, .ropeFreqs: false
-      default: true
+      case .tokEmbeddings, .norm, .output, .ropeFreqs, .visionPatches, .visionClass, .visionPositions, .visionNormBefore, .visionNormBeforeBias, .visionNormAfter,
+        .visionNormAfterBias, .visionAdapterUp, .visionAdapterDown, .visionProjection: nil
+      case .visionWq, .visionWk, .visionWv, .visionWo, .visionWqBias, .visionWkBias, .visionWvBias, .visionWoBias, .visionAttentionNorm, .visionAttentionNormBias,
+        .visionUp, .visionUpBias, .visionDown, .visionDownBias, .visionFFNNorm, .visionFFNNormBias: .vision
+      default: .text
       }
     }
+
+    public var isLayered: Bool { stack != nil }
+
+    /// What only layers with experts have.
+    public var isOfExperts: Bool { Self.ofExperts.contains(self) }
+    static let ofExperts: [Self] = [.router, .expertsW1, .expertsW2, .expertsW3, .sharedW1, .sharedW2, .sharedW3]
+    /// What they have in its place.
+    static let dense: [Self] = [.w1, .w2, .w3]
+
+    /// What belongs to images.
+    public var isOfVision: Bool { stack == .vision || rawValue.hasPrefix("vision_") }
+
+    /// Whether a rank has a run of each expert's rows, rather than one of all rows.
+    public var isCutByExpert: Bool { self == .expertsW2 }
 
     /// Whether it is a buffer that can be computed, and no weight: a checkpoint is complete without it, and it has no fingerprint.
     public var isBuffer: Bool { self == .layerRopeFreqs || self == .ropeFreqs }
@@ -73,16 +128,19 @@ public struct TensorName: Sendable, Hashable {
 
     /// Along which axes model parallelism cuts it.
     ///
-    /// Source: the `ColumnParallelLinear` (rows of the weight), `RowParallelLinear` (its columns) and embeddings of the reference.
-    /// The embedding is cut by columns in Llama 1 and 2 (`ParallelEmbedding`), by rows since Llama 3 (`VocabParallelEmbedding`).
+    /// Source: the `ColumnParallelLinear` (rows of the weight), `RowParallelLinear` (its columns) and embeddings of the reference; `checkpoint.py` of
+    /// llama-models for Llama 4's. The embedding is cut by columns in Llama 1 and 2 (`ParallelEmbedding`), by rows since Llama 3 (`VocabParallelEmbedding`).
     public var cut: TensorGrid.Cut {
       switch self {
       case .tokEmbeddings: .both
       case .wq, .wk, .wv, .w1, .w3, .output, .wqBias, .wkBias, .wvBias, .w1Bias, .w3Bias: .rows
-      case .wo, .w2: .columns
+      case .sharedW1, .sharedW3, .expertsW2, .visionPatches, .visionWq, .visionWk, .visionWv, .visionWqBias, .visionWkBias, .visionWvBias, .visionUp, .visionUpBias,
+        .visionAdapterUp, .visionProjection: .rows
+      case .wo, .w2, .sharedW2, .expertsW1, .expertsW3, .visionWo, .visionDown, .visionAdapterDown: .columns
       // Each rank has all of it, and it is added once, to the ranks' sum.
-      case .woBias, .w2Bias: .whole
-      case .attentionNorm, .ffnNorm, .norm, .ropeFreqs, .layerRopeFreqs: .whole
+      case .woBias, .w2Bias, .visionWoBias, .visionDownBias: .whole
+      case .attentionNorm, .ffnNorm, .norm, .ropeFreqs, .layerRopeFreqs, .router, .visionClass, .visionPositions, .visionNormBefore, .visionNormBeforeBias,
+        .visionNormAfter, .visionNormAfterBias, .visionAttentionNorm, .visionAttentionNormBias, .visionFFNNorm, .visionFFNNormBias: .whole
       }
     }
 
@@ -98,6 +156,12 @@ public struct TensorName: Sendable, Hashable {
     }
   }
 
+  /// Layers that are counted together. The raw value is what stands before a layer's number in a name.
+  public enum Stack: String, Sendable, CaseIterable {
+    case text = "layers."
+    case vision = "vision_embeddings.vision_encoder.transformer.resblocks."
+  }
+
   public let role: Role
   /// nil for tensors outside of the layers.
   public let layer: Int?
@@ -108,19 +172,24 @@ public struct TensorName: Sendable, Hashable {
     self.layer = layer
   }
 
-  /// - Returns: nil when `text` isn't the name of a Llama text model's tensor.
+  /// - Returns: nil when `text` isn't the name of a Llama's tensor.
   public init?(_ text: String) {
-    let prefix = "layers."
-    guard text.hasPrefix(prefix) else {
+    guard let (stack, layer, rest) = Self.place(text) else {
       guard let role = Role(rawValue: text), !role.isLayered else { return nil }
       self.init(role)
       return
     }
-    let rest = text.dropFirst(prefix.count)
-    guard let dot = rest.firstIndex(of: "."), let layer = Self.layer(rest[..<dot]),
-      let role = Role(rawValue: String(rest[rest.index(after: dot)...])), role.isLayered
-    else { return nil }
+    guard let role = Role(rawValue: String(rest)), role.stack == stack else { return nil }
     self.init(role, layer: layer)
+  }
+
+  /// The layer that a name says first, and what comes after it; nil where it doesn't begin with one.
+  static func place(_ text: String) -> (stack: Stack, layer: Int, rest: Substring)? {
+    for stack in Stack.allCases where text.hasPrefix(stack.rawValue) {
+      let rest = text.dropFirst(stack.rawValue.count)
+      if let dot = rest.firstIndex(of: "."), let layer = layer(rest[..<dot]) { return (stack, layer, rest[rest.index(after: dot)...]) }
+    }
+    return nil
   }
 
   /// A layer's number as files write it: decimal digits, no sign, no leading zero.
@@ -130,11 +199,14 @@ public struct TensorName: Sendable, Hashable {
   }
 
   /// As files write it.
-  public var text: String { layer.map { "layers.\($0).\(role.rawValue)" } ?? role.rawValue }
+  public var text: String {
+    guard let layer, let stack = role.stack else { return role.rawValue }
+    return "\(stack.rawValue)\(layer).\(role.rawValue)"
+  }
 }
 
 extension TensorName: Comparable {
-  /// The reference's order: the embedding, the layers, the final norm, the output, buffers.
+  /// The reference's order: the embedding, the layers, the final norm, the output, buffers, what belongs to images.
   public static func < (a: TensorName, b: TensorName) -> Bool { a.place < b.place }
 
   private var place: (Int, Int, Int) {
@@ -142,7 +214,7 @@ extension TensorName: Comparable {
     switch role {
     case .tokEmbeddings: return (0, 0, index)
     case .norm, .output, .ropeFreqs: return (2, 0, index)
-    default: return (1, layer ?? 0, index)
+    default: return (role.stack == .text ? 1 : role.stack == .vision ? 4 : 3, layer ?? 0, index)
     }
   }
 }

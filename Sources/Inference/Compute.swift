@@ -15,9 +15,9 @@ final class Compute: Sendable {
   private static let bytesPerTask = 64 * 1024
 
   /// - Parameter columns: the widest matrix that will be multiplied.
-  init(kernels: Kernels, threads: Int, columns: Int) throws(InferenceError) {
+  init(kernels: Kernels, pool: ThreadPool, columns: Int) throws(InferenceError) {
     self.kernels = kernels
-    pool = ThreadPool(threads: threads)
+    self.pool = pool
     var scratch: [FloatMemory] = []
     for _ in 0..<pool.threads {
       scratch.append(try FloatMemory(count: max(Self.panelFloats, 4 * padded(columns)), for: "a thread's scratch"))
@@ -80,6 +80,14 @@ final class Compute: Sendable {
   /// `x += y`.
   func add(_ y: Rows, to x: Rows, _ count: Int) {
     forEachRow(count) { row in kernels.table.add(x[row], y[row], x.width) }
+  }
+
+  /// Calls `body` for each row, with memory for the longest row in float32, on all threads.
+  func forEachRowOnAllThreads(_ count: Int, _ body: @Sendable (_ row: Int, _ scratch: UnsafeMutablePointer<Float>) -> Void) {
+    let run = 16
+    pool.run((count + run - 1) / run) { task, worker in
+      for row in task * run..<min((task + 1) * run, count) { body(row, scratch[worker].base) }
+    }
   }
 
   /// Calls `body` for each row; on all threads where there are two runs of rows or more, since waking them costs as much as a few rows.

@@ -18,16 +18,21 @@ final class KVCache: Sendable {
     self.headDim = headDim
     self.kvHeads = kvHeads
     slots = maxBatchSize
-    let positions = (maxSequenceLength + Self.block - 1) / Self.block * Self.block
-    var size = 1
-    for factor in [layers, maxBatchSize, kvHeads, positions, headDim + padded(headDim)] {
-      let (product, overflow) = size.multipliedReportingOverflow(by: factor)
-      size = overflow ? .max : product
-      if overflow { break }
-    }
+    let positions = Self.wholeBlocks(maxSequenceLength)
     keysPlane = positions &* headDim
     valuesPlane = positions &* padded(headDim)
+    let size = Self.elements(layers: layers, kvHeads: kvHeads, headDim: headDim, slots: maxBatchSize, positions: maxSequenceLength)
     memory = try FloatMemory(count: size, for: "a KV cache of \(maxBatchSize) × \(maxSequenceLength) positions")
+  }
+
+  private static func wholeBlocks(_ positions: Int) -> Int { (positions + block - 1) / block * block }
+
+  /// Numbers in a cache; `Int.max` for more than that.
+  static func elements(layers: Int, kvHeads: Int, headDim: Int, slots: Int, positions: Int) -> Int {
+    [layers, slots, kvHeads, wholeBlocks(positions), headDim + padded(headDim)].reduce(1) { size, factor in
+      let (product, overflow) = size.multipliedReportingOverflow(by: factor)
+      return overflow ? .max : product
+    }
   }
 
   /// Blocks of keys of one head of one sequence.

@@ -15,11 +15,13 @@ public struct LanguageModel {
   ///   - options: what the caller says of the checkpoint.
   ///   - tokenizer: a tokenizer file; nil for the one that came with the weights.
   ///   - threads: nil for one a processor.
+  ///   - quantization: what matrices are quantized to, in memory; nil for what is stored.
+  ///   - other: whose threads it computes on instead, while that one doesn't.
   ///   - ignoredKeys: keys of the model's description to go on without; see `Checkpoint.ignoring`.
   /// - Throws: `CheckpointError`, `VocabularyError` or `InferenceError`.
   public init(
     at path: FilePath, _ options: Checkpoint.OpenOptions = .init(), tokenizer: FilePath? = nil, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil,
-    ignoredKeys: [String] = []
+    quantization: DTypeMix? = nil, sharingThreadsOf other: LanguageModel? = nil, ignoredKeys: [String] = []
   ) throws {
     checkpoint = try Checkpoint.open(at: path, options).ignoring(ignoredKeys)
     try checkpoint.requireHonoured()
@@ -27,7 +29,14 @@ public struct LanguageModel {
       throw InferenceError.missingTokenizer(path: path.string)
     }
     self.tokenizer = vocabulary.makeTokenizer()
-    transformer = try Transformer(checkpoint, maxBatchSize: maxBatchSize, maxSequenceLength: maxSequenceLength, threads: threads)
+    transformer = try Transformer(checkpoint, maxBatchSize: maxBatchSize, maxSequenceLength: maxSequenceLength, threads: threads, quantization: quantization, sharingThreadsOf: other?.transformer)
+  }
+
+  /// Bytes that the keys and values of one text of so many tokens take, for a model that needn't be here.
+  public static func cacheBytes(_ shape: StatedShape, tokens: Int) -> Int {
+    let (bytes, overflow) = KVCache.elements(layers: shape.layers, kvHeads: shape.kvHeads, headDim: shape.headDim, slots: 1, positions: tokens)
+      .multipliedReportingOverflow(by: MemoryLayout<Float>.size)
+    return overflow ? .max : bytes
   }
 
   /// What ends a text: the vocabulary's ends, and what `config.json` and `generation_config.json` name.

@@ -1,6 +1,7 @@
 import CKernels
 import Checkpoint
 import Integrity
+import Synchronization
 
 /// A weight matrix, read where it lies in the mapped files: in row blocks, in column blocks, or in one piece.
 final class Matrix: @unchecked Sendable {
@@ -18,7 +19,8 @@ final class Matrix: @unchecked Sendable {
   /// Whether all segments are whole vectors, as `gemv` needs them. Otherwise a row is first put together in memory; the sums have the same order.
   private let isVectorAligned: Bool
   private let files: [MappedFile]
-  /// A float32 copy of a matrix that no kernel reads where it lies: of a transposed view, in float64, or of codes. nil for all others.
+  /// A copy in memory: in float32 of a matrix that no kernel reads where it lies (of a transposed view, in float64, or of codes), or in blocks of a type that was asked for. nil for all
+  /// others.
   private let gathered: FloatMemory?
   /// What is added to each product, in the order of the rows on disk; nil where there is nothing.
   let bias: [Float]?
@@ -60,6 +62,35 @@ final class Matrix: @unchecked Sendable {
     self.bias = try bias.map { try Self.bias($0, in: order, checkpoint) }
     isVectorAligned = bands.allSatisfy { $0.segments.allSatisfy { $0.columns % 16 == 0 } }
     self.files = files
+  }
+
+  /// The same matrix in blocks of a quantized type, whose bytes are those of ggml's reference quantizer.
+  /// - Throws: `InferenceError.unreadableTensor` for numbers that the type can't hold.
+  init(_ other: Matrix, as dtype: DType, _ compute: Compute) throws(InferenceError) {
+    guard let kernelType = dtype.kernelType else { throw .unreadableTensor(name: other.name, reason: "it can't be quantized to \(dtype)") }
+    name = other.name
+    rows = other.rows
+    columns = other.columns
+    rowOrder = other.rowOrder
+    bias = other.bias
+    type = kernelType
+    rowBytes = columns / dtype.blockElements * dtype.blockBytes
+    let memory = try FloatMemory(count: (rows * rowBytes + 3) / 4, for: "tensor \(name) in \(dtype)")
+    gathered = memory
+    bands = [Band(rows: 0..<rows, segments: [drover_segment(first: memory.base, row_stride: rowBytes, columns: columns)])]
+    isVectorAligned = columns % 16 == 0
+    files = []
+    let hasFailed = Atomic(false)
+    compute.forEachRowOnAllThreads(rows) { [rowBytes, columns] row, scratch in
+      other.unpack(rows: row..<row + 1, into: scratch, compute.kernels)
+      let out = UnsafeMutableRawPointer(memory.base) + row * rowBytes
+      guard drover_are_finite(scratch, columns) else { return hasFailed.store(true, ordering: .relaxed) }
+      drover_quantize_best(kernelType, scratch, columns, out)
+      if drover_first_infinite_scale(kernelType, out, columns) >= 0 { hasFailed.store(true, ordering: .relaxed) }
+    }
+    guard !hasFailed.load(ordering: .relaxed) else {
+      throw .unreadableTensor(name: name, reason: "it holds a NaN, an infinity or a number too large for \(dtype); is it damaged? (try drover verify)")
+    }
   }
 
   /// The elements of a bias in the order of a matrix' rows.

@@ -4,7 +4,7 @@ import Platform
 
 /// The Llama transformer (arXiv:2302.13971, 2307.09288, 2407.21783), in float32, on weights where they are mapped.
 ///
-/// All memory is taken when it is made. One thread at a time may use it; the work itself is spread over its own threads. What it
+/// All memory is taken when it is made. One thread at a time may use it; the work itself is spread over threads of its own, or another transformer's. What it
 /// computes depends neither on the checkpoint's layout nor on which rows are computed together.
 public final class Transformer {
   /// One token of a forward pass.
@@ -69,17 +69,18 @@ public final class Transformer {
   /// - Parameters:
   ///   - checkpoint: stays mapped as long as the transformer lives.
   ///   - threads: nil for one a processor.
+  ///   - quantization: what matrices are quantized to, in memory; nil for what is stored.
+  ///   - other: whose threads it computes on instead, while that one doesn't.
   ///   - kernels: nil for the fastest this processor runs, or what `DROVER_KERNEL` names.
   /// - Throws: `CheckpointError` when a file can't be mapped, or the checkpoint's description says what isn't honoured; `InferenceError` when tensors are missing, contradict the parameters, or don't fit into memory.
   public init(
-    _ checkpoint: Checkpoint, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil, kernels: Kernels? = nil
+    _ checkpoint: Checkpoint, maxBatchSize: Int, maxSequenceLength: Int, threads: Int? = nil, quantization: DTypeMix? = nil, sharingThreadsOf other: Transformer? = nil, kernels: Kernels? = nil
   ) throws {
     guard maxBatchSize > 0, maxSequenceLength > 0, maxSequenceLength < 1 << 28, maxBatchSize < 1 << 20 else {
       throw InferenceError.cacheTooLarge(sequences: maxBatchSize, length: maxSequenceLength)
     }
     try checkpoint.requireHonoured()
     params = checkpoint.params
-    weights = try Weights(checkpoint)
     self.maxBatchSize = maxBatchSize
     self.maxSequenceLength = maxSequenceLength
     maxRows = max(maxBatchSize, min(512, maxBatchSize * maxSequenceLength))
@@ -87,8 +88,9 @@ public final class Transformer {
     let chosen: Kernels
     if let kernels { chosen = kernels } else { chosen = try .preferred() }
     compute = try Compute(
-      kernels: chosen, threads: threads ?? Workers.available,
+      kernels: chosen, pool: other?.compute.pool ?? ThreadPool(threads: threads ?? Workers.available),
       columns: max(params.dim, params.hiddenDim, params.heads * params.headDim))
+    weights = try Weights(checkpoint, quantization: quantization, compute)
     attention = try Attention(
       params, compute: compute, maxRows: maxRows, maxBatchSize: maxBatchSize, maxSequenceLength: maxSequenceLength)
     x = try Rows(count: maxRows, width: params.dim)

@@ -1,5 +1,6 @@
 import CKernels
 import Checkpoint
+import Integrity
 import Platform
 
 /// A Llama model's weights by their place in the architecture. Matrices stay where they are mapped; the norms, a few kilobytes,
@@ -24,8 +25,11 @@ struct Weights {
   let output: Matrix
   private let files: [MappedFile]
 
+  /// - Parameters:
+  ///   - quantization: what matrices are computed with instead of what is stored; nil for that.
+  ///   - compute: does that.
   /// - Throws: `CheckpointError` when a file can't be mapped, or copies in several shards differ; `InferenceError` when a tensor is missing, can't be read, or has another shape than `params` calls for.
-  init(_ checkpoint: Checkpoint) throws {
+  init(_ checkpoint: Checkpoint, quantization: DTypeMix?, _ compute: Compute) throws {
     // Of what shards have copies of, one is read; that they agree is seen to before.
     try checkpoint.checkCopies(threads: Workers.available)
     let params = checkpoint.params
@@ -39,7 +43,9 @@ struct Weights {
     }
     func matrix(_ name: TensorName, _ rows: Int, _ columns: Int) throws -> Matrix {
       let bias = try name.role.bias.flatMap { byName[TensorName($0, layer: name.layer)] }.map { try tensor($0.name, rows, 1) }
-      let matrix = try Matrix(try tensor(name, rows, columns), of: checkpoint, in: files, bias: bias)
+      let tensor = try tensor(name, rows, columns)
+      var matrix = try Matrix(tensor, of: checkpoint, in: files, bias: bias)
+      if let dtype = quantization?.dtype(of: tensor, in: params), dtype.isQuantized { matrix = try Matrix(matrix, as: dtype, compute) }
       switch matrix.rowOrder {
       case .pairs: return matrix
       case .halves(let headDim):

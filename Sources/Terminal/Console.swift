@@ -87,6 +87,13 @@ public enum Console {
 
   public static func isTerminal(_ descriptor: FileDescriptor) -> Bool { isatty(descriptor.rawValue) == 1 }
 
+  /// Columns of the terminal that output goes to; nil where it goes elsewhere.
+  public static var outputColumns: Int? {
+    var size = winsize()
+    guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+    return Int(size.ws_col)
+  }
+
   /// Of the terminal on standard error; 80 by 24 when there is none.
   static var size: (columns: Int, rows: Int) {
     var size = winsize()

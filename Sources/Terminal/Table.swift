@@ -16,14 +16,16 @@ public struct Table: Sendable {
   public mutating func add(_ cells: TerminalText...) { rows.append(header.indices.map { cells.indices.contains($0) ? cells[$0] : "" }) }
 
   /// The table as lines, the header in bold where `style` allows.
-  public func render(_ style: Style) -> TerminalText {
-    let widths = header.indices.map { column in ([header] + rows).map { $0[column].width }.max() ?? 0 }
+  /// - Parameter columns: of the terminal, to which the last columns of the table give way; nil for all of them.
+  public func render(_ style: Style, within columns: Int? = nil) -> TerminalText {
+    var widths = header.indices.map { column in ([header] + rows).map { $0[column].width }.max() ?? 0 }
+    while let columns, widths.count > 1, widths.reduce(2 * (widths.count - 1), +) > columns { widths.removeLast() }
     func line(_ cells: [TerminalText], _ inks: Style.Ink?) -> TerminalText {
       var text: TerminalText = ""
-      for (column, cell) in cells.enumerated() {
+      for (column, cell) in cells.prefix(widths.count).enumerated() {
         let room = TerminalText(String(repeating: " ", count: widths[column] - cell.width))
         let inked = inks.map { style(cell, $0) } ?? cell
-        let isLast = column == cells.count - 1
+        let isLast = column == widths.count - 1
         text = text + (alignments[column] == .right ? room + inked : inked + (isLast ? "" : room)) + (isLast ? "" : "  ")
       }
       return text + "\n"

@@ -8,10 +8,14 @@ public struct TransferRequest: Sendable {
   public struct File: Sendable, Hashable {
     /// Where it lands, relative to the folder. A name that ends in `.chk` is a checklist of files relative to its own folder.
     public var path: String
+    /// Where it lies instead, relative to the folder, in a store that calls its files by their content: then `path` is what messages call it.
+    public var place: String?
     /// What stands for the link's `*`.
     public var remote: String
     /// Whether the rest is of use without it.
     public var isOptional: Bool
+    /// Its length, where its publisher says that beforehand.
+    public var bytes: Int?
     /// Bytes of its end that are fetched before the rest, for whoever reads it while it arrives: a zip's directory is there.
     public var directoryBytes: Int
     /// What its publisher says of it beforehand; a checklist that is fetched first may say more.
@@ -22,12 +26,14 @@ public struct TransferRequest: Sendable {
     public var repair: FileRepair?
 
     public init(
-      path: String, remote: String, isOptional: Bool = false, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil,
+      path: String, place: String? = nil, remote: String, isOptional: Bool = false, bytes: Int? = nil, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil,
       repair: FileRepair? = nil
     ) {
       self.path = path
+      self.place = place
       self.remote = remote
       self.isOptional = isOptional
+      self.bytes = bytes
       self.directoryBytes = directoryBytes
       self.digest = digest
       self.replaceable = replaceable
@@ -88,6 +94,16 @@ public struct TransferReport: Sendable {
     public var isVerified: Bool
     /// Whether its follower has seen every byte; false for a file without one.
     public var isFollowed: Bool
+
+    /// A file that was here, and was read without a download.
+    public init(present path: String, bytes: Int, digest: ChainedDigest, blob: GitBlobID?) {
+      self.init(path: path, bytes: bytes, digest: digest, blob: blob, fetched: 0, status: .present, isVerified: true, isFollowed: false)
+    }
+
+    init(path: String, bytes: Int, digest: ChainedDigest, blob: GitBlobID?, fetched: Int, status: Status, isVerified: Bool, isFollowed: Bool) {
+      (self.path, self.bytes, self.digest, self.blob) = (path, bytes, digest, blob)
+      (self.fetched, self.status, self.isVerified, self.isFollowed) = (fetched, status, isVerified, isFollowed)
+    }
   }
 
   public var files: [File]
@@ -142,17 +158,18 @@ public final class Download: Sendable {
   /// Whether nothing will come any more.
   let hasEnded = Atomic(false)
   /// One for each of the request's files.
-  let parts: [PartialFile]
+  let parts: [any LandingPlace]
   /// Who follows a file's bytes, by the file's path.
   let followers: [String: any ContentFollower]
 
   /// - Parameters:
   ///   - followers: given a file's bytes while they arrive, by the path in the request.
+  ///   - passing: takes a file's bytes, which then go to no file in the folder, by the path in the request.
   ///   - observe: told what happens, on several threads.
   ///   - confirm: asked once, when sizes are known, whether to go on.
   ///   - newLink: asked for another link when this one is refused; nil ends the download, and what it throws cancels it.
   public init(
-    _ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], observe: @escaping @Sendable (TransferEvent) -> Void = { _ in },
+    _ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], passing: [String: any PassingContent] = [:], observe: @escaping @Sendable (TransferEvent) -> Void = { _ in },
     confirm: (@Sendable (TransferSurvey) -> Bool)? = nil, newLink: (@Sendable (TransferError) throws -> SignedLink?)? = nil
   ) {
     self.request = request
@@ -162,9 +179,13 @@ public final class Download: Sendable {
     self.confirm = confirm
     self.newLink = newLink
     parts = request.files.map { file in
-      PartialFile(path: request.folder.appending(file.path), name: file.path, remote: file.remote, replaceable: file.replaceable, isRepaired: file.repair != nil)
+      if let content = passing[file.path] { return PassingFile(name: file.path, content: content) }
+      return PartialFile(path: request.folder.appending(file.place ?? file.path), name: file.path, remote: file.remote, replaceable: file.replaceable, isRepaired: file.repair != nil)
     }
   }
+
+  /// Bytes of memory that a download of files that only pass by takes at most, beside their windows.
+  public static func memoryBesidePassing(_ request: TransferRequest) -> Int { Engine.blocksBesidePassing(request) * BlockPool.blockBytes + (32 << 20) }
 
   /// Stops the download: what is there is synced, and `run` throws `.interrupted`. May be called from any thread, at any time.
   public func cancel() {

@@ -1,5 +1,4 @@
 import Arrival
-import Catalog
 import Platform
 import Synchronization
 import Terminal
@@ -10,18 +9,20 @@ struct DownloadSession: Sendable {
   let global: GlobalOptions
   /// Whether to ask before it starts.
   let confirms: Bool
-  /// Whether to ask for another link when this one ends. Nobody is asked without a terminal.
-  let asksForLinks: Bool
-  /// Whether another link may be a signed one without TLS.
-  let allowsHTTP: Bool
-  /// Whether another link opens what is fetched.
-  let check: @Sendable (SignedLink) throws(WrongLinkError) -> Void
+  /// Reads another link, for which somebody on a terminal is asked when this one ends, and finds out whether it opens what is fetched; nil where nobody is asked.
+  let readLink: (@Sendable (String) throws -> (link: SignedLink, notes: [String]))?
 
   /// Downloads, and shows it.
-  func run(_ releases: ReleaseDownload, link: SignedLink) -> DownloadOutcome { run(releases.request, link: link, followers: releases.followers) }
+  func run(_ releases: ReleaseDownload, over links: [SignedLink]) -> DownloadOutcome { run(releases.request, over: links, followers: releases.followers) }
 
-  /// - Parameter task: what the progress calls it.
-  func run(_ request: TransferRequest, link: SignedLink, followers: [String: any ContentFollower] = [:], task: String = "download") -> DownloadOutcome {
+  /// - Parameters:
+  ///   - links: to servers that have the same files.
+  ///   - task: what the progress calls it.
+  ///   - began: told of the download, which may be cancelled from then on.
+  func run(
+    _ request: TransferRequest, over links: [SignedLink], followers: [String: any ContentFollower] = [:], passing: [String: any PassingContent] = [:], task: String = "download",
+    began: (MirroredDownload) -> Void = { _ in }
+  ) -> DownloadOutcome {
     let display = ProgressDisplay(task, mode: global.progressMode)
     defer { display.close() }
     let items = request.files.map { display.add($0.path, total: nil) }
@@ -55,11 +56,12 @@ struct DownloadSession: Sendable {
       }
     }
     let confirm: @Sendable (TransferSurvey) -> Bool = { survey in Self.confirm(survey, count) }
-    let newLink: @Sendable (TransferError) throws -> SignedLink? = { error in try askForLink(error) }
-    let download = Download(
-      request, link: link, followers: followers, observe: observe, confirm: confirms ? confirm : nil, newLink: asksForLinks ? newLink : nil)
+    let newLink = readLink.map { readLink in { @Sendable (error: TransferError) throws -> SignedLink? in try Self.askForLink(error, readLink) } }
+    let download = MirroredDownload(
+      request, over: links, followers: followers, passing: passing, observe: observe, confirm: confirms ? confirm : nil, newLink: newLink)
     Interruption.onSignal { download.cancel() }
     Console.outliveReaders()
+    began(download)
     let (report, failure) = download.runToEnd()
     return DownloadOutcome(files: request.files.map(\.path), report: report, failure: failure, missing: missing.withLock { $0 })
   }
@@ -74,6 +76,7 @@ struct DownloadSession: Sendable {
       let item = display.add(receipt.name, total: nil)
       switch try receipt.write(progress: { display.update(item, done: $0, total: $1) }, isCancelled: { isStopped.isRaised }) {
       case .present: display.finish(item, "receipt is here already")
+      case .ofAnother: display.finish(item, "no receipt written: the folder has one of something else")
       case .written(let bytesRead): display.finish(item, bytesRead > 0 ? "receipt written, \(Format.bytes(bytesRead)) read again for it" : "receipt written")
       case .writtenWithoutFingerprint(let error):
         display.finish(item, "receipt written, without fingerprint")
@@ -91,13 +94,12 @@ struct DownloadSession: Sendable {
     do { return try Console.confirm("\(text). Go on?") ?? true } catch { return false }
   }
 
-  private func askForLink(_ error: TransferError) throws -> SignedLink? {
+  private static func askForLink(_ error: TransferError, _ readLink: (String) throws -> (link: SignedLink, notes: [String])) throws -> SignedLink? {
     Console.note("\(error)")
     while let text = try Console.askSecret("A new link to go on with (it is not shown; empty to stop): "), !text.isEmpty {
       do {
-        let (link, notes) = try SignedLink.examine(text, allowsHTTP: allowsHTTP)
+        let (link, notes) = try readLink(text)
         for sentence in notes { Console.note("note: \(sentence)") }
-        try check(link)
         return link
       } catch { Console.note("\(error)") }
     }
@@ -131,6 +133,22 @@ struct DownloadOutcome: Sendable {
   /// The gravest of what went wrong.
   let failure: TransferError?
   let missing: [Missing]
+
+  /// The same with the files' other names, of which one may have several.
+  func renamed(_ names: [String: [String]]) -> DownloadOutcome {
+    func renamed(_ path: String) -> [String] { names[path] ?? [path] }
+    var report = report
+    report.files = report.files.flatMap { file in
+      renamed(file.path).map { name in
+        var file = file
+        file.path = name
+        return file
+      }
+    }
+    let first = files.reduce(into: [0]) { $0.append(($0.last ?? 0) + renamed($1).count) }
+    let missing = missing.flatMap { one in (first[one.file]..<first[one.file + 1]).map { Missing(file: $0, status: one.status, why: one.why) } }
+    return DownloadOutcome(files: files.flatMap(renamed), report: report, failure: failure, missing: missing)
+  }
 
   /// With what came of another, of other files.
   func joined(_ other: DownloadOutcome) -> DownloadOutcome {

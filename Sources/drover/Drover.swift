@@ -10,7 +10,7 @@ struct Drover: ParsableCommand {
     abstract: "Moves Llama checkpoints: from a signed link to verified weights, between layouts, and to a first completion.",
     version: "drover 0.1.0",
     groupedSubcommands: [
-      CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self, DownloadCommand.self, RepairCommand.self]),
+      CommandGroup(name: "Fetching", subcommands: [CatalogCommand.self, DownloadCommand.self, PullCommand.self, RepairCommand.self]),
       CommandGroup(name: "Proving", subcommands: [VerifyCommand.self, FingerprintCommand.self]),
       CommandGroup(name: "Checkpoints", subcommands: [InspectCommand.self, ReshardCommand.self]),
       CommandGroup(name: "Running", subcommands: [CompleteCommand.self, ChatCommand.self, BenchCommand.self, DemoCommand.self]),

@@ -71,7 +71,9 @@ extension ArrivalError: ExitCoded {
     switch self {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
-    case .unsafePath, .otherVersion: .badData
+    case .unsafePath, .otherVersion, .otherContent, .damagedInCache, .unvouched, .noWeights, .changed: .badData
+    case .link: .cannotCreate
+    case .unsafeName: .usage
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
   }
@@ -86,7 +88,7 @@ extension TransferError: ExitCoded {
     switch self {
     case .link(let error): error.exit
     case .refused: .linkRefused
-    case .denied, .missing, .unavailable, .unreadable: .unavailable
+    case .denied, .missing, .unavailable, .unreadable, .changed: .unavailable
     case .html, .notTheFile, .mismatch, .otherBlob, .checklist, .unsafePath: .badData
     case .disk, .noRoom, .busyFolder: .cannotCreate
     case .authorities: .noInput
@@ -99,9 +101,9 @@ extension TransferError: ExitCoded {
 extension HubError: ExitCoded {
   var exit: DroverExit {
     switch self {
-    case .malformedName, .endpoint, .withoutTLS, .ambiguous: .usage
-    case .offline, .noRepository, .noRevision, .noFile, .disabled: .noInput
-    case .gated, .badToken, .forbidden: .linkRefused
+    case .malformedName, .endpoint, .withoutTLS, .ambiguous, .noCache: .usage
+    case .offline, .notInCache, .noRepository, .noRevision, .noFile, .missingFile, .disabled: .noInput
+    case .gated, .badToken, .forbidden, .refusedFile: .linkRefused
     case .answer: .badData
     case .unavailable: .unavailable
     }
@@ -111,9 +113,10 @@ extension HubError: ExitCoded {
 extension VerificationError: ExitCoded {
   var exit: DroverExit {
     switch self {
-    case .missing, .noChecklist: .noInput
+    case .missing, .noChecklist, .notInStore: .noInput
     case .unreadable: .failure
-    case .noList: .usage
+    case .noList, .several: .usage
+    case .leavesStore, .manifest, .unusable: .badData
     case .checklist(let error):
       switch error.reason {
       case .unreadable(.fileTooLarge): .badData
@@ -185,8 +188,12 @@ extension ChatError: ExitCoded {
   var exit: DroverExit {
     switch self {
     case .missingToken: .usage
-    case .empty, .unexpectedRole, .reservedTag, .malformed, .template: .badData
+    case .empty, .unexpectedRole, .reservedTag, .malformed, .template, .withoutMessages: .badData
     case .tokenizer(let error): error.exit
     }
   }
+}
+
+extension GuardError: ExitCoded {
+  var exit: DroverExit { .usage }
 }

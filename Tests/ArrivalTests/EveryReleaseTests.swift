@@ -30,10 +30,21 @@ import Testing
         p = "layers.0."
         if "Vision" in id:
             w = {"text_model." + k: v for k, v in w.items()} | {"vision_model.vision_encoder.conv1._linear.weight": rand(8, 12), "text_model.cross_attention_layers.0.gate_attn": rand(1)}
-        elif release["family"] == "Llama 4" or "Guard-4" in id:
+        elif "Guard-4" in id:
+            e = "vision_embeddings.vision_encoder."
+            w |= {e + "conv1._linear.weight": rand(8, 12), e + "class_embedding": rand(8), e + "positional_embedding_vlm": rand(5, 8), "vision_projection.weight": rand(dim, 16),
+                  "vision_embeddings.vision_adapter.mlp.c_fc.weight": rand(16, 32), "vision_embeddings.vision_adapter.mlp.c_proj.weight": rand(16, 16)}
+            for name in "ln_pre", "ln_post": w |= {e + name + ".weight": rand(8), e + name + ".bias": rand(8)}
+            p = e + "transformer.resblocks.0."
+            for name in "wq", "wk", "wv", "wo": w |= {p + f"attn.{name}.weight": rand(8, 8), p + f"attn.{name}.bias": rand(8)}
+            w |= {p + "mlp.c_fc.weight": rand(16, 8), p + "mlp.c_fc.bias": rand(16), p + "mlp.c_proj.weight": rand(8, 16), p + "mlp.c_proj.bias": rand(8)}
+            for name in "ln_1", "ln_2": w |= {p + name + ".weight": rand(8), p + name + ".bias": rand(8)}
+        elif release["family"] == "Llama 4":
             for name in "w1", "w2", "w3": del w[p + f"feed_forward.{name}.weight"]
-            w |= {p + "feed_forward.experts.moe_w_in_eD_F": rand(4 * dim, 16), p + "feed_forward.experts.moe_w_out_eF_D": rand(4 * 16, dim),
-                  p + "feed_forward.router_DE": rand(dim, 4), p + "feed_forward.w_in_shared_FD.weight": rand(16, dim)}
+            f = 64 // mp
+            w |= {p + "feed_forward.experts.moe_w_in_eD_F": rand(4 * dim, f), p + "feed_forward.experts.moe_w_swiglu_eD_F": rand(4 * dim, f), p + "feed_forward.experts.moe_w_out_eF_D": rand(4 * f, dim),
+                  p + "feed_forward.router_DE": torch.ones(dim, 4, dtype=torch.bfloat16), p + "feed_forward.w_in_shared_FD.weight": rand(f, dim),
+                  p + "feed_forward.w_swiglu_FD.weight": rand(f, dim), p + "feed_forward.w_out_shared_DF.weight": rand(dim, f)}
             if "FP8" in id: w[p + "feed_forward.experts.moe_w_in_eD_F"] = w[p + "feed_forward.experts.moe_w_in_eD_F"].to(torch.float8_e4m3fn)
         elif "FP8" in id:
             for name in "w1", "w2", "w3": w[p + f"feed_forward.{name}.weight"] = w[p + f"feed_forward.{name}.weight"].to(torch.float8_e4m3fn)
@@ -59,7 +70,8 @@ import Testing
             seen |= set(w)
             save_file(w, root + "/" + path)
         else:
-            text = {"params.json": json.dumps(dict(dim=dim, n_layers=1, n_heads=heads, vocab_size=vocab, hidden_dim=hidden, norm_eps=1e-5)), "LICENSE": f"The licence of {release['family']}\n",
+            more = dict(moe_args=dict(num_experts=4)) if release["family"] == "Llama 4" else dict(vision_args=dict(n_heads=2)) if "Guard-4" in release["id"] else {}
+            text = {"params.json": json.dumps(dict(dim=dim, n_layers=1, n_heads=heads, vocab_size=vocab, hidden_dim=hidden, norm_eps=1e-5) | more), "LICENSE": f"The licence of {release['family']}\n",
                     "model.safetensors.index.json": json.dumps({"weight_map": {k: f"model-0000{1 + (('.00002' in k))}-of-00002.safetensors" for k in sorted(seen)}})}.get(name)
             open(root + "/" + path, "w").write(text or ("{}" if name.endswith(".json") else f"stands for {name}\n"))
     truth = {}
@@ -90,9 +102,9 @@ import Testing
     let legal: [String]
   }
 
-  /// Which releases are no Llama text models, whatever else they are.
+  /// Which releases aren't read further than their headers.
   private static func isOther(_ release: Release) -> Bool {
-    ["Llama 4", "Prompt Guard"].contains(release.family) || ["Vision", "Guard-4", "Guard-3-1B-INT4"].contains { release.id.contains($0) }
+    release.family == "Prompt Guard" || ["Vision", "Maverick-17B-128E-Instruct-FP8", "Guard-3-1B-INT4"].contains { release.id.contains($0) }
   }
 
   @Test func isFetchedVerifiedAndInspected() throws {

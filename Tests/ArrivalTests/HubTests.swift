@@ -81,6 +81,33 @@ import Transfer
     }
   }
 
+  /// The hub's list says all that there is to say, but for the description of the model; the store isn't asked.
+  @Test func aDryRunAsksTheHubAlone() throws {
+    let hub = try HubStandIn("--gated", "org/model")
+    defer { hub.stop() }
+    try Self.fill(hub)
+    try hub.write(Data(#"{"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 64, "num_hidden_layers": 3}"#.utf8), to: "org/model/main/config.json")
+    try withTemporaryFolder { folder in
+      let outcome = try download(hub, "hf:org/model", "--dry-run", "--json", into: folder, token: "hf_good")
+      try #require(outcome.status == 0, "\(outcome.errors)")
+      #expect(!hub.log.contains { $0.hasPrefix("store") } && hub.log.count { !$0.hasPrefix("sent") } == 4 && !FileManager.default.fileExists(atPath: folder + "/out"), "\(hub.log)")
+      let report = try #require(try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
+      let files = try #require(report["files"] as? [[String: Any]])
+      for file in files {
+        let path = (file["path"] as? String ?? "").replacing("model/", with: "org/model/main/")
+        #expect(file["bytes"] as? Int == FileManager.default.contents(atPath: hub.root + "/" + path)?.count && file["status"] as? String == "absent", "\(path)")
+      }
+      let memory = try #require((report["memory"] as? [[String: Any]])?.first)
+      #expect(memory["weights"] as? Int == FileManager.default.contents(atPath: hub.root + "/org/model/main/model.safetensors")?.count)
+      #expect(memory["cache"] as? Int == 3 * 2 * 2 * 16 * 4 * 512)
+      // What is of another version isn't here, though it is as long.
+      #expect(try download(hub, "hf:org/model", into: folder, token: "hf_good").status == 0)
+      let other = try download(hub, "hf:org/model@v2", "--dry-run", "--json", "--include", "*.safetensors", into: folder, token: "hf_good")
+      #expect(other.status == 0 && other.output.contains("\"absent\"") && !other.output.contains("\"present\""), "\(other)")
+      #expect(try download(hub, "hf:org/model", "--dry-run", into: folder, token: "hf_good").output.contains("0 to fetch"))
+    }
+  }
+
   /// Another version takes the place of the one that a receipt vouches for; what somebody changed by hand is kept.
   @Test func anotherRevisionReplacesWhatWasDownloaded() throws {
     let hub = try HubStandIn()
@@ -114,14 +141,15 @@ import Transfer
     ("hf:org/nothing", nil, 66, "has no such repository"), ("hf:org/model@v9", nil, 66, "no branch, tag or commit \"v9\""),
     ("hf:org/secret", nil, 66, "give a token"), ("hf:org/secret", "hf_good", 0, ""),
     ("hf:org/gated", nil, 77, "accept its licence at http://127.0.0.1:"), ("hf:org/gated", "hf_good", 0, ""),
+    ("hf:org/gated", "hf_outsider", 77, "accept its licence at http://127.0.0.1:"), ("hf:org/lost", nil, 66, "has it on its list, and hasn't got it"),
     ("hf:org/model", "hf_bad", 77, "doesn't know the token"), ("hf:org/../x", nil, 64, "isn't the name of a repository"),
     ("hf:org/model,llama-2-7b", nil, 64, "one after the other"),
   ] as [(String, String?, Int32, String)])
   func whatIsRefusedSaysWhy(name: String, token: String?, status: Int32, words: String) throws {
-    let hub = try HubStandIn("--private", "org/secret", "--gated", "org/gated")
+    let hub = try HubStandIn("--private", "org/secret", "--gated", "org/gated", "--outsider", "hf_outsider", "--lost", "lost/main/model.safetensors")
     defer { hub.stop() }
     try Self.fill(hub)
-    for name in ["secret", "gated"] { try hub.write(Self.bytes(200_000, seed: name).withFirst(0), to: "org/\(name)/main/model.safetensors") }
+    for name in ["secret", "gated", "lost"] { try hub.write(Self.bytes(200_000, seed: name).withFirst(0), to: "org/\(name)/main/model.safetensors") }
     try withTemporaryFolder { folder in
       let outcome = try download(hub, name, into: folder, token: token)
       #expect(outcome.status == status, "\(outcome.errors)")

@@ -442,6 +442,38 @@ def download_limited(runs):
     return [ratio_row("the same, 50 MB/s a connection", "`curl -Z`, 8 connections, unverified", a, b)]
 
 
+@row("pull", "≥ 0.87 × of a download")
+def pull(runs):
+    """Download, verify and reshard in one pass, onto a disk: beside a download alone, and beside the two one after the other."""
+    folder, out, there, rows = llama_shards(), DATA / "out", DATA / "there", []
+    options = ["--mp", "2", "--format", "safetensors", "-q"]
+    # Under another name: the processor seconds of what is called drover are ours.
+    peer = DATA / "peer"
+    peer.unlink(missing_ok=True)
+    peer.symlink_to(DROVER)
+    with Nginx(folder.parent) as base:
+        env = {"DROVER_URL": link(base)}
+        download = [peer, "download", "bench", "--manifest", manifest(folder), "--output", there, "-q", "--yes"]
+
+        def ours():
+            fresh(there)
+            return timed([DROVER, "pull", "bench", fresh(out), "--manifest", manifest(folder), "--yes", "--json", *options], env=env)
+
+        def alone():
+            fresh(there)
+            return timed(download, env=env)
+
+        def one_after_the_other():
+            fresh(there)
+            return timed(["sh", "-c", '"$@" && "$0" reshard "$OUT/model" "$OUT/out" ' + " ".join(options), peer, *download], env={**env, "OUT": str(there)})
+
+        for label, theirs in [("`drover download` alone", alone), ("`drover download`, then `drover reshard`", one_after_the_other)]:
+            a, b, peak = pairs(ours, theirs, runs)
+            rows.append(ratio_row("pull MP 8 → 2, 2.2 GB, nginx on loopback, onto a disk", label, a, b, f"{peak / 1e6:.0f} MB resident"))
+    fresh(out), fresh(there)
+    return rows
+
+
 @row("reshard", "≥ 0.77 ×")
 def reshard(runs):
     folder, rows = llama_shards(), []

@@ -200,4 +200,27 @@ import Testing
       #expect(outcome.output.contains("consolidated.07.pth"))
     }
   }
+
+  /// Of those that aren't Llama text models, the numbers of weights are those that transformers has room for.
+  @Test(.needs(.currentTorch)) func parametersOfOtherArchitectures() throws {
+    let printed = try python(
+      """
+      import json, torch
+      from transformers import (Llama4Config, Llama4ForConditionalGeneration, Llama4TextConfig, Llama4VisionConfig, MllamaConfig, MllamaForConditionalGeneration)
+      from transformers.models.mllama.configuration_mllama import MllamaTextConfig
+      def count(kind, config):
+          with torch.device("meta"): return sum(p.numel() for p in kind(config).parameters())
+      vision = Llama4VisionConfig(hidden_size=1408, num_hidden_layers=34, num_attention_heads=16, intermediate_size=5632, image_size=336, patch_size=14, vision_output_dim=4096,
+                                  projector_input_dim=4096, projector_output_dim=4096)
+      def llama4(**text): return count(Llama4ForConditionalGeneration, Llama4Config(text_config=Llama4TextConfig(**text), vision_config=vision))
+      large = MllamaTextConfig(hidden_size=8192, num_hidden_layers=100, num_attention_heads=64, intermediate_size=28672, cross_attention_layers=list(range(3, 100, 5)))
+      print(json.dumps({"Scout": llama4(), "Maverick": llama4(num_local_experts=128, interleave_moe_layer_step=2), "Guard-4": llama4(moe_layers=[], intermediate_size_mlp=8192),
+                        "11B-Vision": count(MllamaForConditionalGeneration, MllamaConfig()), "90B-Vision": count(MllamaForConditionalGeneration, MllamaConfig(text_config=large))}))
+      """, with: .currentTorch)
+    for (words, count) in try JSONDecoder().decode([String: Int].self, from: Data(printed.utf8)) {
+      let releases = catalog.releases.filter { $0.id.contains(words) }
+      #expect(!releases.isEmpty)
+      for release in releases { #expect(release.parameters == count, "\(release.id)") }
+    }
+  }
 }

@@ -17,7 +17,7 @@ import Testing
         for axis in 0...1 {
           guard let layout = try? ShardLayout(params: params, modelParallel: modelParallel, embeddingAxis: axis) else { continue }
           layouts += 1
-          for role in TensorName.Role.allCases where role.cut != .whole {
+          for role in TensorName.Role.allCases where role.cut != .whole && !role.isOfExperts && !role.isOfVision {
             let ranks = (0..<modelParallel).map { layout.region(role, rank: $0) }
             let grid = TensorGrid(
               dtype: .bf16, shape: [ranks.map(\.rows.upperBound).max() ?? 0, ranks.map(\.columns.upperBound).max() ?? 0], cut: role.cut)

@@ -1,6 +1,7 @@
 import Checkpoint
 import Foundation
 import Integrity
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -104,14 +105,29 @@ struct ReshardTests {
     }
   }
 
-  /// A plan says nothing of its order: carried out as the source lies it writes the same bytes, and the same receipt.
-  @Test(arguments: [(8, 1), (1, 8), (2, 4), (8, 8), (4, 2), (1, 16), (16, 1)], [0, 1]) func theOrderOfTheSourceWillDo(_ sizes: (Int, Int), axis: Int) throws {
+  /// Files that are here, as if they arrived: notes down how far they were let go.
+  private final class Released: ArrivingSources {
+    let schedule: ReadingSchedule
+    let starts = Mutex<[Int: Int]>([:])
+    init(_ plan: ReshardPlan) { schedule = ReadingSchedule(plan) }
+    func release(_ file: Int, to start: Int) { starts.withLock { $0[file] = max($0[file] ?? 0, start) } }
+    func giveUp() {}
+  }
+
+  /// A plan says nothing of its order: carried out as the source lies it writes the same bytes, and the same receipt. In the end all files are let go of.
+  @Test(arguments: [(8, 1), (1, 8), (2, 4), (8, 8), (4, 2), (1, 16), (16, 1)], [0, 1]) func theOrderOfArrivalWillDo(_ sizes: (Int, Int), axis: Int) throws {
     try withTemporaryFolder { folder in
       // Wide enough for the grid to be cut where shards are.
       let shape = PythonModels.Shape(dim: 1024, heads: 16, kvHeads: 8, hidden: 2048, layers: 2, vocabulary: 2048, embeddingAxis: axis)
       try PythonModels.write(shape, to: folder + "/source", modelParallel: sizes.0)
-      for (name, follows) in [("a", false), ("b", true)] {
-        try reshard(folder + "/source", folder + "/" + name, modelParallel: sizes.1, .init(tool: "t", followsSource: follows))
+      try reshard(folder + "/source", folder + "/a", modelParallel: sizes.1, .init(tool: "t"))
+      let released = try Released(ReshardPlan(Checkpoint.open(at: FilePath(folder + "/source")), .init(modelParallel: sizes.1)))
+      var options = ReshardPlan.WriteOptions(tool: "t")
+      options.arriving = released
+      try reshard(folder + "/source", folder + "/b", modelParallel: sizes.1, options)
+      for file in 0..<sizes.0 {
+        let path = "\(folder)/source/consolidated.\(file < 10 ? "0" : "")\(file).pth"
+        #expect(try released.starts.withLock { $0[file] } == FileManager.default.attributesOfItem(atPath: path)[.size] as? Int)
       }
       let outcome = try run("/usr/bin/diff", ["-r", "-x", "drover-receipt.json", folder + "/a", folder + "/b"])
       #expect(outcome.status == 0, "\(outcome.output)")

@@ -120,6 +120,18 @@ enum HostileSizes {
         "an array": lambda n: (1, 0, (string(b"a") + struct.pack("<IIQ", 9, 0, n), (b"\0", n))),
         "an array of strings": lambda n: (1, 0, (string(b"a") + struct.pack("<IIQ", 9, 8, n // 8), (bytes(8), n // 8))),
     }
+    def split(f, total, keys, *pieces):
+        """Parts of a GGUF with the same keys in each."""
+        os.makedirs(f)
+        for i in range(total):
+            gguf(f"{f}/m-{i + 1:05}-of-{total:05}.gguf", keys + 2, 0, (string(b"split.no") + struct.pack("<IH", 2, i), string(b"split.count") + struct.pack("<IH", 2, total), *(p() for p in pieces)))
+        return ["inspect", f]
+    SPLITS = {
+        "keys": lambda f, n: split(f, 2, min(60000, n // 38), lambda: (string(b"%06d" % i) + b"\7\0\0\0\1" for i in range(min(60000, n // 38)))),
+        "an array": lambda f, n: split(f, 2, 1, lambda: string(b"a") + struct.pack("<IIQ", 9, 0, n // 2), lambda: (b"\0", n // 2)),
+        "parts": lambda f, n: split(f, n // 8192, 0),
+        "parts that hold much": lambda f, n: split(f, 64, 1, lambda: string(b"a") + struct.pack("<IIQ", 9, 8, n // 512), lambda: (bytes(8), n // 512)),
+    }
     JSONS = {
         "numbers": lambda n: (b'{"a":[', (b"0,", n // 2), b"0]}"),
         "brackets": lambda n: (b'{"a":', (b"[", n)),
@@ -240,6 +252,26 @@ enum HostileSizes {
     KINDS["zip: entries"] = lambda f, n: (meta(f), entries(f + "/consolidated.00.pth", n), ["inspect", f])[2]
     for k, v in SAFETENSORS.items(): KINDS["safetensors: " + k] = lambda f, n, v=v: (meta(f), safe(f + "/consolidated.00.safetensors", *v(n)), ["inspect", f])[2]
     for k, v in GGUFS.items(): KINDS["gguf: " + k] = lambda f, n, v=v: (meta(f), gguf(f + "/model.gguf", *v(n)), ["inspect", f + "/model.gguf"])[2]
+    for k, v in SPLITS.items(): KINDS["split gguf: " + k] = v
+    # Scales beside weights that are codes, and litgpt's description.
+    CODES = b"ctorch._utils\n_rebuild_tensor_v3\n((" + text(b"storage") + b"ctorch.storage\nUntypedStorage\n" + text(b"0") + text(b"cpu") + b"K@tQK\0(K\x04K\x04t(K\x04K\x01t\x89ccollections\nOrderedDict\n)Rctorch\nfloat8_e4m3fn\ntR"
+    def scaled(f, n):
+        meta(f); zipped(f + "/consolidated.00.pth", *framed((b"}" + text(b"layers.0.feed_forward.w1.weight") + CODES + b"s",)))
+        zipped(f + "/fp8_scales_0.pt", *framed((b"}" + TENSOR + b"q\x010", (text(b"%06d_feed_forward.w1_0" % i) + b"h\x01s" for i in range(n // 30)))))
+        return ["inspect", f]
+    KINDS["fp8 scales"] = scaled
+    LINES = {
+        "keys": lambda n: ((b"k%06d: 1\n" % i for i in range(n // 11)),), "inner keys": lambda n: (b"a:\n", (b"  k%06d: 1\n" % i for i in range(n // 13))),
+        "one line": lambda n: (b"a: ", (b"x", n)), "empty lines": lambda n: ((b"\n", n),), "quotes": lambda n: (b"a: '", (b"x", n), b"'\n"),
+    }
+    LIT = json.dumps({"transformer.wte.weight": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}).encode()
+    def yaml(f, pieces):
+        os.makedirs(f); write(f + "/model_config.yaml", *pieces); open(f + "/model.safetensors", "wb").write(struct.pack("<Q", len(LIT)) + LIT + bytes(4))
+        return ["inspect", f]
+    for k, v in LINES.items():
+        KINDS["model_config.yaml: " + k] = lambda f, n, v=v: yaml(f, v(n))
+        # As much as is read.
+        KINDS["model_config.yaml, small: " + k] = lambda f, n, v=v: yaml(f, v(min(n >> 2, 500 << 10)))
     def described(f, n, name, make):
         os.makedirs(f)
         write(f + "/" + name, *make(n - 4096))

@@ -9,9 +9,9 @@ import Tokenization
 ///
 /// A parser may throw. It may not crash, hang, or hand out a tensor that lies outside its file; and what opens must be safe to plan and to hash.
 private enum Target: String {
-  case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote, template
+  case pth, legacy, safetensors, gguf, hf, params, tokenizer, tokenizerJSON, checklist, receipt, remote, template, ollama, hubTree
   /// Whole folders: what one shard says is held against what the others do.
-  case pthShards, safetensorsShards, hfShards, ggufParts, tokenizerFolder, scaled, dcp
+  case pthShards, safetensorsShards, hfShards, ggufParts, tokenizerFolder, scaled, dcp, litgpt
 
   /// The files that an input is. Of several, each is in it as its number here, its length in three bytes (little-endian), and its bytes.
   ///
@@ -27,10 +27,11 @@ private enum Target: String {
     case .tokenizerJSON: ["tokenizer.json"]
     case .checklist: ["checklist.chk"]
     case .receipt: [Receipt.fileName]
-    case .remote, .template: []
+    case .remote, .template, .ollama, .hubTree: []
     case .pthShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).pth" }
     case .dcp: ["params.json", ".metadata", "__0_0.distcp"]
     case .scaled: ["params.json", "consolidated.00.pth", "fp8_scales_0.pt"]
+    case .litgpt: ["model_config.yaml"]
     case .safetensorsShards: ["params.json"] + (0..<4).map { "consolidated.0\($0).safetensors" }
     case .ggufParts: (1..<4).map { "model-0000\($0)-of-00003.gguf" }
     case .hfShards: ["config.json", "model.safetensors.index.json"] + (1..<4).map { "model-0000\($0)-of-00003.safetensors" }
@@ -44,10 +45,12 @@ private enum Target: String {
       return
     }
     if self == .template { return try render(String(decoding: bytes, as: UTF8.self)) }
+    if self == .ollama { return _ = try OllamaStore.Manifest(parsing: Array(bytes), path: "manifest") }
+    if self == .hubTree { return _ = CachedRepository.parse(tree: Array(bytes)) }
     try write(bytes, to: folder)
     let path = FilePath(folder + "/" + files[0])
     switch self {
-    case .pth, .legacy, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards, .ggufParts, .scaled, .dcp: try check(Checkpoint.open(at: FilePath(folder)))
+    case .pth, .legacy, .safetensors, .params, .hf, .pthShards, .safetensorsShards, .hfShards, .ggufParts, .scaled, .dcp, .litgpt: try check(Checkpoint.open(at: FilePath(folder)))
     case .gguf:
       let checkpoint = try Checkpoint.open(at: path)
       try check(checkpoint)
@@ -55,7 +58,7 @@ private enum Target: String {
     case .tokenizer, .tokenizerJSON, .tokenizerFolder: roundTrip(try Vocabulary.load(path))
     case .checklist: _ = try Checklist(parsing: Array(bytes), path: path)
     case .receipt: _ = try Receipt(parsing: Array(bytes), path: path)
-    case .remote, .template: break
+    case .remote, .template, .ollama, .hubTree: break
     }
   }
 

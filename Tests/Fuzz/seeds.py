@@ -177,3 +177,9 @@ scaled[p + "attention.wq.zeros"] = torch.ones(dim, 1)
 scaled[p + "attention.wo.adaptor.A.weight"], scaled[p + "attention.wo.adaptor.B.weight"] = torch.rand(2, dim), torch.rand(dim, 2)
 said = PARAMS | {"quantization_args": {"scheme": "int4_weight_int8_dynamic_activation", "group_size": 8, "spinquant": True}, "lora_args": {"rank": 2, "scale": 2.0}}
 folder("scaled", "int8", [(0, json.dumps(said).encode()), (1, saved(torch.save, scaled))])
+
+# What other programs keep: ollama's manifests, one of them a list of others, and the hub's list of a repository's files.
+layer = {"mediaType": "application/vnd.ollama.image.model", "digest": "sha256:" + "a1" * 32, "size": 7}
+json.dump({"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "config": layer, "layers": [layer, layer]}, open(seed("ollama", "one"), "w"))
+json.dump({"schemaVersion": 2, "mediaType": "application/vnd.ollama.manifest.list.v2+json", "manifests": [{"digest": layer["digest"], "runner": "ollama", "format": "gguf"}]}, open(seed("ollama", "list"), "w"))
+json.dump({"format_version": 1, "files": {"config.json": {"size": 1, "blob_id": "b2" * 20}, "m": {"size": 1, "blob_id": "b2" * 20, "lfs_sha256": "c3" * 32, "lfs_size": 1}}}, open(seed("hubTree", "two"), "w"))

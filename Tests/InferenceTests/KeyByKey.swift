@@ -53,11 +53,16 @@ let ggufKeys =
         "split.no": 0, "split.count": 1, "split.tensors.count": 21, "general.type": "model", "general.alignment": 32}
     for key, value in harmless.items(): write({key: value})
     write({"llama.rope.scaling.factor": 0.0})
+    # A factor divides all frequencies, but for the type "none"; the old name counts where the new one isn't there.
+    for more in ({}, {"llama.rope.scaling.type": "linear"}, {"llama.rope.scale_linear": 2.0}): write({"llama.rope.scaling.factor": 4.0} | more, linear=4.0)
+    write({"llama.rope.scale_linear": 4.0}, linear=4.0)
+    write({"llama.rope.scaling.type": "linear"})
+    write({"llama.rope.scaling.type": "none", "llama.rope.scaling.factor": 4.0})
     write({"llama.attention.head_count_kv": 2, **harmless})
 
     # What says something else.
     for key, value in {
-        "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0, "llama.rope.scale_linear": 4.0, "llama.rope.scaling.attn_factor": 2.0,
+        "llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": -4.0, "llama.rope.scale_linear": float("nan"), "llama.rope.scaling.attn_factor": 2.0,
         "llama.rope.dimension_count": 4, "llama.attention.value_length": 4, "llama.attention.head_count_kv": [2, 2], "llama.feed_forward_length": [40, 40],
         "llama.attention.head_count": [4, 4], "llama.expert_count": 4, "llama.expert_used_count": 2, "llama.use_parallel_residual": True,
         "llama.attention.causal": False, "llama.attention.max_alibi_bias": 8.0, "llama.attention.clamp_kqv": 1.0, "llama.attention.scale": 0.5,

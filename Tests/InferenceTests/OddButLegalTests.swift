@@ -98,6 +98,50 @@ import Testing
     }
   }
 
+  /// A GGUF with biases and linear RoPE has what llama.cpp looks for, under its names, and computes what transformers does.
+  @Test(.needs(.python)) func biasesAndLinearRoPEInGGUF() throws {
+    try withTemporaryFolder { root in
+      let expected = try expected(
+        """
+        model = drawn(LlamaForCausalLM(config(attention_bias=True, mlp_bias=True, rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}))); model.save_pretrained(root + "/hf")
+        torch.save(model.state_dict(), root + "/weights")
+        print(json.dumps(said(model, torch.randint(64, (40,)).tolist())))
+        """, root)
+      for (dtype, most) in [("f32", Float(1e-3)), ("q8_0", 1)] {
+        let outcome = try drover("reshard", root + "/hf", "\(root)/\(dtype)", "--format", "gguf", "--dtype", dtype)
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        let worst = try run("\(root)/\(dtype)", expected).worst
+        #expect(worst < most, "\(dtype): \(worst)")
+      }
+      // And back, from the file that llama.cpp would read.
+      let back = try drover("reshard", root + "/f32", root + "/back", "--format", "hf", "--mp", "1")
+      try #require(back.status == 0, "\(back.errors)")
+      #expect(try run(root + "/back", expected).bits == run(root + "/hf", expected).bits)
+      try python(
+        """
+        import glob, sys, numpy as np, torch, gguf
+        root = sys.argv[1]
+        want = torch.load(root + "/weights")
+        # As llama.cpp's converter turns the rows of heads.
+        def pairs(t, heads): return t.reshape(heads, 2, t.shape[0] // heads // 2, *t.shape[1:]).swapaxes(1, 2).reshape(t.shape)
+        names = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj",
+                 "ffn_down": "mlp.down_proj", "ffn_up": "mlp.up_proj"}
+        for dtype in ("f32", "q8_0"):
+            [path] = glob.glob(f"{root}/{dtype}/*.gguf")
+            file = gguf.GGUFReader(path)
+            assert file.fields["llama.rope.scaling.type"].contents() == "linear" and file.fields["llama.rope.scaling.factor"].contents() == 4.0
+            assert file.fields["llama.rope.scaling.factor"].types[0] == gguf.GGUFValueType.FLOAT32
+            found = {t.name: t for t in file.tensors}
+            assert "rope_freqs.weight" not in found
+            for layer in range(2):
+                for name, theirs in names.items():
+                    t, due = found[f"blk.{layer}.{name}.bias"], want[f"model.layers.{layer}.{theirs}.bias"]
+                    if name in ("attn_q", "attn_k"): due = pairs(due, 8 if name == "attn_q" else 4)
+                    assert t.tensor_type.name == "F32" and list(t.shape) == list(due.shape) and np.array_equal(t.data, due.numpy()), (dtype, t.name)
+        """, root)
+    }
+  }
+
   @Test func biasesThatContradict() throws {
     try withTemporaryFolder { root in
       try python(
@@ -195,7 +239,11 @@ import Testing
       let logprobs = try Generator(model, stopTokens: []).logprobs(of: expected.tokens)
       let differences = (1..<600).map { abs((logprobs[$0] ?? .infinity) - expected.scores[($0 - 1) * 64 + expected.tokens[$0]]) }
       #expect(largest(differences) < 2e-3)
-      // params.json can't say it, and config.json keeps it.
+      // params.json can't say it, nor of the dynamic one a GGUF, and config.json keeps it.
+      if kind == "dynamic" {
+        let refused = try drover("reshard", root + "/hf", root + "/gguf", "--format", "gguf")
+        #expect(refused.status == 64 && refused.errors.contains("dynamic"), "\(refused.errors)")
+      }
       let refused = try drover("reshard", root + "/hf", root + "/pth", "--mp", "1")
       #expect(refused.status == 64 && refused.errors.contains(kind), "\(refused.errors)")
       #expect(try drover("reshard", root + "/hf", root + "/again", "--mp", "1", "--format", "hf").status == 0)

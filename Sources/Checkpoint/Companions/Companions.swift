@@ -21,6 +21,8 @@ public struct Companions: Sendable {
   public var huggingFace: HuggingFaceCompanions?
   /// Licences, policies and cards, which must go where the weights go.
   public var legal: [FilePath]
+  /// What a file of weights says that its licence is called.
+  var licence: String?
   /// What a person should know about the checkpoint, in sentences: where description and shapes differ, what was left out.
   public var notes: [String]
 

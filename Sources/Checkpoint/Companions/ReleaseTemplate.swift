@@ -7,8 +7,7 @@ enum ReleaseTemplate {
   /// Code Llama 70B's prompt is put together of texts that are tokenized one by one, and a template is tokenized as a whole. Guards judge dialogs by a
   /// policy that goes into the prompt, and don't answer.
   static func text(of release: Release) -> String? {
-    guard release.family != "Llama Guard" else { return nil }
-    return switch release.chatFormat {
+    switch release.chatFormat {
     case "llama2": llama2
     case "llama3": llama3
     default: nil

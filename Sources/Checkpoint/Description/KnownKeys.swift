@@ -85,9 +85,9 @@ extension KeyTable {
       "llama.feed_forward_length": .read, "llama.attention.head_count": .read, "llama.attention.head_count_kv": .read,
       "llama.attention.key_length": .read, "llama.attention.value_length": .read, "llama.attention.layer_norm_rms_epsilon": .read,
       "llama.rope.dimension_count": .read, "llama.rope.freq_base": .read,
-      // RoPE that isn't scaled, in the ways to say so. The rest of YaRN's keys come only with its type.
-      "llama.rope.scaling.type": .only([.text("none")]), "llama.rope.scaling.factor": .only([.integer(1), .integer(0)]),
-      "llama.rope.scale_linear": .only([.integer(1), .integer(0)]), "llama.rope.scaling.attn_factor": .only([.integer(1)]),
+      // The second is the old name of the first. The rest of YaRN's keys come only with its type.
+      "llama.rope.scaling.type": .only([.text("none"), .text("linear")]), "llama.rope.scaling.factor": .read, "llama.rope.scale_linear": .read,
+      "llama.rope.scaling.attn_factor": .only([.integer(1)]),
       "llama.rope.scaling.original_context_length": .harmless, "llama.rope.scaling.finetuned": .harmless,
       // These values say that there is nothing of the kind.
       "llama.expert_count": .only([.integer(0)]), "llama.expert_used_count": .only([.integer(0)]), "llama.use_parallel_residual": .only([.bool(false)]),

@@ -31,8 +31,11 @@ public struct UnhonouredKey: Sendable, Equatable {
 
 extension Checkpoint {
   /// Refuses where drover would compute something else than what the model's description says, or write a description that no longer says it.
-  /// - Throws: `CheckpointError` of the kind `unsupported` that names every key.
+  /// - Throws: `CheckpointError` of the kind `unsupported` that names every key, or what the model has that drover doesn't compute.
   public func requireHonoured() throws(CheckpointError) {
+    if let architecture = params.architecture {
+      throw CheckpointError(.unsupported, in: files.first?.path, "holds a Llama with \(architecture), which drover inspects, fingerprints and reshards, and neither runs nor converts to another family's format")
+    }
     guard let first = unhonoured.first else { return }
     let statements = unhonoured.map(\.statement).joined(separator: ", ")
     let options = unhonoured.map { "--ignore-key \($0.name)" }.joined(separator: " ")
@@ -62,7 +65,7 @@ extension Checkpoint {
     var checkpoint = Checkpoint(
       format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions,
       unhonoured: unhonoured.filter { !names.contains($0.name) })
-    checkpoint.extras = extras
+    (checkpoint.extras, checkpoint.spelling) = (extras, spelling)
     return checkpoint
   }
 }

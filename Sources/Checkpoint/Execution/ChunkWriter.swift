@@ -112,6 +112,19 @@ final class OpenOutput: Sendable {
     }
   }
 
+  /// Digests of the whole file, of what was written in another order than its own: it is read back.
+  func readBack(_ algorithms: Set<HashAlgorithm>) throws(CheckpointError) -> [HashAlgorithm: ChainedDigest] {
+    var (md5, sha256) = (ChainedHash<MD5>(), ChainedHash<SHA256>())
+    let block = Block(count: ReshardPlan.chunkBytes)
+    for offset in stride(from: 0, to: file.byteCount, by: block.count) {
+      let memory = UnsafeMutableRawBufferPointer(rebasing: block.memory[..<min(block.count, file.byteCount - offset)])
+      do { try descriptor.readAll(into: memory, at: offset) } catch { throw folder.failure(file.name, error, file.byteCount) }
+      if algorithms.contains(.md5) { md5.update(UnsafeRawBufferPointer(memory)) }
+      if algorithms.contains(.sha256) { sha256.update(UnsafeRawBufferPointer(memory)) }
+    }
+    return [.md5: md5.finalize(), .sha256: sha256.finalize()].filter { algorithms.contains($0.key) }
+  }
+
   func sync() throws(CheckpointError) {
     do { try descriptor.sync() } catch { throw folder.failure(file.name, error, file.byteCount) }
   }

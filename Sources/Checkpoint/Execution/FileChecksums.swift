@@ -27,7 +27,8 @@ final class FileChecksums: Sendable {
     if checksums.isEmpty { return bytes }
     let sums = sums.withLock { $0 }
     for checksum in checksums {
-      for (index, byte) in (sums[checksum.piece] ?? 0).littleEndianBytes.enumerated() { bytes[checksum.at + index] = byte }
+      let sum = checksum.pieces.reduce(UInt32(0)) { drover_crc32_combine($0, sums[$1] ?? 0, UInt64(file.pieces[$1].byteCount)) }
+      for (index, byte) in sum.littleEndianBytes.enumerated() { bytes[checksum.at + index] = byte }
     }
     return bytes
   }

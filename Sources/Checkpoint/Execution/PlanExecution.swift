@@ -19,6 +19,8 @@ final class PlanExecution: Sendable {
   private struct State {
     /// The tensor whose chunks are handed out, and those that are left of it, the next one last.
     var tensor = -1
+    /// Chunks that were handed out.
+    var handedOut = 0
     var chunks: [TensorPlan.Chunk] = []
     var prover: TensorProver?
     var outcomes: [TensorProver.Outcome] = []
@@ -33,6 +35,7 @@ final class PlanExecution: Sendable {
   private let outputs: [OpenOutput]
   private let order: TensorPlan.Order
   private let proves: Bool
+  private let progress: ReadingProgress?
   private let didRead: @Sendable (_ bytes: Int) -> Void
   private let isCancelled: @Sendable () -> Bool
   private let state = Mutex(State())
@@ -42,19 +45,29 @@ final class PlanExecution: Sendable {
   ///   - outputs: those that destinations count in.
   ///   - order: that of the output, or of the source.
   ///   - proves: whether weights are hashed.
+  ///   - progress: told which chunks are done, by their numbers in that order.
   ///   - didRead: called on any thread with bytes of tensors, as they are written, that were done since its last call.
   init(
-    _ tensors: [TensorPlan], from sources: [any ByteSource], to outputs: [OpenOutput] = [], order: TensorPlan.Order = .output, proves: Bool,
+    _ tensors: [TensorPlan], from sources: [any ByteSource], to outputs: [OpenOutput] = [], order: TensorPlan.Order = .output, proves: Bool, progress: ReadingProgress? = nil,
     didRead: @escaping @Sendable (_ bytes: Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool
   ) {
-    // Parts of a tensor lie at about the same place of every shard.
-    self.tensors = order == .output ? tensors : tensors.sorted { $0.firstByte < $1.firstByte }
+    self.tensors = Self.sorted(tensors, order)
+    self.progress = progress
     self.order = order
     self.sources = sources
     self.outputs = outputs
     self.proves = proves
     self.didRead = didRead
     self.isCancelled = isCancelled
+  }
+
+  /// The tensors in the order in which they are begun. Parts of one lie at about the same place of every shard.
+  static func sorted(_ tensors: [TensorPlan], _ order: TensorPlan.Order) -> [TensorPlan] {
+    switch order {
+    case .output: tensors
+    case .source: tensors.sorted { $0.firstByte < $1.firstByte }
+    case .arrival: tensors.sorted { ($0.firstByte.offset, $0.firstByte.file) < ($1.firstByte.offset, $1.firstByte.file) }
+    }
   }
 
   func run(threads: Int) throws(CheckpointError) -> Proof {
@@ -93,6 +106,7 @@ final class PlanExecution: Sendable {
   private func fail(_ error: CheckpointError) {
     state.withLock { $0.failure = $0.failure ?? error }
     for output in outputs { output.chain?.giveUp() }
+    progress?.giveUp()
   }
 
   private func work() {
@@ -100,10 +114,10 @@ final class PlanExecution: Sendable {
     var writer = ChunkWriter(files: outputs)
     var leaves = LeafHasher()
     var room = Room()
-    while let (tensor, chunk, prover) = next() {
+    while let (number, tensor, chunk, prover) = next() {
       do throws(CheckpointError) {
         let plan = tensors[tensor]
-        if plan.tensor.firstRowsDiffer, chunk.rows.lowerBound == 0, chunk.columns.lowerBound == 0 { try reader.checkFirstRowsDiffer(plan) }
+        if plan.readsFirstRows(with: chunk) { try reader.checkFirstRowsDiffer(plan) }
         let count = chunk.rows.count * plan.dtype.byteCount(chunk.columns.count)
         let bytes = room.of(count)
         let overflows = try reader.read(plan, chunk, into: bytes)
@@ -113,6 +127,7 @@ final class PlanExecution: Sendable {
         try writer.write(chunk, of: plan, filled) { file, offset, bytes in state.withLock { $0.buffers[file, default: [:]][offset] = bytes } }
         if let outcome { state.withLock { $0.outcomes.append(outcome) } }
         didRead(count)
+        progress?.finish(number)
       } catch {
         fail(error)
       }
@@ -120,7 +135,7 @@ final class PlanExecution: Sendable {
   }
 
   /// - Returns: nil when there is nothing left to do.
-  private func next() -> (tensor: Int, chunk: TensorPlan.Chunk, prover: TensorProver?)? {
+  private func next() -> (number: Int, tensor: Int, chunk: TensorPlan.Chunk, prover: TensorProver?)? {
     if isCancelled() { fail(CheckpointError(.cancelled, "stopped before the end")) }
     return state.withLock { state in
       guard state.failure == nil else { return nil }
@@ -134,7 +149,8 @@ final class PlanExecution: Sendable {
         state.chunks = tensor.chunks(limit: ReshardPlan.chunkBytes, order).reversed()
         state.prover = proves && !tensor.tensor.name.role.isBuffer ? TensorProver(tensor, chunks: state.chunks.count, order) : nil
       }
-      return (state.tensor, state.chunks.removeLast(), state.prover)
+      state.handedOut += 1
+      return (state.handedOut - 1, state.tensor, state.chunks.removeLast(), state.prover)
     }
   }
 

@@ -15,13 +15,15 @@ extension ReshardPlan {
     public var tool: String?
     /// What the receipt says besides of how the output was made: the options by which the source was read.
     public var sourceOptions: [String: String]
-    /// Whether copies are carried out in the order of the source rather than of the output. The result is the same; digests over whole files can't be
-    /// had then, since they follow the output.
-    public var followsSource: Bool
+    /// Where what is read comes from, if it comes only while the plan is carried out. The result is the same; digests over whole files, which follow the
+    /// output, are then made of what was written.
+    public var arriving: (any ArrivingSources)?
+    /// What the receipt says of where it came from; nil for the folder that was read.
+    public var provenance: Provenance?
     public var threads: Int
 
     public init(
-      replacing: Bool = false, digests: Set<HashAlgorithm> = [], checklist: Bool = false, tool: String? = nil, sourceOptions: [String: String] = [:], followsSource: Bool = false,
+      replacing: Bool = false, digests: Set<HashAlgorithm> = [], checklist: Bool = false, tool: String? = nil, sourceOptions: [String: String] = [:],
       threads: Int? = nil
     ) {
       self.replacing = replacing
@@ -29,10 +31,25 @@ extension ReshardPlan {
       self.checklist = checklist
       self.tool = tool
       self.sourceOptions = sourceOptions
-      self.followsSource = followsSource
       self.threads = max(1, threads ?? Workers.available)
     }
   }
+
+  /// Where an output came from, if not from files that lie here.
+  public struct Provenance: Sendable {
+    /// Such as `pull`.
+    let operation: String
+    let origin: Receipt.Origin
+    /// The files that it was made from; asked for when all of them were read.
+    let files: @Sendable () -> [Receipt.File]
+
+    public init(operation: String, origin: Receipt.Origin, files: @escaping @Sendable () -> [Receipt.File]) {
+      (self.operation, self.origin, self.files) = (operation, origin, files)
+    }
+  }
+
+  /// Whether an output could be made at `destination` now: what lies there may be in the way.
+  public static func checkPlace(_ destination: FilePath, replacing: Bool) throws(CheckpointError) { _ = try OutputPlace.found(at: destination, replacing: replacing, source: []) }
 
   /// A file that was written.
   public struct WrittenFile: Sendable {
@@ -70,10 +87,7 @@ extension ReshardPlan {
     progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, note: (String) -> Void = { _ in },
     isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws(CheckpointError) -> [WrittenFile] {
-    if options.followsSource, !options.digests.isEmpty {
-      throw CheckpointError(.refused, "digests over whole files follow the order of the output, and can't be had in that of the source")
-    }
-    let folder = try OutputFolder(destination, replacing: options.replacing, source: source.files.map(\.path), bytes: byteCount, note: note)
+    let folder = try OutputFolder(destination, replacing: options.replacing, source: source.files.filter(\.isHere).map(\.path), bytes: byteCount, note: note)
     let written: [WrittenFile]
     do { written = try fill(folder, options, progress, note, isCancelled) } catch { throw folder.discard(because: error) }
     try folder.publish(note: note)
@@ -87,15 +101,21 @@ extension ReshardPlan {
   ) throws(CheckpointError) -> [WrittenFile] {
     var outputs: [OpenOutput] = []
     for (index, file) in files.enumerated() {
-      outputs.append(try OpenOutput(file, folder, digests: options.digests, progress: FileProgress { progress(index, $0) }))
+      outputs.append(try OpenOutput(file, folder, digests: options.arriving == nil ? options.digests : [], progress: FileProgress { progress(index, $0) }))
     }
-    let execution = PlanExecution(tensors, from: source.files, to: outputs, order: options.followsSource ? .source : .output, proves: options.tool != nil, isCancelled: isCancelled)
+    let execution = PlanExecution(
+      tensors, from: source.files, to: outputs, order: options.arriving == nil ? .output : .arrival, proves: options.tool != nil,
+      progress: options.arriving.map { ReadingProgress($0) }, isCancelled: isCancelled)
     let proof = try execution.run(threads: options.threads)
     for plan in tensors {
       guard let count = proof.overflows[plan.tensor.name] else { continue }
       note("\(plan.tensor.name): \(count) number\(count == 1 ? " is" : "s are") too large for \(plan.dtype.rawValue), and infinite there; \(plan.tensor.dtype.rawValue), f32 or bf16 would hold them")
     }
-    var written = zip(files, outputs).map { WrittenFile(name: $0.name, bytes: $0.byteCount, digests: $1.chain?.finalize() ?? [:]) }
+    var written: [WrittenFile] = []
+    for (file, output) in zip(files, outputs) {
+      let digests = if let chain = output.chain { chain.finalize() } else if options.digests.isEmpty { [HashAlgorithm: ChainedDigest]() } else { try output.readBack(options.digests) }
+      written.append(WrittenFile(name: file.name, bytes: file.byteCount, digests: digests))
+    }
     let receipt: Receipt? = if let tool = options.tool { receipt(tool, options, written, proof) } else { nil }
     func add(_ name: String, _ bytes: [UInt8]) throws(CheckpointError) {
       try folder.add(name, bytes)
@@ -125,7 +145,7 @@ extension ReshardPlan {
       return entry
     }
     return Receipt(
-      tool: tool, operation: "reshard", origin: .checkpoint(at: place), options: given, files: files,
-      fingerprint: proof.fingerprints.isEmpty ? nil : CheckpointFingerprint(stored: proof.fingerprints))
+      tool: tool, operation: options.provenance?.operation ?? "reshard", origin: options.provenance?.origin ?? .checkpoint(at: place), sources: options.provenance?.files() ?? [],
+      options: given, files: files, fingerprint: proof.fingerprints.isEmpty ? nil : CheckpointFingerprint(stored: proof.fingerprints))
   }
 }

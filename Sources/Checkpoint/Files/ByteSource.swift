@@ -14,6 +14,10 @@ public protocol ByteSource: Sendable {
   /// arrived.
   var isHere: Bool { get }
 
+  /// Whether it isn't here, but all of it is about to pass: then a look at a few of its bytes is worth a round trip, and what isn't looked at now is
+  /// never looked at.
+  var isArriving: Bool { get }
+
   /// Fills `buffer` with the bytes from `offset` on.
   /// - Throws: `.corrupt` beyond the end of the file; `.io`, with the cause, where bytes can't be had.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError)
@@ -28,6 +32,8 @@ public protocol ByteSource: Sendable {
 }
 
 extension ByteSource {
+  public var isArriving: Bool { false }
+
   /// What comes from elsewhere is held against its validator or its digest as it comes.
   public func checkUnchanged() throws(CheckpointError) {}
 

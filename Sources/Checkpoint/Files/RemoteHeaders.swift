@@ -11,9 +11,9 @@ public protocol RangeSource: Sendable {
 
 /// The headers of a file that lies elsewhere. Nothing is fetched twice, and a reader that goes on through the file asks for more each time, so that the
 /// requests grow in number with the logarithm of what is read.
-final class RemoteHeaders: ByteSource {
-  let path: FilePath
-  let count: Int
+package final class RemoteHeaders: ByteSource {
+  package let path: FilePath
+  package let count: Int
   private let source: any RangeSource
   private let pieces = Mutex(Pieces())
 
@@ -32,17 +32,20 @@ final class RemoteHeaders: ByteSource {
   private static let budget = 256 << 20
   private static let longest = 1 << 50
 
-  var isHere: Bool { false }
+  package var isHere: Bool { false }
 
   /// - Parameter path: what messages call it.
-  init(_ source: any RangeSource, path: FilePath) throws(CheckpointError) {
+  package init(_ source: any RangeSource, path: FilePath) throws(CheckpointError) {
     self.source = source
     self.path = path
     count = source.count
     guard (0...Self.longest).contains(count) else { throw CheckpointError(.corrupt, in: path, "is said to have \(count) bytes, which no file has") }
   }
 
-  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) {
+  /// What was fetched so far, by where it begins.
+  package var fetched: [(start: Int, bytes: [UInt8])] { pieces.withLock { $0.bytes } }
+
+  package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(CheckpointError) {
     let range = offset..<offset + buffer.count
     guard range.upperBound <= count else { throw CheckpointError(.corrupt, in: path, byte: offset, "ends at byte \(count): it is cut off or damaged") }
     try pieces.withLock { pieces throws(CheckpointError) in

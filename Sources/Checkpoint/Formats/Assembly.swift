@@ -1,6 +1,5 @@
 import Catalog
 import Integrity
-import Catalog
 import SystemPackage
 
 /// Puts the tensors of all ranks' shards together to a checkpoint, and checks that they belong together.
@@ -14,8 +13,18 @@ struct Assembly {
   let stated: StatedParams
   let options: Checkpoint.OpenOptions
   var companions: Companions
+  /// What messages call the file that says what the shapes don't.
+  var description: String
   /// Orders of rows that aren't Meta's, by role.
   var rowOrder: @Sendable (TensorName.Role, _ headDim: Int) -> LogicalTensor.RowOrder = { _, _ in .pairs }
+
+  init(
+    format: Checkpoint.Format, path: FilePath, shards: [[TensorName: StoredTensor]], files: [any ByteSource], stated: StatedParams, options: Checkpoint.OpenOptions,
+    companions: Companions
+  ) {
+    (self.format, self.path, self.shards, self.files, self.stated, self.options, self.companions) = (format, path, shards, files, stated, options, companions)
+    description = format.describedBy
+  }
 
   private var modelParallel: Int { shards.count }
 
@@ -23,19 +32,23 @@ struct Assembly {
     let first = shards[0]
     try stated.check(path)
     try checkShardsAgree()
-    let layers = try countLayers()
-    guard let norm = first[TensorName(.norm)], let w1 = first[TensorName(.w1, layer: 0)], let wq = first[TensorName(.wq, layer: 0)],
-      let wk = first[TensorName(.wk, layer: 0)], let embedding = first[TensorName(.tokEmbeddings)]
+    let experts = try experts()
+    let layers = try countLayers(experts)
+    guard let norm = first[TensorName(.norm)], let wq = first[TensorName(.wq, layer: 0)], let wk = first[TensorName(.wk, layer: 0)],
+      let embedding = first[TensorName(.tokEmbeddings)]
     else { throw corrupt("has no norm.weight") }
+    let denseLayer = (0..<layers).first { !(experts?.isIn(layer: $0) ?? false) }
+    let w1 = denseLayer.flatMap { first[TensorName(.w1, layer: $0)] }
     let dim = norm.columns
     let (heads, headDim) = try heads(queryRows: wq.rows * modelParallel, dim: dim)
     guard wk.rows % headDim == 0 else { throw corrupt("has \(wk.rows) rows in a shard of attention.wk, which heads of \(headDim) don't divide") }
     let embeddingAxis = try embeddingAxis(embedding, dim: dim)
     let hasOutput = first[TensorName(.output)] != nil || stated.isHeadless
     var params = ModelParams(
-      dim: dim, layers: layers, heads: heads, kvHeads: wk.rows / headDim * modelParallel, headDim: headDim, hiddenDim: w1.rows * modelParallel,
+      dim: dim, layers: layers, heads: heads, kvHeads: wk.rows / headDim * modelParallel, headDim: headDim, hiddenDim: w1.map { $0.rows * modelParallel } ?? experts?.hiddenDim ?? 0,
       vocabularySize: embedding.rows * (embeddingAxis == 0 ? modelParallel : 1), normEpsilon: Float(stated.normEpsilon),
       ropeTheta: stated.ropeTheta ?? RoPETheta.defaultValue, ropeScaling: stated.ropeScaling, tiedEmbeddings: !hasOutput)
+    (params.experts, params.vision) = (experts, try vision())
     let keyValueHeads = try keyValueHeads(params, wk)
     params.kvHeads = keyValueHeads.count
     guard heads % params.kvHeads == 0 else { throw corrupt("has \(params.kvHeads) key and value heads, which don't divide its \(heads) heads") }
@@ -51,12 +64,13 @@ struct Assembly {
     let theta = try RoPETheta(stated: stated.ropeTheta, params, tensors, files, path: path, format)
     params.ropeTheta = theta.value
     companions.notes += theta.notes
-    if format == .pth || format == .safetensors, files.allSatisfy(\.isHere) {
+    if format == .pth || format == .safetensors, companions.folder != nil {
       try companions.takeSharedTokenizer(above: path, vocabularySize: params.vocabularySize)
     }
     return Checkpoint(
       format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions,
-      unhonoured: stated.unhonoured)
+      // What it says besides of an architecture that nothing here computes stands in nobody's way.
+      unhonoured: params.architecture == nil ? stated.unhonoured : [])
   }
 
   /// How many heads there are and how wide they are: the description says, and the rows of wq bear it out.
@@ -107,20 +121,71 @@ struct Assembly {
   }
 
   /// Counts the layers, and checks that each has all of its tensors.
-  private func countLayers() throws(CheckpointError) -> Int {
-    let first = shards[0]
-    // A layer has nine tensors, so a layer beyond the number of tensors means that most are missing.
-    guard let last = first.keys.compactMap(\.layer).max(), last < first.count else { throw corrupt("has no whole layer of a Llama model") }
-    let layers = last + 1
-    let biases = Set(first.keys.map(\.role).filter(\.isBias))
-    for role in TensorName.Role.allCases where !role.isBuffer && role != .output && (!role.isBias || biases.contains(role)) {
+  private func countLayers(_ experts: ModelParams.Experts?) throws(CheckpointError) -> Int {
+    let layers = try count(.text)
+    let biases = Set(shards[0].keys.map(\.role).filter(\.isBias))
+    for role in TensorName.Role.allCases where !role.isBuffer && !role.isOfVision && role != .output && (!role.isBias || biases.contains(role)) {
       for layer in 0..<(role.isLayered ? layers : 1) {
         let name = TensorName(role, layer: role.isLayered ? layer : nil)
-        guard first[name] != nil else { throw corrupt("lacks \(name)") }
+        let isDue = role.isOfExperts ? experts?.isIn(layer: layer) ?? false : !(TensorName.Role.dense.contains(role) && experts?.isIn(layer: layer) ?? false)
+        guard !isDue || shards[0][name] != nil else { throw corrupt("lacks \(name)") }
+        guard isDue || shards[0][name] == nil else {
+          throw corrupt("has \(name), where \(description) says that one layer in \(experts?.interval ?? 0) has experts: one of the two is of another model")
+        }
       }
     }
     if let stated = stated.layers, stated != layers { throw corrupt("has \(layers) layers, but its description says \(stated): is a file missing?") }
     return layers
+  }
+
+  private func count(_ stack: TensorName.Stack) throws(CheckpointError) -> Int {
+    let first = shards[0]
+    // A layer has nine tensors, so a layer beyond the number of tensors means that most are missing.
+    guard let last = first.keys.filter({ $0.role.stack == stack }).compactMap(\.layer).max(), last < first.count else {
+      throw corrupt("has no whole layer of \(stack == .text ? "a Llama model" : "what reads images")")
+    }
+    return last + 1
+  }
+
+  /// What experts there are: shapes tell, and the description bears it out.
+  /// - Returns: nil where no layer has any.
+  private func experts() throws(CheckpointError) -> ModelParams.Experts? {
+    guard let name = shards[0].keys.filter({ $0.role == .router }).min(), let router = shards[0][name], let shared = shards[0][TensorName(.sharedW1, layer: name.layer)]
+    else {
+      if let some = shards[0].keys.filter(\.role.isOfExperts).min() { throw corrupt("has \(some), and not all that belongs to a layer with experts") }
+      return nil
+    }
+    guard let said = stated.experts else {
+      throw corrupt("has \(name), and \(description) says nothing of experts (moe_args): every how many layers there are some can't be told")
+    }
+    let experts = ModelParams.Experts(count: router.columns, hiddenDim: shared.rows * modelParallel, interval: said.interval)
+    // Far above any model, and no product of them overflows.
+    guard experts.count <= 1 << 16, experts.hiddenDim <= 1 << 30 else { throw corrupt("has \(experts.count) experts of the width \(experts.hiddenDim), as no model has") }
+    for (what, said, found) in [("experts", said.count, experts.count), ("the width of an expert", said.hiddenDim, experts.hiddenDim)] {
+      if let said, said != found { throw contradiction(what, said, found) }
+    }
+    return experts
+  }
+
+  /// What there is of what turns images into embeddings: all of it, or nothing.
+  private func vision() throws(CheckpointError) -> ModelParams.Vision? {
+    let first = shards[0]
+    guard let some = first.keys.filter(\.role.isOfVision).min() else { return nil }
+    let layers = try count(.vision)
+    for role in TensorName.Role.allCases where role.isOfVision {
+      for layer in 0..<(role.isLayered ? layers : 1) {
+        let name = TensorName(role, layer: role.isLayered ? layer : nil)
+        guard first[name] != nil else { throw corrupt("lacks \(name), which belongs to \(some)") }
+      }
+    }
+    guard let heads = stated.visionHeads, heads > 0, let patches = first[TensorName(.visionPatches)], let classEmbedding = first[TensorName(.visionClass)],
+      let positions = first[TensorName(.visionPositions)], let up = first[TensorName(.visionUp, layer: 0)], let adapter = first[TensorName(.visionAdapterUp)]
+    else { throw corrupt("has \(some), and \(description) doesn't say how many heads there are for images (vision_args)") }
+    let dim = classEmbedding.columns
+    guard dim % heads == 0 else { throw corrupt("has \(TensorName(.visionClass)) of \(dim) columns, which the \(heads) heads of vision_args don't divide") }
+    return ModelParams.Vision(
+      dim: dim, layers: layers, heads: heads, hiddenDim: up.rows * modelParallel, patch: patches.columns, positions: positions.rows,
+      adapterInput: adapter.columns, outputDim: adapter.rows * modelParallel)
   }
 
   /// The axis along which the embedding is cut among several shards; of one shard it isn't.
@@ -163,6 +228,13 @@ struct Assembly {
     var parts: [LogicalTensor.Part] = []
     for (rank, shard) in shards.enumerated() {
       guard let stored = shard[name] else { throw corrupt("lacks \(name) in shard \(rank)") }
+      if name.role.isCutByExpert, modelParallel > 1, let experts = params.experts {
+        guard stored.rows % experts.count == 0, stored.pieces == nil else {
+          throw corrupt("has \(name) of \(stored.rows) rows in each of \(modelParallel) shards, where its \(experts.count) experts have as many each")
+        }
+        parts += stored.parts(experts: experts.count, rank: rank, of: modelParallel)
+        continue
+      }
       let rowStart = split == .axis(0) ? rank / copies * stored.rows : 0
       let columnStart = split == .axis(1) ? rank * stored.columns : 0
       for var part in stored.parts {
@@ -204,11 +276,14 @@ struct Assembly {
         throw corrupt("\(description) says that the \(what) layers have biases, and \(TensorName(role, layer: 0)) isn't there")
       }
     }
-    func contradiction(_ what: String, _ said: Int, _ found: Int) -> CheckpointError {
-      corrupt("\(description) says \(what) \(said), the shapes of the tensors say \(found): it is of another model, or a file is missing or of another one")
-    }
-    for (what, said, found) in [("dim", stated.dim, params.dim), ("feed-forward width", stated.hiddenDim, params.hiddenDim)] {
+    // Where all layers have experts, what is said of the others is of none.
+    let hiddenDim = params.experts?.interval == 1 ? nil : stated.hiddenDim
+    for (what, said, found) in [("dim", stated.dim, params.dim), ("feed-forward width", hiddenDim, params.hiddenDim)] {
       if let said, said != found { throw contradiction(what, said, found) }
+    }
+    if let architecture = params.architecture {
+      notes.append("it has \(architecture): drover inspects, fingerprints and reshards it, and doesn't run it")
+      if stated.experts?.count ?? 0 > 0, params.experts == nil { throw corrupt("\(description) says moe_args, and no layer has experts: one of the two is of another model") }
     }
     if let said = stated.vocabularySize, said != params.vocabularySize {
       let known = try KnownReleases(params)
@@ -227,8 +302,9 @@ struct Assembly {
     return notes
   }
 
-  /// What messages call the file that says what the shapes don't.
-  private var description: String { format.describedBy }
+  private func contradiction(_ what: String, _ said: Int, _ found: Int) -> CheckpointError {
+    corrupt("\(description) says \(what) \(said), the shapes of the tensors say \(found): it is of another model, or a file is missing or of another one")
+  }
 
   private func corrupt(_ message: String) -> CheckpointError { CheckpointError(.corrupt, in: path, message) }
 }
@@ -249,6 +325,47 @@ extension ModelParams {
     case .wkBias, .wvBias: [kvHeads * headDim, 1]
     case .w1Bias, .w3Bias: [hiddenDim, 1]
     case .woBias, .w2Bias: [dim, 1]
+    case .router: [dim, experts?.count ?? 0]
+    case .expertsW1, .expertsW3: [(experts?.count ?? 0) * dim, experts?.hiddenDim ?? 0]
+    case .expertsW2: [(experts?.count ?? 0) * (experts?.hiddenDim ?? 0), dim]
+    case .sharedW1, .sharedW3: [experts?.hiddenDim ?? 0, dim]
+    case .sharedW2: [dim, experts?.hiddenDim ?? 0]
+    default: vision?.shape(of: role, textDim: dim) ?? [0]
+    }
+  }
+}
+
+extension ModelParams.Vision {
+  fileprivate func shape(of role: TensorName.Role, textDim: Int) -> [Int] {
+    switch role {
+    case .visionPatches: [dim, patch]
+    case .visionPositions: [positions, dim]
+    case .visionWq, .visionWk, .visionWv, .visionWo: [dim, dim]
+    case .visionUp: [hiddenDim, dim]
+    case .visionUpBias: [hiddenDim, 1]
+    case .visionDown: [dim, hiddenDim]
+    case .visionAdapterUp: [outputDim, adapterInput]
+    case .visionAdapterDown: [outputDim, outputDim]
+    case .visionProjection: [textDim, outputDim]
+    default: role.isBias ? [dim, 1] : [dim]
+    }
+  }
+}
+
+extension StoredTensor {
+  /// The parts of a rank that has a run of each expert's rows.
+  /// - Parameters:
+  ///   - experts: their number, which divides the rows.
+  ///   - ranks: far from overflow: they are files, and rows those of a tensor that was checked to lie in one.
+  fileprivate func parts(experts: Int, rank: Int, of ranks: Int) -> [LogicalTensor.Part] {
+    let run = rows / experts
+    return (0..<experts).map { expert in
+      var part = part
+      part.rank = rank
+      part.offset += expert * run * part.rowStride
+      let start = (expert * ranks + rank) * run
+      part.rows = start..<start + run
+      return part
     }
   }
 }

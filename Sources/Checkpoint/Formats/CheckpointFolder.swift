@@ -32,6 +32,17 @@ struct CheckpointFolder {
     do { names = try Directory.names(in: path) } catch { throw CheckpointError(.io, in: path, "can't be listed: \(error)") }
   }
 
+  /// A folder of this machine into which the files of weights don't come, though all of their bytes will pass.
+  init(_ path: FilePath, arriving: [String: any ByteSource]) throws(CheckpointError) {
+    self.path = path
+    isHere = true
+    do { names = try Directory.names(in: path) + arriving.keys.sorted().compactMap { FilePath.Component($0) } } catch { throw CheckpointError(.io, in: path, "can't be listed: \(error)") }
+    open = { path throws(CheckpointError) in
+      if let file = arriving[path.lastComponent?.string ?? ""] { return file }
+      return try LocalFile(path)
+    }
+  }
+
   func has(_ name: String) -> Bool { names.contains { $0.string == name } }
 
   /// What lies beside the weights; nothing of a folder that is elsewhere.

@@ -26,6 +26,14 @@ extension Checkpoint {
     return try WeightsFolder.open(folder, [counted ?? [path]], options)
   }
 
+  /// Opens a checkpoint whose files of weights are about to arrive, and won't be kept.
+  /// - Parameters:
+  ///   - path: a folder with what describes them.
+  ///   - arriving: the files of weights by the names that they would have in it; their headers can be read.
+  public static func open(at path: FilePath, arriving: [String: any ByteSource], _ options: OpenOptions = OpenOptions()) throws(CheckpointError) -> Checkpoint {
+    try open(CheckpointFolder(path, arriving: arriving), options)
+  }
+
   /// Whether a file of this name may hold weights.
   public static func hasWeights(_ path: FilePath) -> Bool { ["pth", "safetensors", "gguf"].contains(path.extension) }
 

@@ -41,13 +41,21 @@ extension CheckpointOutline {
 
   /// Reads the headers of what is at `path`: a checkpoint's folder, or one file, which is shown as what it is by itself.
   public static func read(at path: FilePath, _ options: Checkpoint.OpenOptions = .init()) throws(CheckpointError) -> CheckpointOutline {
-    if let folder = try CheckpointFolder(path) { return CheckpointOutline(try Checkpoint.open(folder, options)) }
+    if let folder = try CheckpointFolder(path) { return CheckpointOutline(try Checkpoint.open(folder, options)).with(Licences(folder: path)) }
     let file = try LocalFile(path)
-    do throws(CheckpointError) { return try outline(of: file, named: path, options, sibling: file.sibling) } catch {
+    do throws(CheckpointError) { return try outline(of: file, named: path, options, sibling: file.sibling).with(Licences(file: path)) } catch {
       // Scales may lie in another file, and only the description says what they are for.
       guard error.reason == .unsupported, let checkpoint = try? Checkpoint.open(at: path, options) else { throw error }
-      return CheckpointOutline(checkpoint)
+      return CheckpointOutline(checkpoint).with(Licences(file: path))
     }
+  }
+
+  private func with(_ licences: Licences) -> CheckpointOutline {
+    var outline = self
+    if outline.legal.isEmpty { outline.legal = licences.files }
+    // The weights' own word goes first.
+    outline.licence = outline.licence ?? licences.name
+    return outline
   }
 
   /// - Parameter sibling: opens a file beside it by name; nil when it isn't there.

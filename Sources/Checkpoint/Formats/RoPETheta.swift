@@ -46,8 +46,8 @@ struct RoPETheta {
   private static func carried(
     _ stated: Double?, _ params: ModelParams, _ tensors: [LogicalTensor], _ files: [any ByteSource], _ path: FilePath, _ format: Checkpoint.Format
   ) throws(CheckpointError) -> Double? {
-    // Where a look costs a round trip, only headers are looked at.
-    guard files.allSatisfy(\.isHere) else { return nil }
+    // Where a look costs a round trip, only headers are looked at, but for what nothing else says.
+    guard files.allSatisfy({ $0.isHere || $0.isArriving && stated == nil }) else { return nil }
     var carried: (theta: Double, name: TensorName)?
     for tensor in tensors where tensor.name.role.isBuffer {
       // Of heads of two columns there is one frequency, 1, whatever theta.
@@ -67,6 +67,7 @@ struct RoPETheta {
         throw CheckpointError(.corrupt, in: file, byte: tensor.parts.first?.offset, "\(tensor.name) is of rope_theta \(theta), and \(carried.name) of \(carried.theta)")
       }
       carried = (theta, tensor.name)
+      if !files.allSatisfy(\.isHere) { break }
     }
     return carried?.theta
   }

@@ -21,10 +21,30 @@ struct StatedParams {
   var hasFeedForwardBias: Bool?
   /// That it is the body of a language model without what chooses the next token, so that a missing output projection isn't a mistake.
   var isHeadless = false
+  /// Of layers with experts: how many there are, how wide and every how many layers, as far as it says.
+  var experts: (count: Int?, hiddenDim: Int?, interval: Int)?
+  /// Of what turns images into embeddings: the heads, which shapes don't tell.
+  var visionHeads: Int?
   /// What it says of weights that are codes; nil where it says nothing.
   var scaled: (stated: ScaledWeights.Stated, keys: [UnhonouredKey])?
   /// What it says besides and drover doesn't honour.
   var unhonoured: [UnhonouredKey] = []
+
+  /// Refuses what another description of the same weights says otherwise.
+  /// - Parameters:
+  ///   - path: of the file that says this.
+  ///   - otherPath: of the one that says `other`.
+  func requireSame(_ other: Self, _ path: FilePath, _ otherPath: FilePath) throws(CheckpointError) {
+    func text<T>(_ value: T?) -> String { value.map { "\($0)" } ?? "nothing" }
+    let values: [(what: String, own: String, other: String)] = [
+      ("the number of heads", text(heads), text(other.heads)), ("key and value heads", text(kvHeads ?? heads), text(other.kvHeads ?? other.heads)),
+      ("RoPE's theta", text(ropeTheta ?? RoPETheta.defaultValue), text(other.ropeTheta ?? RoPETheta.defaultValue)), ("RoPE's scaling", text(ropeScaling), text(other.ropeScaling)),
+      ("the norm's epsilon", text(Float(normEpsilon)), text(Float(other.normEpsilon))),
+    ]
+    for (what, own, other) in values where own != other {
+      throw CheckpointError(.corrupt, in: path, "says \(what) is \(own), and \(otherPath.lastComponent?.string ?? "") beside it says \(other): remove the one that isn't this model's")
+    }
+  }
 
   /// Refuses numbers that no model can have: NaN and infinity, which a GGUF can hold, and what would divide by zero.
   /// - Parameter path: the checkpoint's folder or file, for errors.

@@ -75,6 +75,19 @@ struct StoredTensor: Equatable {
       coding: coding)
   }
 
+  /// A vector as the matrix of one column that a bias is.
+  var asColumn: Self {
+    guard shape.count == 1 else { return self }
+    var column = self
+    column.pieces = pieces?.map { piece in
+      var piece = piece
+      (piece.rows, piece.columns, piece.rowStride) = (piece.columns, 0..<1, piece.columnStride)
+      return piece
+    }
+    (column.shape, column.strides) = ([shape[0], 1], [strides[0], dtype.blockBytes])
+    return column
+  }
+
   /// Bytes of a tensor without gaps; nil on overflow, or when its rows don't fill whole blocks.
   static func byteCount(_ dtype: DType, _ shape: [Int]) -> Int? {
     guard (shape.last ?? 1) % dtype.blockElements == 0 else { return nil }

@@ -35,7 +35,12 @@ enum WeightsFolder {
     let description = scheme.descriptions.first { folder.has($0.rawValue) } ?? scheme.descriptions[0]
     let path = folder.path.appending(description.rawValue)
     let described = try folder.open(path)
-    var stated = description == .config ? try HuggingFaceConfig.stated(in: described) : try MetaParams.stated(in: described)
+    var stated = try description.stated(in: described)
+    if scheme.descriptions.contains(.litGPT), description == .config, folder.has(DescriptionFile.litGPT.rawValue) {
+      // litgpt reads the one, and what it leaves for transformers to read is the other.
+      let other = folder.path.appending(DescriptionFile.litGPT.rawValue)
+      try stated.requireSame(LitGPTConfig.stated(in: folder.open(other)), path, other)
+    }
 
     let scaled = try join(&read, folder, shards, &files, stated)
     if let said = stated.scaled, scaled.isEmpty { stated.unhonoured += said.keys }
@@ -48,12 +53,13 @@ enum WeightsFolder {
     if ranks.allSatisfy(\.isEmpty), !names.extras.notes.isEmpty {
       throw CheckpointError(.corrupt, in: shards[0][0], (["holds no weights of a Llama"] + names.extras.notes).joined(separator: "; "))
     }
-    if description == .params { try checkNumbers(read, files.map(\.path)) }
+    if description != .config { try checkNumbers(read, files.map(\.path)) }
     try settleTie(&ranks, &stated, files, folder, path, description)
     var companions = try folder.companions(isHuggingFace: description == .config)
     switch description {
     case .params: companions.params = path
     case .config: if folder.isHere { companions.huggingFace = try HuggingFaceCompanions(folder, config: path) }
+    case .litGPT: break
     }
     if container == .dcp, options.keepsExtra, let extra = names.extras.tensors.first {
       throw CheckpointError(.refused, in: folder.path, "has \(extra.name), which --keep-extra can't take out of a distributed checkpoint")
@@ -62,9 +68,11 @@ enum WeightsFolder {
     companions.notes += names.extras.notes(keeping: Set(extras.map(\.name))) + scaled.notes
     let format: Checkpoint.Format = description == .config ? .hf : container
     var assembly = Assembly(format: format, path: folder.path, shards: ranks, files: files, stated: stated, options: options, companions: companions)
+    assembly.description = description.rawValue
     if scheme.rotatesHalves { assembly.rowOrder = { role, headDim in role.isRotated ? .halves(headDim: headDim) : .pairs } }
     var checkpoint = try assembly.checkpoint()
     checkpoint.extras = extras
+    if checkpoint.params.architecture != nil { checkpoint.spelling = names.spelling }
     return checkpoint
   }
 

@@ -66,7 +66,7 @@ final class OutputFolder: Sendable {
   func create(_ name: String, bytes: Int) throws(CheckpointError) -> FileDescriptor {
     guard let component = FilePath.Component(name) else { throw place.refusal("can't hold a file called \(name)") }
     let descriptor: FileDescriptor
-    do { descriptor = try work.output.open(component, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666) } catch { throw failure(name, error, bytes) }
+    do { descriptor = try work.output.open(component, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666) } catch { throw failure(name, error, bytes) }
     // Room is taken now, so that a full disk shows before the work; where the file system can't, writes will tell. In memory that would be most of the
     // work of writing, done by one thread while the others wait.
     if bytes > 0, !isInMemory, fallocate(descriptor.rawValue, 0, 0, off_t(bytes)) != 0 {

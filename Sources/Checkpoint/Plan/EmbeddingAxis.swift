@@ -19,6 +19,11 @@ struct EmbeddingAxis {
       self.init(axis, nil)
       return
     }
+    if source.params.architecture != nil {
+      // Llama 4's, whose vocabularies are padded.
+      self.init(0, nil)
+      return
+    }
     switch source.params.vocabularySize {
     case 32_000...32_016: self.init(1, nil)
     case 128_256: self.init(0, nil)

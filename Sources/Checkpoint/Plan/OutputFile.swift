@@ -21,10 +21,10 @@ public struct OutputFile: Sendable {
     case region(OutputRegion)
   }
 
-  /// Where the CRC-32 of piece `piece` goes.
+  /// Where the CRC-32 of `pieces`, which follow each other, goes.
   struct Checksum: Sendable {
     let at: Int
-    let piece: Int
+    let pieces: Range<Int>
   }
 
   init(name: String) { self.name = name }
@@ -45,7 +45,7 @@ public struct OutputFile: Sendable {
     let first = pieces.count
     for piece in other.pieces {
       switch piece.content {
-      case .bytes(let bytes, let checksums): append(bytes, checksums: checksums.map { Checksum(at: $0.at, piece: first + $0.piece) })
+      case .bytes(let bytes, let checksums): append(bytes, checksums: checksums.map { Checksum(at: $0.at, pieces: first + $0.pieces.lowerBound..<first + $0.pieces.upperBound) })
       case .region(let region): append(region)
       }
     }
@@ -95,4 +95,27 @@ struct OutputRegion: Sendable, Equatable {
   var shape: [Int] { isVector ? [rows.count * columns.count] : [rows.count, columns.count] }
   var rowBytes: Int { dtype.byteCount(columns.count) }
   var byteCount: Int { rows.count * rowBytes }
+}
+
+/// A tensor as a file holds it: a rectangle of a weight, or several, whose rows follow each other.
+struct OutputTensor: Sendable, Equatable {
+  let name: String
+  /// As wide as each other, of one dtype.
+  private(set) var regions: [OutputRegion]
+
+  init(_ region: OutputRegion) { (name, regions) = (region.name, [region]) }
+
+  /// - Parameter regions: one at least.
+  /// - Throws: where they aren't of one dtype.
+  init(name: String, _ regions: [OutputRegion]) throws(CheckpointError) {
+    (self.name, self.regions) = (name, regions)
+    if let other = regions.first(where: { $0.dtype != dtype }) {
+      throw CheckpointError(
+        .refused, "\(regions[0].tensor) would be \(dtype.rawValue) and \(other.tensor) \(other.dtype.rawValue), and both lie in \(name): ask for one dtype for the two")
+    }
+  }
+
+  var dtype: DType { regions[0].dtype }
+  var byteCount: Int { regions.reduce(0) { $0 + $1.byteCount } }
+  var shape: [Int] { regions.count == 1 ? regions[0].shape : [regions.reduce(0) { $0 + $1.rows.count }, regions[0].columns.count] }
 }

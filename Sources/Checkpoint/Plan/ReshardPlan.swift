@@ -23,8 +23,8 @@ public struct ReshardPlan: Sendable {
 
     /// What a tensor of a model is written as: what was asked for, else what it is, where the format can hold that.
     func dtype(of tensor: LogicalTensor, in model: ModelParams) -> DType {
-      // llama.cpp multiplies with norms in float32 only.
-      if format == .gguf, tensor.shape.count == 1 { return .f32 }
+      // llama.cpp takes norms and biases in float32 only.
+      if format == .gguf, tensor.storedShape.count == 1 { return .f32 }
       return dtypes.dtype(of: tensor, in: model) ?? (format.capacity.dtypes.contains(tensor.dtype) ? tensor.dtype : .f32)
     }
   }
@@ -69,7 +69,7 @@ public struct ReshardPlan: Sendable {
     case .hf: files = try HuggingFaceLayout.files(source, options)
     case .gguf: (files, layoutNotes) = try GGUFLayout.files(source, options)
     case .dcp: files = DCPLayout.files(source) { options.dtype(of: $0, in: source.params) }
-    case .pth, .safetensors: files = Self.shards(source, layout, options)
+    case .pth, .safetensors: files = try Self.shards(source, layout, options)
     }
     let companions = try CompanionFiles.of(source, layout, options.format)
     files += companions.files
@@ -89,23 +89,52 @@ public struct ReshardPlan: Sendable {
   }
 
   /// A file for each rank, with Meta's names.
-  private static func shards(_ source: Checkpoint, _ layout: ShardLayout, _ options: Options) -> [OutputFile] {
+  private static func shards(_ source: Checkpoint, _ layout: ShardLayout, _ options: Options) throws(CheckpointError) -> [OutputFile] {
     // The reference wants an output.weight. A tied one is the embedding's storage under a second name where they are split alike, else its own rows of the
     // embedding.
     let tied = options.format == .pth && source.params.tiedEmbeddings ? source[TensorName(.tokEmbeddings)] : nil
     let isAliased = tied != nil && layout.embeddingAxis == 0
     let aliases = isAliased ? [TensorName(.output).text: TensorName(.tokEmbeddings).text] : [:]
-    return (0..<layout.modelParallel).map { rank in
-      var regions = source.tensors.map { tensor in
-        let (rows, columns) = layout.region(tensor.name.role, rank: rank)
-        return OutputRegion(of: tensor, rows: rows, columns: columns, as: options.dtype(of: tensor, in: source.params))
+    let spelled = Spelling(source)
+    var files: [OutputFile] = []
+    for rank in 0..<layout.modelParallel {
+      var tensors: [OutputTensor] = []
+      for (name, weights) in spelled.tensors {
+        let regions = weights.flatMap { tensor in
+          layout.regions(tensor.name.role, rank: rank).map { rows, columns in
+            OutputRegion(of: tensor, rows: rows, columns: columns, as: options.dtype(of: tensor, in: source.params))
+          }
+        }
+        tensors.append(try OutputTensor(name: name, regions))
       }
       if let tied, !isAliased {
         let (rows, columns) = layout.region(.output, rank: rank)
-        regions.append(OutputRegion(of: tied, rows: rows, columns: columns, as: options.dtype(of: tied, in: source.params), name: TensorName(.output).text))
+        tensors.append(
+          OutputTensor(OutputRegion(of: tied, rows: rows, columns: columns, as: options.dtype(of: tied, in: source.params), name: TensorName(.output).text)))
       }
       let name = "consolidated." + (rank < 10 ? "0\(rank)" : "\(rank)")
-      return options.format == .pth ? PthLayout.file(name, regions, aliases: aliases, extras: source.extras) : SafetensorsLayout.file("\(name).safetensors", regions, extras: source.extras)
+      files.append(
+        options.format == .pth ? PthLayout.file(name, tensors, aliases: aliases, extras: source.extras) : SafetensorsLayout.file("\(name).safetensors", tensors, extras: source.extras))
+    }
+    return files
+  }
+
+  /// Which weights lie in which tensor of a shard, under which name.
+  private struct Spelling {
+    /// In the order of the first weight of each.
+    let tensors: [(name: String, weights: [LogicalTensor])]
+
+    init(_ source: Checkpoint) {
+      let byName = Dictionary(source.tensors.map { ($0.name, $0) }) { first, _ in first }
+      var heads: [TensorName: (name: String, weights: [LogicalTensor])] = [:]
+      var others: Set<TensorName> = []
+      for (name, weights) in source.spelling {
+        let found = weights.compactMap { byName[$0] }
+        guard let first = found.first, found.count == weights.count else { continue }
+        heads[first.name] = (name, found)
+        others.formUnion(weights.dropFirst())
+      }
+      tensors = source.tensors.compactMap { tensor in heads[tensor.name] ?? (others.contains(tensor.name) ? nil : (tensor.name.text, [tensor])) }
     }
   }
 

@@ -26,6 +26,12 @@ package struct ShardLayout {
     // More ranks than key and value heads: each head is repeated.
     if params.kvHeads % ranks != 0, ranks % params.kvHeads != 0 { return "its \(params.kvHeads) key and value heads neither divide nor repeat evenly" }
     if let obstacle = indivisible("feed-forward columns", params.hiddenDim) { return obstacle }
+    if let experts = params.experts, let obstacle = indivisible("columns of an expert", experts.hiddenDim) { return obstacle }
+    if let vision = params.vision {
+      // What is projected from images has the rows of the model's width.
+      let counts = [("heads for images", vision.heads), ("feed-forward columns for images", vision.hiddenDim), ("rows of the adapter for images", vision.outputDim), ("columns", params.dim)]
+      for (what, count) in counts { if let obstacle = indivisible(what, count) { return obstacle } }
+    }
     // A tied output is cut by rows too.
     if let obstacle = indivisible("vocabulary rows", params.vocabularySize) { return obstacle }
     return embeddingAxis == 1 ? indivisible("embedding columns", params.dim) : nil
@@ -37,7 +43,18 @@ package struct ShardLayout {
   /// Key and value heads over all ranks, copies counted, as Meta's `params.json` does.
   var keyValueHeads: Int { params.kvHeads * keyValueCopies }
 
-  /// The rows and columns of a whole tensor that `rank` holds.
+  /// The rows and columns of a whole tensor that `rank` holds, in their order in its file.
+  func regions(_ role: TensorName.Role, rank: Int) -> [(rows: Range<Int>, columns: Range<Int>)] {
+    let (rows, columns) = region(role, rank: rank)
+    guard role.isCutByExpert, let experts = params.experts else { return [(rows, columns)] }
+    let run = rows.count / experts.count
+    return (0..<experts.count).map { expert in
+      let start = (expert * modelParallel + rank) * run
+      return (start..<start + run, columns)
+    }
+  }
+
+  /// The rows and columns of a whole tensor that `rank` holds, where each kind of tensor is cut in one piece.
   package func region(_ role: TensorName.Role, rank: Int) -> (rows: Range<Int>, columns: Range<Int>) {
     let shape = params.shape(of: role)
     let rows = shape.count > 1 ? shape[0] : 1

@@ -96,16 +96,20 @@ extension TensorPlan {
   enum Order: Sendable {
     /// As the output lies: for sources that are there.
     case output
-    /// As the source lies, part by part: for sources that arrive.
+    /// As the source lies, part by part.
     case source
+    /// As files come that come side by side: what lies at the same place of each goes together.
+    case arrival
   }
 
   /// The tensor in rectangles of about `limit` bytes, in `order`.
   ///
   /// A chunk is made of whole leaves of the grid and lies within one of `rectangles(order)`.
   func chunks(limit: Int, _ order: Order) -> [Chunk] {
-    guard order == .source, canFollowSources else { return chunks(limit: limit, rows: 0..<tensor.rows, columnGroups) }
-    return sources.flatMap { chunks(limit: limit, rows: $0.part.rows, [$0.part.columns]) }
+    guard order != .output, canFollowSources else { return chunks(limit: limit, rows: 0..<tensor.rows, columnGroups) }
+    let parts = sources.map { chunks(limit: limit, rows: $0.part.rows, [$0.part.columns]) }
+    guard order == .arrival else { return parts.flatMap(\.self) }
+    return (0..<(parts.map(\.count).max() ?? 0)).flatMap { index in parts.compactMap { index < $0.count ? $0[index] : nil } }
   }
 
   /// What is hashed as one: the rectangles of the destinations, each once, or of the parts. Where edges of destinations cut leaves, the whole tensor
@@ -113,7 +117,7 @@ extension TensorPlan {
   func rectangles(_ order: Order) -> [GridRegion] {
     let grid = grid
     func rectangle(_ rows: Range<Int>, _ columns: Range<Int>) -> GridRegion { GridRegion(grid, rows: rows, columns: columns, stored: dtype) }
-    if order == .source, canFollowSources { return sources.map { rectangle($0.part.rows, $0.part.columns) } }
+    if order != .output, canFollowSources { return sources.map { rectangle($0.part.rows, $0.part.columns) } }
     var rectangles: [GridRegion] = []
     for destination in destinations {
       let region = rectangle(destination.region.rows, destination.region.columns)

@@ -28,8 +28,8 @@ extension ShardWeight {
     let read = try WeightsFile.read(file, index: 0)
     var stored: [TensorName: StoredTensor] = [:]
     for text in read.names {
-      // Biases, which no release has, and codes, whose scales lie elsewhere, are read when all is here.
-      if let name = TensorName(text), !name.role.isBias, let tensor = read.tensors[text] { stored[name] = tensor }
+      // Biases, codes, whose scales lie elsewhere, and experts whose rows aren't one run are read when all is here.
+      if let name = TensorName(text), !name.role.isBias, !name.role.isCutByExpert, let tensor = read.tensors[text] { stored[name] = tensor }
     }
     let dim = stored[TensorName(.norm)]?.columns
     var weights: [ShardWeight] = []

@@ -90,6 +90,8 @@ public enum ChatError: Error, Equatable, CustomStringConvertible {
   case missingToken(String, format: String)
   /// The model's own chat template can't be read, refuses the messages, or fails on them.
   case template(place: String, TemplateError)
+  /// A guard's template that the messages don't come in.
+  case withoutMessages(place: String)
   /// A file of dialogs that isn't one.
   case malformed(file: String, String)
   /// The tokenizer can't take a message.
@@ -104,6 +106,7 @@ public enum ChatError: Error, Equatable, CustomStringConvertible {
     case .missingToken(let token, let format):
       "the tokenizer has no token \(token), which the \(format) format needs; choose another with --format"
     case .template(let place, let error): "\(place): \(error)\(error.kind == .raised ? "" : "; choose a format with --format, if you know this model's")"
+    case .withoutMessages(let place): "\(place): the messages don't come into what it makes, so nothing can be judged by it"
     case .tokenizer(let error): "\(error)"
     case .malformed(let file, let what): "\(file): \(what); expected is [[{\"role\": \"user\", \"content\": \"…\"}]]"
     }

@@ -28,10 +28,30 @@ public struct ChatTemplate: Sendable {
     specialTokens = tokens.compactMapValues(\.self)
   }
 
+  /// Whether the template's own text has `text` in it.
+  func spells(_ text: String) -> Bool { template.literals.contains { $0.utf8.firstRange(of: text.utf8) != nil } }
+
   /// What the model reads of `dialog`: what follows is the answer.
   func prompt(for dialog: [ChatMessage], with tokenizer: any Tokenizer) throws(ChatError) -> ChatPrompt {
-    let rendered: Text
-    do throws(TemplateError) { rendered = try template.render(inputs(dialog), now: now) } catch { throw .template(place: place, error) }
+    try prompt(of: render(dialog), with: tokenizer)
+  }
+
+  /// The same for a template that may want each content as a list of parts, `[{"type": "text", "text": …}]`, and makes nothing of one that is text.
+  /// - Returns: nil where messages don't come in either way.
+  func promptOfTextOrParts(for dialog: [ChatMessage], with tokenizer: any Tokenizer) throws(ChatError) -> ChatPrompt? {
+    // What it makes of contents that can be seen.
+    let probe = dialog.map { ChatMessage($0.role, "x") }
+    func comesIn(asParts: Bool) -> Bool { (try? render(probe, asParts: asParts))?.typed.isEmpty == false }
+    let takesText = comesIn(asParts: false)
+    let rendered = try render(dialog, asParts: !takesText)
+    return takesText || comesIn(asParts: true) ? try prompt(of: rendered, with: tokenizer) : nil
+  }
+
+  private func render(_ dialog: [ChatMessage], asParts: Bool = false) throws(ChatError) -> Text {
+    do throws(TemplateError) { return try template.render(inputs(dialog, asParts: asParts), now: now) } catch { throw .template(place: place, error) }
+  }
+
+  private func prompt(of rendered: Text, with tokenizer: any Tokenizer) throws(ChatError) -> ChatPrompt {
     let text = rendered.string
     var typed = TypedBytes(rendered.typed, of: text.utf8.count, controls: controls(tokenizer.vocabulary))
     let tokens: [Int]
@@ -40,9 +60,11 @@ public struct ChatTemplate: Sendable {
   }
 
   /// The variables that transformers gives a template.
-  private func inputs(_ dialog: [ChatMessage]) -> [String: TemplateInput] {
+  private func inputs(_ dialog: [ChatMessage], asParts: Bool) -> [String: TemplateInput] {
     let messages = dialog.map { message in
-      TemplateInput.object([("role", .text(Text(message.role.rawValue))), ("content", .text(Text(message.content, typed: true)))])
+      let text = TemplateInput.text(Text(message.content, typed: true))
+      let content: TemplateInput = asParts ? .list([TemplateInput.object([("type", .text(Text("text"))), ("text", text)])]) : text
+      return TemplateInput.object([("role", .text(Text(message.role.rawValue))), ("content", content)])
     }
     var inputs = specialTokens.mapValues { TemplateInput.text(Text($0)) }
     inputs["messages"] = .list(messages)

@@ -19,6 +19,9 @@ public struct Conversation {
     self.maxSequenceLength = maxSequenceLength
   }
 
+  /// What was said so far, what the model was told before it first.
+  public var messages: [ChatMessage] { system + turns }
+
   /// Takes what the user says.
   /// - Returns: what to put to the model, and how many of the oldest turns, each a message and its answer, were forgotten for it.
   /// - Throws: when the message can't be put to the model, such as `.reservedTag`; the conversation then is as it was before.
@@ -34,6 +37,9 @@ public struct Conversation {
     turns = asked
     return (prompt, forgotten)
   }
+
+  /// Forgets what the user said last, which is not to be answered.
+  public mutating func withdraw() { turns.removeLast() }
 
   /// Takes what the model answered.
   public mutating func append(answer: String) { turns.append(ChatMessage(.assistant, answer)) }

@@ -1,5 +1,6 @@
 import COpenSSL
 import Platform
+import Synchronization
 import SystemPackage
 
 /// The name that git gives to a file's content: SHA-1 of `blob LENGTH`, a zero, and the bytes ("Git Internals: Git Objects" in the Pro Git book).
@@ -23,7 +24,25 @@ public struct GitBlobID: Sendable, Hashable, CustomStringConvertible, Codable {
     bytes = hash.finalize()
   }
 
+  /// Of several files, side by side.
+  /// - Returns: for each its name, or why it couldn't be read.
+  static func ofFiles(at paths: [FilePath], threads: Int, isCancelled: @escaping @Sendable () -> Bool) -> [Result<GitBlobID, Errno>] {
+    let state = Mutex((next: 0, results: [Result<GitBlobID, Errno>](repeating: .failure(.canceled), count: paths.count)))
+    Workers.run(min(threads, paths.count)) {
+      while !isCancelled(), let index = state.withLock({ state -> Int? in
+        guard state.next < paths.count else { return nil }
+        state.next += 1
+        return state.next - 1
+      }) {
+        let result = Result { () throws(Errno) in try GitBlobID(ofFileAt: paths[index]) }
+        state.withLock { $0.results[index] = result }
+      }
+    }
+    return state.withLock { $0.results }
+  }
+
   /// Of a file's content.
+  /// - Throws: `.resourceBusy` where somebody wrote to it meanwhile.
   public init(ofFileAt path: FilePath) throws(Errno) {
     let file = try OpenFile(path)
     var hash = Hash(byteCount: file.size)
@@ -36,7 +55,7 @@ public struct GitBlobID: Sendable, Hashable, CustomStringConvertible, Codable {
       hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
       offset += count
     }
-    // One that grew or shrank meanwhile has a name that is nobody's.
+    guard offset == file.size, !file.hasChanged else { throw .resourceBusy }
     bytes = hash.finalize()
   }
 

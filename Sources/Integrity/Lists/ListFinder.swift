@@ -21,15 +21,17 @@ struct ListFinder {
   private mutating func look(_ path: FilePath) {
     // A pipe has a list in it: `verify <(md5sum …)`.
     if InputFile.isStream(path) { return lists.append(path) }
+    if let store = StoreClaims(at: path) { return take(store) }
     do throws(Errno) {
       switch try Directory.kind(of: path) {
       case .file: lists.append(path)
       case .folder:
-        let (files, unreadable) = Folder.files(under: path)
+        let (files, unreadable, stores) = Folder.files(under: path)
+        for store in stores { take(store) }
         var found = files.filter(Self.isList)
         // Where nothing else is to go by, lists that drover can't use are read all the same: their errors say what can.
         if found.isEmpty { found = files.filter(Self.isListByAnotherAlgorithm) }
-        if found.isEmpty, unreadable.isEmpty { problems.append(.noChecklist(path)) }
+        if found.isEmpty, unreadable.isEmpty, stores.isEmpty { problems.append(.noChecklist(path)) }
         problems += unreadable.map { .unreadable($0.path, $0.error) }
         lists += found
         present += files
@@ -38,6 +40,12 @@ struct ListFinder {
     } catch {
       problems.append(error == .noSuchFileOrDirectory || error == .notDirectory ? .missing(path) : .unreadable(path, error))
     }
+  }
+
+  private mutating func take(_ store: StoreClaims) {
+    claims += store.claims
+    present += store.others
+    problems += store.problems
   }
 
   /// What the checklist or receipt at `list` says.

@@ -61,6 +61,8 @@ public struct Receipt: Sendable, Equatable {
     case release(String)
     /// A repository of Hugging Face's hub, `ORG/NAME`, at a commit.
     case repository(String, commit: String)
+    /// Links to single files, by their hosts.
+    case hosts([String])
     /// A folder or file on the machine that made the receipt; only its own name, not where it lay.
     case checkpoint(String)
 
@@ -75,6 +77,8 @@ public struct Receipt: Sendable, Equatable {
   /// `download`, `reshard` or `pull`.
   public var operation: String
   public var origin: Origin
+  /// The files that a pull made these of, as if it had downloaded them: their paths are those of a download, and they don't lie here.
+  public var sources: [File]
   /// What the operation was told, by the long names of the command line: `["mp": "1", "format": "safetensors"]`.
   public var options: [String: String]
   public var files: [File]
@@ -82,13 +86,14 @@ public struct Receipt: Sendable, Equatable {
   public var fingerprint: CheckpointFingerprint?
 
   public init(
-    tool: String, created: Date = Receipt.now, operation: String, origin: Origin, options: [String: String] = [:], files: [File],
+    tool: String, created: Date = Receipt.now, operation: String, origin: Origin, sources: [File] = [], options: [String: String] = [:], files: [File],
     fingerprint: CheckpointFingerprint? = nil
   ) {
     self.tool = tool
     self.created = Date(timeIntervalSince1970: created.timeIntervalSince1970.rounded(.down))
     self.operation = operation
     self.origin = origin
+    self.sources = sources
     self.options = options
     self.files = files
     self.fingerprint = fingerprint

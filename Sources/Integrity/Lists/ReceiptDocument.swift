@@ -8,7 +8,9 @@ struct ReceiptDocument: Codable {
     var release: String?
     var repository: String?
     var commit: String?
+    var hosts: [String]?
     var checkpoint: String?
+    var files: [File]?
   }
 
   struct File: Codable {

@@ -27,13 +27,7 @@ extension Receipt {
   }
 
   private init(_ document: ReceiptDocument) throws(Contradiction) {
-    var files: [File] = []
-    var names: Set<FilePath> = []
-    for item in document.files {
-      let file = try File(item)
-      guard names.insert(file.path).inserted else { throw Contradiction("it names \(file.path) twice") }
-      files.append(file)
-    }
+    let files = try Self.files(document.files)
     guard !files.isEmpty else { throw Contradiction("it names no files") }
     var fingerprint: CheckpointFingerprint?
     if let stated = document.fingerprint {
@@ -45,17 +39,29 @@ extension Receipt {
     try ReceiptWeights.check(files.flatMap { $0.content?.weights ?? [] }, against: fingerprint)
     let origin: Origin
     let source = document.source
-    switch (source.release, source.repository, source.checkpoint) {
-    case (let release?, nil, nil): origin = .release(release)
-    case (nil, let repository?, nil):
+    switch (source.release, source.repository, source.hosts, source.checkpoint) {
+    case (let release?, nil, nil, nil): origin = .release(release)
+    case (nil, nil, let hosts?, nil): origin = .hosts(hosts)
+    case (nil, let repository?, nil, nil):
       guard let commit = source.commit else { throw Contradiction("its source is a repository at no commit") }
       origin = .repository(repository, commit: commit)
-    case (nil, nil, let name?): origin = .checkpoint(name)
-    default: throw Contradiction("its source is neither a release, nor a repository, nor a checkpoint")
+    case (nil, nil, nil, let name?): origin = .checkpoint(name)
+    default: throw Contradiction("its source is neither a release, nor a repository, nor hosts, nor a checkpoint")
     }
     self.init(
-      tool: document.tool, created: document.created, operation: document.operation, origin: origin, options: document.options, files: files,
+      tool: document.tool, created: document.created, operation: document.operation, origin: origin, sources: try Self.files(source.files ?? []), options: document.options, files: files,
       fingerprint: fingerprint)
+  }
+
+  private static func files(_ items: [ReceiptDocument.File]) throws(Contradiction) -> [File] {
+    var files: [File] = []
+    var names: Set<FilePath> = []
+    for item in items {
+      let file = try File(item)
+      guard names.insert(file.path).inserted else { throw Contradiction("it names \(file.path) twice") }
+      files.append(file)
+    }
+    return files
   }
 
   // MARK: JSON

@@ -5,7 +5,7 @@ extension Receipt {
   /// The file's bytes: JSON, the same for the same receipt.
   /// - Throws: `.secret` when an option or a source is a link or an absolute path.
   public func encoded() throws(ReceiptError) -> [UInt8] {
-    for text in options.values + [tool, operation, originText] + files.map(\.path.string) where text.contains("://") || text.hasPrefix("/") {
+    for text in options.values + [tool, operation, originText] + (files + sources).map(\.path.string) where text.contains("://") || text.hasPrefix("/") {
       throw ReceiptError(path: FilePath(Self.fileName), reason: .secret)
     }
     do { return try JSONText.encode(ReceiptDocument(self)) } catch {
@@ -23,18 +23,21 @@ extension Receipt {
   private var originText: String {
     switch origin {
     case .release(let name), .checkpoint(let name), .repository(let name, _): name
+    case .hosts(let hosts): hosts.joined(separator: " ")
     }
   }
 }
 
 extension ReceiptDocument {
   init(_ receipt: Receipt) {
-    let source =
+    var source =
       switch receipt.origin {
       case .release(let id): Source(release: id)
       case .repository(let name, let commit): Source(repository: name, commit: commit)
+      case .hosts(let hosts): Source(hosts: hosts)
       case .checkpoint(let name): Source(checkpoint: name)
       }
+    if !receipt.sources.isEmpty { source.files = receipt.sources.map(File.init) }
     self.init(
       tool: receipt.tool, created: receipt.created, operation: receipt.operation, source: source, options: receipt.options,
       files: receipt.files.map(File.init), fingerprint: receipt.fingerprint.map { Fingerprint(checkpoint: $0.whole, tensors: $0.tensors) })

@@ -14,6 +14,8 @@ struct FileCheck {
     case pieces
     /// Weights, many at a time.
     case content
+    /// Elsewhere: only git's name for it is known.
+    case blob
   }
 
   let path: FilePath
@@ -24,6 +26,9 @@ struct FileCheck {
   private(set) var md5: ChainCheck?
   private(set) var sha256: ChainCheck?
   private(set) var content: ContentCheck?
+  /// git's names for it, as stores have them.
+  private var blobs: [GitBlobID] = []
+  private var actualBlob: GitBlobID?
   /// Computed from the first byte to the last.
   private var actual: [HashAlgorithm: Digest] = [:]
   private var failure: Errno?
@@ -32,7 +37,13 @@ struct FileCheck {
     (self.path, self.claims) = (path, claims)
     size = Directory.size(of: path)
     var chains: [HashAlgorithm: ChainCheck] = [:]
-    for claim in claims { if case .digest(let digest) = claim.content { chains[digest.algorithm, default: ChainCheck(digest.algorithm)].add(claim.source, digest) } }
+    for claim in claims {
+      switch claim.content {
+      case .digest(let digest), .stored(.hash(let digest), _): chains[digest.algorithm, default: ChainCheck(digest.algorithm)].add(claim.source, digest)
+      case .stored(.blob(let id), _): blobs.append(id)
+      case .receipt: break
+      }
+    }
     let listed = Set(chains.keys)
     for claim in claims {
       guard case .receipt(let file) = claim.content else { continue }
@@ -45,7 +56,9 @@ struct FileCheck {
     }
     (md5, sha256) = (chains[.md5], chains[.sha256])
     let lengths = Set(chains.values.compactMap(\.known?.length))
-    if chains.isEmpty {
+    if chains.isEmpty, content == nil, !blobs.isEmpty {
+      way = .blob
+    } else if chains.isEmpty {
       way = size == nil ? .whole : .content
     } else if content == nil, chains.values.allSatisfy(\.hasStates), lengths.count == 1, let length = lengths.first, length > ChainStates.interval,
       // Where only the receipt knows the length, the checklist's digest may still be right.
@@ -64,6 +77,7 @@ struct FileCheck {
     case .whole:
       let all = content?.stretches(size: size, whole: true).first
       return [Stretch(file: file, bytes: 0..<size, md5: md5.map { _ in MD5() }, sha256: sha256.map { _ in SHA256() }, content: all)]
+    case .blob: return []
     case .content:
       return (content?.stretches(size: size) ?? []).map { Stretch(file: file, bytes: $0.bytes, content: $0) }
     case .pieces:
@@ -91,7 +105,17 @@ struct FileCheck {
     case .pieces:
       md5?.take(done.compactMap(\.md5))
       sha256?.take(done.compactMap(\.sha256))
-    case .content: break
+    case .content, .blob: break
+    }
+  }
+
+  var hasBlobs: Bool { !blobs.isEmpty && failure == nil }
+
+  /// Takes git's name for the file.
+  mutating func take(_ blob: Result<GitBlobID, Errno>) {
+    switch blob {
+    case .success(let id): actualBlob = id
+    case .failure(let error): failure = failure ?? error
     }
   }
 
@@ -138,12 +162,19 @@ struct FileCheck {
     case .noSuchFileOrDirectory?, .notDirectory?: status = .missing
     case let failure?: status = .unreadable(failure)
     case nil:
-      let isOK = chains.allSatisfy(isRight) && damaged.isEmpty && claims.allSatisfy { $0.bytes ?? size == size }
+      let isOK = blobs.allSatisfy { $0 == actualBlob } && chains.allSatisfy(isRight) && damaged.isEmpty && claims.allSatisfy { $0.bytes ?? size == size }
       status = isOK ? .ok : .mismatch
     }
     return Verification.Finding(
       path: path, claims: claims, algorithm: shown?.algorithm ?? .sha256, expected: expected, actual: failure == nil ? shown.flatMap { actual[$0.algorithm] } : nil,
       bytes: failure == nil ? size ?? 0 : 0, status: status, damaged: status == .mismatch && !damaged.isEmpty ? damaged : nil,
-      disputes: chains.filter(\.isDisputed).flatMap(\.claims).map { .init(source: $0.source, digest: $0.digest) })
+      disputes: chains.filter(\.isDisputed).flatMap(\.claims).map { .init(source: $0.source, digest: $0.digest) },
+      blob: shownBlob(isOK: chains.allSatisfy(isRight)).map { ($0, failure == nil ? actualBlob : nil) })
+  }
+
+  /// The name of git's that is shown: one that doesn't hold before others, and none where a digest tells already.
+  private func shownBlob(isOK: Bool) -> GitBlobID? {
+    guard way == .blob || isOK && blobs.contains(where: { $0 != actualBlob }) else { return nil }
+    return blobs.first { $0 != actualBlob } ?? blobs.first
   }
 }

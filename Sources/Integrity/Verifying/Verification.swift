@@ -9,6 +9,8 @@ public struct Verification: Sendable {
     public enum Content: Sendable, Equatable {
       case digest(Digest)
       case receipt(Receipt.File)
+      /// A file of a store is called by its content; ollama's manifests say how long it is too.
+      case stored(PublishedDigest, bytes: Int?)
     }
 
     /// As the caller would open it.
@@ -17,9 +19,13 @@ public struct Verification: Sendable {
     public let source: FilePath
     public let content: Content
 
-    /// Bytes of the file, where a receipt says so.
+    /// Bytes of the file, where a receipt or a manifest says so.
     public var bytes: Int? {
-      if case .receipt(let file) = content { file.bytes } else { nil }
+      switch content {
+      case .digest: nil
+      case .receipt(let file): file.bytes
+      case .stored(_, let bytes): bytes
+      }
     }
   }
 
@@ -64,6 +70,13 @@ public struct Verification: Sendable {
     public let damaged: [Damage]?
     /// What the lists say, where they don't agree about a digest.
     public let disputes: [Dispute]
+    /// The name that git gives the file, where that is what it is called by: what it should be, and what it is if it was read.
+    public let blob: (expected: GitBlobID, actual: GitBlobID?)?
+
+    public static func == (a: Finding, b: Finding) -> Bool {
+      (a.path, a.algorithm, a.expected, a.actual, a.bytes, a.status) == (b.path, b.algorithm, b.expected, b.actual, b.bytes, b.status) && a.claims == b.claims
+        && a.damaged == b.damaged && a.disputes == b.disputes && a.blob?.expected == b.blob?.expected && a.blob?.actual == b.blob?.actual
+    }
   }
 
   /// What there is to find out: by file, in the order of the lists and their lines.
@@ -128,6 +141,9 @@ public struct Verification: Sendable {
       checks[index].take(Array(outcomes[start..<start + count]))
       start += count
     }
+    // git calls by its own names what is small: each is read whole.
+    let named = checks.indices.filter { checks[$0].hasBlobs }
+    for (index, outcome) in zip(named, GitBlobID.ofFiles(at: named.map { checks[$0].path }, threads: threads ?? FileHasher().threads, isCancelled: isCancelled)) { checks[index].take(outcome) }
     // Where neighbouring pieces aren't right, the file or the receipt is damaged, or both are. Each round settles one piece of a run at least; a long run
     // is a file of other content, where the pieces needn't be told apart.
     for limit in [Int.max, 8, 8, 8] {

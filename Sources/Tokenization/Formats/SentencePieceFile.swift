@@ -73,11 +73,14 @@ extension Vocabulary {
       throw VocabularyError(.unsupported, in: "tokenizer.model", "a \(model.rawValue) vocabulary can't be written as a SentencePiece model")
     }
     var proto = SentencePieceModel()
+    // sentencepiece takes one unknown piece and no more. GGUFs call padding so too, which no text becomes either (Phi 3's).
+    let theUnknown = unknown ?? kinds.firstIndex(of: .unknown)
     proto.pieces = (0..<count).map { id in
       var piece = SentencePieceModel.SentencePiece()
       piece.piece = Data(tokens[id])
       piece.score = scores[id]
-      if kinds[id] != .normal { piece.type = .init(rawValue: Int(kinds[id].rawValue)) ?? .normal }
+      let kind: Vocabulary.TokenKind = id == theUnknown ? .unknown : kinds[id] == .unknown ? .unused : kinds[id]
+      if kind != .normal { piece.type = .init(rawValue: Int(kind.rawValue)) ?? .normal }
       return piece
     }
     proto.trainerSpec.modelType = .bpe

@@ -25,14 +25,37 @@ enum UnicodeText {
     }
   }
 
+  /// The text as `tokenizers` normalizes it: its tables (unicode-normalization-alignments) are those of Unicode 9, so that what came later stays as it is, and nothing composes or moves
+  /// across it. Unicode never changes what the characters of a version become, so the version that utf8proc knows makes no difference.
+  ///
   /// - Returns: nil when there is no memory for it.
   static func normalized(_ text: [UInt8], _ form: Form) -> [UInt8]? {
     if text.allSatisfy({ $0 < 0x80 }) { return text }
-    var result: UnsafeMutablePointer<UInt8>?
-    let count = text.withUnsafeBufferPointer { utf8proc_map($0.baseAddress, $0.count, &result, form.options) }
-    defer { free(result) }
-    guard count >= 0, let result else { return nil }
-    return Array(UnsafeBufferPointer(start: result, count: count))
+    var result: [UInt8] = []
+    result.reserveCapacity(text.count)
+    var known = 0
+    var at = 0
+    for scalar in String(decoding: text, as: UTF8.self).unicodeScalars {
+      let end = at + scalar.utf8.count
+      if let age = scalar.properties.age, age.major > 9 {
+        guard append(text[known..<at], form, to: &result) else { return nil }
+        result += text[at..<end]
+        known = end
+      }
+      at = end
+    }
+    return append(text[known...], form, to: &result) ? result : nil
+  }
+
+  /// - Returns: false when there is no memory for it.
+  private static func append(_ text: ArraySlice<UInt8>, _ form: Form, to result: inout [UInt8]) -> Bool {
+    guard !text.isEmpty else { return true }
+    var normalized: UnsafeMutablePointer<UInt8>?
+    let count = text.withUnsafeBufferPointer { utf8proc_map($0.baseAddress, $0.count, &normalized, form.options) }
+    defer { free(normalized) }
+    guard count >= 0, let normalized else { return false }
+    result += UnsafeBufferPointer(start: normalized, count: count)
+    return true
   }
 
   /// Each character's lower case, whatever its neighbours are, as Rust's `char::to_lowercase`.

@@ -116,6 +116,9 @@ final class Connection: AnswerSink {
     if position == 0, ending == nil { beginning = FirstBytes(of: file.request.path, isOptional: file.request.isOptional) }
   }
 
+  /// Whether it brings a small file, of which nobody has anything yet. What is to be kept if it is wrong goes to the disk as it comes.
+  private var holdsAll: Bool { file.isSmall && block?.offset == 0 && published == 0 && skipUntil == 0 && slow == nil && file.connections.count <= 1 && !engine.request.keepsCorrupt }
+
   // MARK: Bytes
 
   /// - Returns: `bytes.count`, or something else to end the request or to have it wait.
@@ -207,7 +210,10 @@ final class Connection: AnswerSink {
   func publish(isClosed: Bool = false) {
     // Until it is known not to be something else, it isn't.
     guard let block, beginning == nil || beginning?.verdict == .file else { return }
+    // A small file that comes at once does so in one piece.
+    if !isClosed, holdsAll, steadySeconds() - startedAt < 1 { return }
     if position > published || isClosed {
+      engine.openLanding(file)
       engine.landing.publish(block, of: file.index, count: block.count, isClosed: isClosed, isKept: !isDirectory || engine.keepsDirectory(of: file))
       file.arrive(published..<position)
       published = position
@@ -246,7 +252,11 @@ final class Connection: AnswerSink {
       ending = .judged(impostor)
       block = nil
     } else if beginning == nil || beginning?.verdict == .file {
-      publish(isClosed: true)
+      if isComplete, holdsAll, position == file.length, let block, block.count == position {
+        file.content = Array(block[0..<position])
+        file.arrive(0..<position)
+        (published, self.block) = (position, nil)
+      } else { publish(isClosed: true) }
     } else {
       block = nil
     }

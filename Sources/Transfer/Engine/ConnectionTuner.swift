@@ -3,7 +3,7 @@ struct ConnectionTuner {
   /// Connections wanted now.
   private(set) var connections: Int
   private var isSettled: Bool
-  private static let mostConnections = 32
+  static let mostConnections = 32
 
   private var window = (start: 0.0, bytes: 0, waited: 0.0)
   private var before: (connections: Int, rate: Double)?

@@ -95,7 +95,7 @@ extension Engine {
     case .rangesBroken(let why):
       if file.counted < min(2, request.retry.tries) { return retry(file, why, .answer) }
       (file.takesRanges, file.counted, file.failures) = (false, 0, 0)
-      tell("\(path): the server can't give parts of it (\(why)); it is fetched in one piece")
+      if file.partial != nil { tell("\(path): the server can't give parts of it (\(why)); it is fetched in one piece") }
       settle(file)
     case .encoded:
       (file.takesRanges, file.decodes) = (false, true)

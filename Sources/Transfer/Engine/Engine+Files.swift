@@ -8,7 +8,12 @@ extension Engine {
   /// Has someone look at what is here of a file.
   func begin(_ file: FileTask) {
     file.stage = .preparing
-    let (part, index, download) = (file.part, file.index, download)
+    let (index, download) = (file.index, download)
+    guard let part = file.partial else {
+      let mailbox = mailbox
+      (file.part as? PassingFile)?.begin { mailbox.post(.memory) }
+      return prepared(file, .partial(file.newChain, note: nil))
+    }
     if file.isChecklist {
       // A licence that is here is as good as a new one; a checklist is not.
       let chain = file.newChain
@@ -46,33 +51,47 @@ extension Engine {
       let (written, length) = file.part.state.peek { ($0.written, $0.length) }
       file.begin(with: written, length: length)
       if file.before > 0 { file.isAboveDoubt = false }
-      landing.open(file.index, chain, onDisk: written, length: length)
+      file.begin(with: chain)
+      // What has nothing on the disk may come in one piece, and never get there by way of the workers.
+      if !written.isEmpty { openLanding(file) }
       file.stage = .fetching
       settle(file)
     }
   }
 
+  /// Has workers take the file's bytes through its chain, as they come.
+  func openLanding(_ file: FileTask) {
+    guard let chain = file.takeChain() else { return }
+    landing.open(file.index, chain, onDisk: file.part.state.peek { $0.written }, length: file.length)
+  }
+
   /// Looks whether the file is whole, and if so whether it is right.
   func settle(_ file: FileTask) {
     guard file.stage == .fetching || file.stage == .verifying, file.isFullyArrived else { return }
+    if let content = file.content { return settle(file, content) }
+    openLanding(file)
     file.stage = .verifying
     guard landing.isWhole(file.index), let chain = landing.chain(of: file.index) else { return }
     file.result = .init(chain)
     if let expected = file.expected, expected != chain.hash.digest.digest { return mismatched(file, expected, chain.hash.digest.digest) }
-    if file.isChecklist {
+    // Of an empty file nothing was written, so it isn't there yet.
+    if file.length == 0, let partial = file.partial {
+      do throws(TransferError) { _ = try partial.opened() } catch { return fail(file, error, isFatal: true) }
+    }
+    if file.isChecklist, let partial = file.partial {
       // What is not a checklist must not get the name of one, least of all in place of one that is.
-      do throws(TransferError) { _ = try Self.entries(of: file, at: file.part.partPath) } catch {
+      do throws(TransferError) { _ = try Self.entries(of: file, at: partial.partPath) } catch {
         return discard(file, keeping: false) { _ in error }
       }
     }
     file.stage = .closing
-    let (part, index, mailbox, isChecklist, landing, keeper, download) = (file.part, file.index, mailbox, file.isChecklist, landing, keeper, download)
+    let (part, partial, index, mailbox, isChecklist, landing, keeper, download) = (file.part, file.partial, file.index, mailbox, file.isChecklist, landing, keeper, download)
     let blob = file.blob
     keeper.submit {
       // Such a file is small, and was written a moment ago.
-      if let blob {
+      if let blob, let partial {
         do throws(Errno) {
-          let actual = try GitBlobID(ofFileAt: part.partPath)
+          let actual = try GitBlobID(ofFileAt: partial.partPath)
           if actual != blob { return mailbox.post(.otherBlob(file: index, actual)) }
         } catch { return mailbox.post(.committed(file: index, wasThere: false, part.failure(error))) }
       }
@@ -80,7 +99,7 @@ extension Engine {
       landing.close(index)
       keeper.forget(index)
       var failure: TransferError?
-      let wasThere = isChecklist && part.isSameAsFinished
+      let wasThere = isChecklist && partial?.isSameAsFinished ?? false
       if wasThere {
         _ = part.discard(keeping: false)
       } else if let snapshot {
@@ -92,9 +111,24 @@ extension Engine {
     }
   }
 
+  /// A small file is here, in memory.
+  private func settle(_ file: FileTask, _ content: [UInt8]) {
+    file.content = nil
+    guard let chain = file.takeChain(), let part = file.partial else { return }
+    content.withUnsafeBytes { chain.take($0) }
+    file.result = .init(chain)
+    if let expected = file.expected, expected != chain.hash.digest.digest { return mismatched(file, expected, chain.hash.digest.digest) }
+    if let blob = file.blob {
+      let actual = GitBlobID(of: content)
+      if actual != blob { return isOtherBlob(file, actual) }
+    }
+    file.stage = .closing
+    keeper.submit(WholeFile(file: file.index, part: part, content: content, hash: chain.hash))
+  }
+
   private func mismatched(_ file: FileTask, _ expected: Digest, _ actual: Digest) {
     // What came from an earlier run, or from an answer that promised no length, may be at fault; one fresh start tells.
-    if !file.isAboveDoubt, file.freshStarts == 0 {
+    if !file.isAboveDoubt, file.freshStarts == 0, file.partial != nil {
       return startAfresh(file, "what was here before doesn't fit the checklist")
     }
     let path = file.request.path
@@ -125,6 +159,8 @@ extension Engine {
   /// - Parameter isChange: whether that is because the server has something else now. Then it may not happen often, and every byte is a new one.
   func startAfresh(_ file: FileTask, _ why: String, isChange: Bool = true) {
     for connection in file.connections { connection.ending = .superseded }
+    // What has passed can't be had back.
+    guard file.partial != nil || file.arrived.isEmpty else { return fail(file, .changed(path: file.request.path, why: why)) }
     if isChange {
       file.freshStarts += 1
       file.forgetMost()
@@ -148,6 +184,7 @@ extension Engine {
     guard file.stage == .clearing else { return }
     (file.isMet, file.isAllocated, file.isAboveDoubt, file.beginning, file.result, file.otherLength) = (false, false, true, nil, nil, nil)
     file.begin(with: RangeSet(), length: nil)
+    _ = file.takeChain()
     file.stage = .fetching
     if let error { return fail(file, error, isFatal: true) }
     landing.open(file.index, file.newChain)

@@ -13,6 +13,9 @@ extension Engine {
       checklistsAreHere(readChecklists(lists))
     case .survey:
       guard fatal == nil, refusal == nil else { return }
+      moveFirstUnasked()
+      // Most of thousands of files weren't even asked for.
+      if firstUnasked < files.count { return }
       let open = files.filter { !$0.stage.isOver && !$0.isDenied }
       // A file that the server fails to give holds up the others for a moment only.
       let isHeldUp = open.contains(where: \.isMet)
@@ -45,7 +48,7 @@ extension Engine {
       }
       do throws(TransferError) {
         let parent = list.request.path.lastIndex(of: "/").map { list.request.path[...$0] } ?? ""
-        for entry in try Self.entries(of: list, at: list.part.path) where entry.digest.algorithm == .md5 { digests[parent + entry.path.string] = entry.digest }
+        for entry in try Self.entries(of: list, at: list.partial?.path ?? "") where entry.digest.algorithm == .md5 { digests[parent + entry.path.string] = entry.digest }
       } catch {
         failures.append(error)
         download.observe(.failed(file: list.index, error))
@@ -87,11 +90,8 @@ extension Engine {
   }
 
   private func survey(_ open: [FileTask]) throws(TransferError) {
-    var space = statvfs()
-    guard request.folder.withPlatformString({ statvfs($0, &space) }) == 0 else { throw .disk(path: request.folder.string, errno: errno) }
-    // Some file systems (ramfs, some of FUSE's) have no blocks to report: how much room there is nobody knows, which doesn't mean none.
-    let (room, overflow) = Int(clamping: space.f_bavail).multipliedReportingOverflow(by: Int(clamping: space.f_frsize))
-    let free = space.f_blocks == 0 || overflow ? nil : room
+    let free: Int?
+    do { free = try DiskRoom.free(in: request.folder) } catch { throw .disk(path: request.folder.string, errno: error.rawValue) }
     var needed = 0
     var missing = 0
     for file in open {

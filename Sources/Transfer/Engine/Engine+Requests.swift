@@ -9,18 +9,46 @@ extension Engine {
   // MARK: Starting
 
   func schedule() {
+    // A whole answer would stand before a full window, and hold up those that the file's taker waits for.
+    for file in files where file.partial == nil && !file.takesRanges && file.stage == .fetching && file.connections.isEmpty && !file.isFullyArrived {
+      fail(file, .unavailable(path: file.request.path, origin: link.origin, why: "it doesn't give parts of the file as they are needed here; `drover download` takes it as a whole"))
+    }
     guard fatal == nil, refusal == nil, check == nil else { return }
     let now = steadySeconds()
-    guard now >= quietUntil else { return }
+    guard now >= quietUntil, !keeper.hasBacklog else { return }
     while connections.count < tuner.connections {
+      if let work = firstRequest() {
+        guard start(work) else { return }
+        continue
+      }
       let schedule = Schedule(connections: tuner.connections, rate: tuner.rate, usualRate: tuner.usualRate(connections.compactMap { $0.meanRate(now) }))
       guard let work = schedule.next(files, phase: phase, now: now), start(work) else { return }
     }
   }
 
+  /// The first request for a file of which nothing is known: of thousands of files it is found at once.
+  private func firstRequest() -> Schedule.Work? {
+    moveFirstUnasked()
+    // Some may still be looked at; what is far ahead of them waits.
+    for file in files[firstUnasked...].prefix(64) where file.stage == .fetching && !file.isAsked && file.takesRanges && file.length == nil && file.held == nil && file.beginning == nil {
+      return Schedule.Work(file: file, range: 0..<Schedule.probeBytes, isProbe: true)
+    }
+    return nil
+  }
+
+  /// Passes over files that were asked for, or needn't be.
+  func moveFirstUnasked() {
+    while firstUnasked < files.count {
+      let file = files[firstUnasked]
+      guard file.isAsked || file.stage.isOver || file.stage == .fetching && file.length != nil else { return }
+      firstUnasked += 1
+    }
+  }
+
   private func start(_ work: Schedule.Work) -> Bool {
     let file = work.file
-    if phase == .bulk, !file.isAllocated, let length = file.length {
+    file.isAsked = true
+    if phase == .bulk, !file.isAllocated, let length = file.length, length > WholeFile.mostBytes {
       file.isAllocated = true
       allocate(file, length)
     }
@@ -57,6 +85,9 @@ extension Engine {
 
   // MARK: Judging
 
+  /// An answer of no more is in memory before anybody waits for it.
+  private static let smallBytes = 64 << 10
+
   /// Says what an answer means, and learns from it what the file is.
   func judge(_ connection: Connection) -> Judgement {
     let file = connection.file
@@ -69,13 +100,18 @@ extension Engine {
       allowsHTML: file.request.isOptional)
     if judgement == .whole(total: 0) || judgement == .complete(total: 0), !mayBeEmpty(file) { judgement = .notTheFile("nothing") }
     if !isVouchedFor { judgement = withoutAnyonesWord(judgement, connection) }
+    // What is small may be something else in the file's place, and passes at once if it is the file.
+    if case .whole(let total) = judgement, file.partial == nil, total ?? .max > Self.smallBytes || !file.arrived.isEmpty {
+      judgement = .rangesBroken("the whole file where a part was asked for")
+    }
     switch judgement {
     case .part(let total, _):
       guard let total else { return .rangesBroken("a part of a file without saying how long it is") }
       learn(file, head, total)
     case .whole(let total):
       if let total { learn(file, head, total) } else { file.isAboveDoubt = false }
-      file.takesRanges = false
+      // Of what passes by, only what is small comes as a whole; if it was something else, the file is asked for in parts again.
+      if file.partial != nil { file.takesRanges = false }
       file.isMet = true
       linkOpens(file)
       for other in file.connections where other !== connection { other.ending = .superseded }
@@ -113,7 +149,8 @@ extension Engine {
         return .dropped
       }
       (file.beginning, file.stage) = (nil, .preparing)
-      let (part, index, download, name) = (file.part, file.index, download, file.request.path)
+      guard let part = file.partial else { return judgement }
+      let (index, download, name) = (file.index, download, file.request.path)
       preparing.submit {
         do throws(TransferError) {
           try part.copyBeginning(beginning.position) { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) }

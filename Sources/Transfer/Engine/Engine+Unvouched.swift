@@ -42,7 +42,7 @@ extension Engine {
     }
     if file.beginning != nil { forgetBeginning(of: file) }
     learn(file, head, total)
-    tell("\(file.request.path): \(why), so it comes in one answer")
+    if file.partial != nil { tell("\(file.request.path): \(why), so it comes in one answer") }
     return .dropped
   }
 }

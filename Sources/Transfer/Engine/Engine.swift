@@ -53,6 +53,10 @@ final class Engine: @unchecked Sendable {
   var random = SystemRandomNumberGenerator()
   let started = steadySeconds()
   var lastLook = 0.0
+  /// All files before this one were asked for, or needn't be.
+  var firstUnasked = 0
+  /// All files before this one have ended.
+  private var firstOpen = 0
   var warnedOfExpiry = false
   private var folderLock: FileDescriptor?
   private var keptDirectories: Set<Int> = []
@@ -70,7 +74,7 @@ final class Engine: @unchecked Sendable {
     limiter = request.bytesPerSecond.map { RateLimiter(bytesPerSecond: $0) }
     tuner = ConnectionTuner(given: request.connections, isLimited: request.bytesPerSecond != nil)
     for file in request.files {
-      for path in [file.path, file.remote] where !Self.isSafe(path) { throw .unsafePath(path) }
+      for path in [file.path, file.place ?? file.path, file.remote] where !Self.isSafe(path) { throw .unsafePath(path) }
     }
     authorities = try Authorities(request.authorities)
     files = zip(request.files, download.parts).enumerated().map {
@@ -86,13 +90,24 @@ final class Engine: @unchecked Sendable {
 
     let (parts, mailbox) = (download.parts, download.mailbox)
     let threads = max(2, min(8, Workers.available))
-    pool = BlockPool(capacity: Self.mostAhead + BlockPool.reserve + (request.connections ?? 0)) { mailbox.post(.memory) }
+    // What passes by stays in memory until somebody is done with it, whatever else waits for a hash.
+    let windows = parts.compactMap { ($0 as? PassingFile)?.window }
+    let passing = windows.reduce(Self.blocksBesidePassing(request)) { $0 + ($1 + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
+    pool = BlockPool(capacity: windows.isEmpty ? Self.mostAhead + BlockPool.reserve + (request.connections ?? 0) : passing) { mailbox.post(.memory) }
     keeper = JournalKeeper()
     let landing = Landing(parts, threads: threads, pool: pool, keeper: keeper, mailbox: mailbox)
     self.landing = landing
     preparing = JobQueue(threads: threads)
-    keeper.start { file in landing.snapshot(of: file).map { parts[file].keep($0, isClosed: false) } ?? true }
+    keeper.start { file in landing.snapshot(of: file).map { parts[file].keep($0, isClosed: false) } ?? true } named: { files in
+      for file in files {
+        if let kept = file.kept { download.observe(.note("\(parts[file.file].name): another file had this name; it was kept as \(kept)")) }
+      }
+      mailbox.post(.named(files))
+    }
   }
+
+  /// What may be in memory besides the windows of files that pass by: of each request a block that is being filled and the next, and what isn't hashed yet.
+  static func blocksBesidePassing(_ request: TransferRequest) -> Int { BlockPool.reserve + 2 * (request.connections ?? ConnectionTuner.mostConnections) }
 
   private static func isSafe(_ path: String) -> Bool {
     !path.isEmpty && !path.hasPrefix("/") && !path.utf8.contains(0)
@@ -120,6 +135,7 @@ final class Engine: @unchecked Sendable {
       if download.isCancelled.load(ordering: .acquiring) { throw .interrupted }
       advance()
       schedule()
+      if connections.isEmpty { keeper.hurry() }
       considerLink()
       throttle()
       turn(loops[0])
@@ -131,6 +147,8 @@ final class Engine: @unchecked Sendable {
   }
 
   private var isOver: Bool {
+    while firstOpen < files.count, files[firstOpen].stage.isOver { firstOpen += 1 }
+    let files = files[firstOpen...]
     if files.contains(where: { $0.stage == .closing || $0.stage == .clearing }) { return false }
     // What is here to its last byte gets its name, whatever became of the others.
     if fatal != nil { return download.isCancelled.load(ordering: .relaxed) || !files.contains { $0.stage == .verifying } }
@@ -172,6 +190,8 @@ final class Engine: @unchecked Sendable {
     case .committed(let index, let wasThere, let error):
       let file = files[index]
       if let error { fail(file, error, isFatal: true) } else { finish(file, wasThere ? .present : file.before > 0 ? .resumed : .downloaded) }
+    case .named(let named):
+      for one in named { if let failure = one.failure { fail(files[one.file], failure, isFatal: true) } else { finish(files[one.file], .downloaded) } }
     case .otherBlob(let index, let actual): isOtherBlob(files[index], actual)
     case .newLink(let new): answered(new)
     }
@@ -180,7 +200,7 @@ final class Engine: @unchecked Sendable {
   // MARK: Folders
 
   private func makeFolders() throws(TransferError) {
-    for path in [request.folder] + files.map({ $0.part.path.removingLastComponent() }) {
+    for path in [request.folder] + Set(files.compactMap { $0.partial?.path.removingLastComponent() }) {
       do throws(Errno) { try path.makeFolders() } catch { throw .disk(path: path.string, errno: error.rawValue) }
     }
     do {
@@ -226,8 +246,7 @@ final class Engine: @unchecked Sendable {
       }
     }
     for file in files {
-      file.part.removeIfEmpty()
-      file.part.closeDescriptor()
+      file.part.close()
     }
     try? folderLock?.close()
   }

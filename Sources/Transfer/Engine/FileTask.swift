@@ -29,7 +29,7 @@ final class FileTask {
 
   let index: Int
   let request: TransferRequest.File
-  let part: PartialFile
+  let part: any LandingPlace
   let follower: (any ContentFollower)?
   var stage = Stage.waiting
   var expected: Digest?
@@ -49,6 +49,12 @@ final class FileTask {
   var mustBeMet = false
   /// Whether ranges can be asked for.
   var takesRanges = true
+  /// What will go through the file, as long as nothing of it has come or is to be written.
+  private(set) var chain: FileChain?
+  /// All of a small file, until it is on its way to the disk.
+  var content: [UInt8]?
+  /// Whether it was asked for in this run.
+  var isAsked = false
   /// Another program's beginning of the file, under its final name.
   var beginning: FileChain?
   var connections: [Connection] = []
@@ -93,7 +99,7 @@ final class FileTask {
   /// Bytes that were here when the observer was last told.
   var reported = -1
 
-  init(index: Int, request: TransferRequest.File, part: PartialFile, follower: (any ContentFollower)?) {
+  init(index: Int, request: TransferRequest.File, part: any LandingPlace, follower: (any ContentFollower)?) {
     self.index = index
     self.request = request
     self.part = part
@@ -104,6 +110,8 @@ final class FileTask {
   var blob: GitBlobID? { if case .blob(let id)? = request.digest { id } else { nil } }
   /// Whether something will tell in the end whether it is right.
   var isVouchedFor: Bool { expected != nil || blob != nil }
+  /// Where it is kept; nil for one that passes by.
+  var partial: PartialFile? { part as? PartialFile }
   var isChecklist: Bool { request.path.hasSuffix(".chk") }
   var validators: Validators { part.state.peek { $0.validators } }
   var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part)) }
@@ -111,6 +119,18 @@ final class FileTask {
   /// Everything before this byte is here, or with the workers.
   var prefixEnd: Int { arrived.prefixEnd }
   var isFullyArrived: Bool { length == prefixEnd }
+
+  /// Whether it may come in one piece and be kept in memory until then.
+  var isSmall: Bool { chain != nil && partial != nil && follower == nil && request.repair == nil && !isChecklist && length.map { $0 <= WholeFile.mostBytes } ?? false }
+
+  /// Begins with nothing.
+  func begin(with chain: FileChain) { self.chain = chain }
+
+  /// The chain, for whoever takes the file's bytes through it.
+  func takeChain() -> FileChain? {
+    defer { chain = nil }
+    return chain
+  }
 
   /// Begins with what an earlier run has left.
   func begin(with arrived: RangeSet<Int>, length: Int?) {

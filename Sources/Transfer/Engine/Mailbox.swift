@@ -18,6 +18,8 @@ enum EngineMessage: Sendable {
   case discarded(file: Int, TransferError)
   /// `wasThere`: the same content had its final name before.
   case committed(file: Int, wasThere: Bool, TransferError?)
+  /// Small files have their names, or can't have them.
+  case named([WholeFile.Named])
   /// A file is whole, but git has another name for it than its publisher says.
   case otherBlob(file: Int, GitBlobID)
   case newLink(SignedLink?)

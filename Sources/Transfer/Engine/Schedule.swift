@@ -57,7 +57,7 @@ struct Schedule {
   }
 
   private func piece(_ files: [FileTask]) -> Work? {
-    let waiting = files.filter { !$0.unasked.isEmpty }
+    let waiting = files.filter { mayCome($0) > 0 }
     let shared = max(1, files.count { $0.connections.count > 1 })
     let most = Self.mostAhead / shared
     func rank(_ file: FileTask) -> (Int, Int) { (file.connections.count, file.arrived.isEmpty ? 1 : 0) }
@@ -70,7 +70,14 @@ struct Schedule {
     }
     guard let best, let gap = best.unasked.ranges.first else { return nil }
     let bytes = best.connections.isEmpty && files.count >= connections ? Self.mostBytes : pieceBytes(left: best.unasked.total, most: most, files: files.count)
-    return Work(file: best, range: gap.lowerBound..<min(gap.upperBound, gap.lowerBound + bytes))
+    return Work(file: best, range: gap.lowerBound..<min(gap.upperBound, gap.lowerBound + min(bytes, mayCome(best))))
+  }
+
+  /// Bytes that may be asked for now from the first on that isn't.
+  private func mayCome(_ file: FileTask) -> Int {
+    guard let gap = file.unasked.ranges.first else { return 0 }
+    let bytes = min(gap.upperBound, file.part.askableEnd) - gap.lowerBound
+    return bytes >= min(gap.count, PassingLimits.leastRequest) ? bytes : 0
   }
 
   /// - Parameters:

@@ -14,11 +14,11 @@ public protocol FollowedFile: Sendable {
 
 /// A file of a download.
 struct PartlyHere: FollowedFile {
-  private let part: PartialFile
+  private let part: any LandingPlace
   /// The file under its final name, where that is what is followed.
   private let finished: OpenFile?
 
-  init(_ part: PartialFile, finished: OpenFile? = nil) { (self.part, self.finished) = (part, finished) }
+  init(_ part: any LandingPlace, finished: OpenFile? = nil) { (self.part, self.finished) = (part, finished) }
 
   var length: Int? { part.state.peek { $0.length } ?? finished?.size }
 

@@ -1,6 +1,7 @@
 import CCurl
 import FoundationEssentials
 import Glibc
+import Integrity
 import Platform
 import SystemPackage
 
@@ -20,7 +21,7 @@ public struct HubClient: Sendable {
 
   /// What `name` holds, and at which commit: later requests name the commit, so that a branch that moves changes nothing.
   public func repository(_ name: HubName) throws -> HubRepository {
-    if settings.isOffline { throw HubError.offline(name) }
+    if settings.isOffline { throw HubError.offline(name, isCached: settings.cache.flatMap { CachedRepository(name.repository, in: $0).commit(of: name.revision) } != nil) }
     let session = try DocumentSession(settings, name, authorities: try Authorities(authorities), retry: retry, stallSeconds: stallSeconds)
     let api = settings.endpoint + "/api/models/" + name.repository
     let model = try session.decode(HubDocument.Model.self, from: api + "/revision/" + Self.escaped(name.revision)).value
@@ -45,6 +46,17 @@ public struct HubClient: Sendable {
     guard repository.isGated else { return }
     let session = try DocumentSession(settings, repository.name, authorities: try Authorities(authorities), retry: retry, stallSeconds: stallSeconds)
     try session.touch(settings.link.address(of: repository.remote(file.path)))
+  }
+
+  /// What the hub's cache has of a repository, where the hub isn't asked: the files of the commit that it knows for the revision.
+  /// - Throws: `.offline` where it knows none.
+  public func cached(_ name: HubName, in cached: CachedRepository) throws -> HubRepository {
+    guard let commit = cached.commit(of: name.revision) else { throw HubError.offline(name, isCached: false) }
+    let files = try cached.entries(of: commit).compactMap { entry -> HubRepository.File? in
+      guard case .blob(let digest) = entry.content, let bytes = Directory.size(of: entry.path) else { return nil }
+      return .init(path: entry.name, bytes: bytes, digest: digest)
+    }
+    return HubRepository(name: name, commit: commit, files: files)
   }
 
   /// A reference's name as one part of a path.

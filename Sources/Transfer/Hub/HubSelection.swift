@@ -7,8 +7,10 @@ public struct HubSelection: Sendable {
   /// Patterns as huggingface_hub takes them (fnmatch, whose `*` goes over slashes); empty for what runs the model.
   public let include: [String]
   public let exclude: [String]
+  /// Names of files that come along from the root, whatever is included: licences, policies and cards.
+  public let companions: [String]
 
-  public init(include: [String] = [], exclude: [String] = []) { (self.include, self.exclude) = (include, exclude) }
+  public init(include: [String] = [], exclude: [String] = [], companions: [String] = []) { (self.include, self.exclude, self.companions) = (include, exclude, companions) }
 
   /// - Throws: `.noFile` for a pattern that nothing fits; `.ambiguous` where several GGUFs lie beside each other.
   public func files(of repository: HubRepository) throws(HubError) -> [HubRepository.File] {
@@ -18,7 +20,7 @@ public struct HubSelection: Sendable {
       files = try Self.whatRuns(repository.files.filter { !isExcluded($0.path) }, name)
     } else {
       for pattern in include where !repository.files.contains(where: { Self.fits($0.path, pattern) }) { throw .noFile(name, pattern: pattern) }
-      files = repository.files.filter { file in !isExcluded(file.path) && include.contains { Self.fits(file.path, $0) } }
+      files = repository.files.filter { file in !isExcluded(file.path) && (companions.contains(file.path) || include.contains { Self.fits(file.path, $0) }) }
     }
     guard !files.isEmpty else { throw .noFile(name, pattern: "what was asked for") }
     // What lies in the root first: it is what the folder is.

@@ -1,3 +1,4 @@
+import Integrity
 import Platform
 import SystemPackage
 
@@ -10,6 +11,8 @@ public struct HubSettings: Sendable, CustomStringConvertible, CustomReflectable 
   /// A secret.
   let token: String?
   public let isOffline: Bool
+  /// The folder in which the hub's own tools keep what they fetch; nil where nobody has a home.
+  public let cache: FilePath?
 
   /// - Parameters:
   ///   - variables: the environment's.
@@ -19,19 +22,14 @@ public struct HubSettings: Sendable, CustomStringConvertible, CustomReflectable 
     var endpoint = variable("HF_ENDPOINT") ?? "https://huggingface.co"
     while endpoint.hasSuffix("/") { endpoint.removeLast() }
     guard let address = LinkText(endpoint), ["http", "https"].contains(address.scheme), address.query.isEmpty, !address.hasUser, !endpoint.contains("*") else { throw .endpoint }
-    token = (variable("HF_TOKEN") ?? variable("HUGGING_FACE_HUB_TOKEN") ?? Self.savedToken(variable)).flatMap(Self.cleaned)
+    let folders = HubFolders(variables)
+    // What `hf auth login` has left.
+    let saved = folders.token.flatMap { try? SmallFile.read($0, atMost: 4096) }.map { String(decoding: $0, as: UTF8.self) }
+    token = (variable("HF_TOKEN") ?? variable("HUGGING_FACE_HUB_TOKEN") ?? saved).flatMap(Self.cleaned)
+    cache = folders.cache
     if token != nil, address.scheme == "http", !address.isLoopback, !allowsHTTP { throw .withoutTLS(host: address.shownHost) }
     (self.endpoint, origin) = (endpoint, address.origin)
-    isOffline = variable("HF_HUB_OFFLINE").map { ["1", "on", "yes", "true"].contains($0.lowercased()) } ?? false
-  }
-
-  /// What `hf auth login` has left: HF_TOKEN_PATH, else `token` in HF_HOME, which is `huggingface` in XDG_CACHE_HOME or `~/.cache`.
-  private static func savedToken(_ variable: (String) -> String?) -> String? {
-    let home = variable("HOME").map { FilePath($0) }
-    let caches = variable("XDG_CACHE_HOME").map { FilePath($0) } ?? home?.appending(".cache")
-    let folder = variable("HF_HOME").map { FilePath($0) } ?? caches?.appending("huggingface")
-    guard let path = variable("HF_TOKEN_PATH").map({ FilePath($0) }) ?? folder?.appending("token"), let bytes = try? SmallFile.read(path, atMost: 4096) else { return nil }
-    return String(decoding: bytes, as: UTF8.self)
+    isOffline = (variable("HF_HUB_OFFLINE") ?? variable("TRANSFORMERS_OFFLINE")).map { ["1", "on", "yes", "true"].contains($0.lowercased()) } ?? false
   }
 
   /// Without the line break that files have at their end. What couldn't stand in a header is no token.
@@ -43,7 +41,7 @@ public struct HubSettings: Sendable, CustomStringConvertible, CustomReflectable 
   public var hasToken: Bool { token != nil }
 
   /// The page on which people read of a repository and accept its licence.
-  func page(of name: HubName) -> String { endpoint + "/" + name.repository }
+  public func page(of name: HubName) -> String { endpoint + "/" + name.repository }
 
   /// What opens every file of the hub.
   public var link: SignedLink { SignedLink(hub: endpoint + "/", origin: origin, token: token) }

@@ -15,6 +15,12 @@ final class JournalKeeper: Sendable {
 
   private struct State {
     var jobs: [@Sendable () -> Void] = []
+    /// Small files that wait for their names, since when, and whether nothing else is under way that could join them.
+    var whole: [WholeFile] = []
+    var wholeSince = 0.0
+    var isHurried = false
+    /// Bytes of them, and of those that get their names just now.
+    var wholeBytes = 0
     var unsaved: [Int: Unsaved] = [:]
     /// Journals of this run, by file.
     var journals: [Int: Int] = [:]
@@ -28,8 +34,13 @@ final class JournalKeeper: Sendable {
     var notBefore: Double { ended + min(1, max(0, overspent - JournalKeeper.advance) / JournalKeeper.share) }
     var isRunning = false
     var isStopping = false
+
+    var hasEnough: Bool { whole.count >= JournalKeeper.mostFiles || wholeBytes >= JournalKeeper.mostBytes / 4 }
   }
 
+  /// Seconds that small files wait for others before they are synced together, and how many of them wait at most.
+  fileprivate static let company = 0.3
+  fileprivate static let mostFiles = 4096
   fileprivate static let mostBytes = 64 << 20
   fileprivate static let interval = 0.2
   fileprivate static let share = 0.05
@@ -38,10 +49,12 @@ final class JournalKeeper: Sendable {
 
   private let state = Monitor(State())
 
-  /// - Parameter journal: syncs a file and writes its journal; says whether that could be done.
-  func start(_ journal: @escaping @Sendable (_ file: Int) -> Bool) {
+  /// - Parameters:
+  ///   - journal: syncs a file and writes its journal; says whether that could be done.
+  ///   - named: told of small files that have their names.
+  func start(_ journal: @escaping @Sendable (_ file: Int) -> Bool, named: @escaping @Sendable ([WholeFile.Named]) -> Void) {
     state.update { $0.isRunning = true }
-    if !Workers.detach({ self.work(journal) }) { state.update { $0.isRunning = false } }
+    if !Workers.detach({ self.work(journal, named) }) { state.update { $0.isRunning = false } }
   }
 
   var isAlive: Bool { state.peek { $0.isRunning } }
@@ -68,7 +81,32 @@ final class JournalKeeper: Sendable {
 
   func submit(_ job: @escaping @Sendable () -> Void) { state.update { $0.jobs.append(job) } }
 
-  /// Drops what waits, and waits for what is under way.
+  /// Gives a small file its name, soon and together with others.
+  func submit(_ file: WholeFile) {
+    let now = steadySeconds()
+    let isDue = state.peek { state in
+      if state.whole.isEmpty { state.wholeSince = now }
+      state.whole.append(file)
+      state.wholeBytes += file.content.count
+      return state.hasEnough
+    }
+    if isDue { state.update { _ in } }
+  }
+
+  /// Says that no other small file will come for now.
+  func hurry() {
+    let isNews = state.peek { state in
+      guard !state.whole.isEmpty, !state.isHurried else { return false }
+      state.isHurried = true
+      return true
+    }
+    if isNews { state.update { _ in } }
+  }
+
+  /// Whether small files come faster than they get their names.
+  var hasBacklog: Bool { state.peek { $0.wholeBytes > Self.mostBytes } }
+
+  /// Drops what waits but for small files that are here, and waits for what is under way.
   func stop() {
     state.update { state in
       state.isStopping = true
@@ -80,14 +118,18 @@ final class JournalKeeper: Sendable {
   private enum Work {
     case job(@Sendable () -> Void)
     case journals([Int])
+    case names([WholeFile])
     case stop
   }
 
-  private func work(_ journal: (Int) -> Bool) {
+  private func work(_ journal: (Int) -> Bool, _ named: ([WholeFile.Named]) -> Void) {
     while true {
       switch state.wait({ Self.next(&$0, &$1) }) {
       case .job(let job): job()
       case .journals(let files): save(files, journal)
+      case .names(let files):
+        named(WholeFile.name(files))
+        state.peek { $0.wholeBytes -= files.reduce(0) { $0 + $1.content.count } }
       case .stop:
         state.update { $0.isRunning = false }
         return
@@ -97,8 +139,15 @@ final class JournalKeeper: Sendable {
 
   private static func next(_ state: inout State, _ deadline: inout Double?) -> Work? {
     if !state.jobs.isEmpty { return .job(state.jobs.removeFirst()) }
-    if state.isStopping { return .stop }
     let now = steadySeconds()
+    if !state.whole.isEmpty {
+      if state.isStopping || state.isHurried || state.hasEnough || state.wholeSince + company <= now {
+        defer { (state.whole, state.isHurried) = ([], false) }
+        return .names(state.whole)
+      }
+      deadline = state.wholeSince + company
+    }
+    if state.isStopping { return .stop }
     var files: [Int] = []
     for (file, unsaved) in state.unsaved {
       let due = unsaved.journals == 0 ? unsaved.since : max(state.notBefore, unsaved.since + unsaved.patience)

@@ -50,7 +50,7 @@ extension Landing {
     }
   }
 
-  /// Takes each turn's bytes through the hashes, side by side, while other workers take them to the disk and to the followers: of a file that comes alone the
+  /// Takes each turn's bytes through the hashes, side by side, while other workers take them to where they land and to the followers: of a file that comes alone the
   /// hash is serial and takes longer than all else. A chain whose bytes couldn't be written is put back to where it was, so that it is never ahead of the disk.
   private func carriedOut(_ turns: [Turn]) -> [Turn] {
     var turns = turns
@@ -62,7 +62,7 @@ extension Landing {
     let isSmall = pieces.reduce(0) { $0 + $1.count } < Self.leastShared
     let failures = share(hashed.map { turns[$0] }, alone: isSmall) { turn in
       if !turn.unwritten.isEmpty, let block = turn.block {
-        do throws(Errno) { try self.parts[turn.file].write(block[turn.unwritten], at: turn.unwritten.lowerBound) } catch { return error }
+        do throws(Errno) { try self.parts[turn.file].write(block, turn.unwritten) } catch { return error }
       }
       turn.chain.follow(turn.bytes, at: turn.start)
       return nil
@@ -122,7 +122,7 @@ extension Landing {
 
   private func write(_ file: Int, _ block: Block, _ range: Range<Int>) {
     var failure: Errno?
-    do throws(Errno) { try parts[file].write(block[range], at: range.lowerBound) } catch { failure = error }
+    do throws(Errno) { try parts[file].write(block, range) } catch { failure = error }
     if failure == nil { record(range, of: file) }
     state.update { state in
       state.queues[file].writes -= 1

@@ -29,7 +29,7 @@ final class Landing: Sendable {
   }
 
   let state: Monitor<State>
-  let parts: [PartialFile]
+  let parts: [any LandingPlace]
   let pool: BlockPool
   let keeper: JournalKeeper
   let mailbox: Mailbox<EngineMessage>
@@ -39,7 +39,7 @@ final class Landing: Sendable {
   /// Bytes of one file that wait for no others.
   fileprivate static let backlog = 3 * BlockPool.blockBytes
 
-  init(_ parts: [PartialFile], threads: Int, pool: BlockPool, keeper: JournalKeeper, mailbox: Mailbox<EngineMessage>) {
+  init(_ parts: [any LandingPlace], threads: Int, pool: BlockPool, keeper: JournalKeeper, mailbox: Mailbox<EngineMessage>) {
     self.parts = parts
     self.pool = pool
     self.keeper = keeper

@@ -7,11 +7,6 @@ import SystemPackage
 /// What the keeper's thread does with a partial file.
 extension PartialFile {
   /// Syncs what was written so far and then says so in the journal.
-  ///
-  /// - Parameters:
-  ///   - snapshot: where the file's chain is; taken before, so that all that it has hashed is among what was written.
-  ///   - isClosed: that nothing will be written after this.
-  /// - Returns: whether there is nothing that should be tried again.
   func keep(_ snapshot: Landing.Snapshot, isClosed: Bool) -> Bool {
     let state = state.peek { $0 }
     guard let descriptor, state.isKnown, state.failure == nil, let length = state.length, !state.written.isEmpty else { return true }
@@ -33,7 +28,6 @@ extension PartialFile {
 
   private func noteFailure(_ error: Errno) { state.update { $0.failure = $0.failure ?? error } }
 
-  /// Forgets all content.
   func startAfresh() throws(TransferError) {
     removeJournal()
     state.update { state in
@@ -44,7 +38,7 @@ extension PartialFile {
       state.origin = .thisRun
       state.isKnown = false
     }
-    guard let descriptor, ftruncate(descriptor.rawValue, 0) == 0 else { throw self.failure(Errno(rawValue: errno)) }
+    guard ftruncate(try opened().rawValue, 0) == 0 else { throw self.failure(Errno(rawValue: errno)) }
     state.update { $0.isKnown = true }
   }
 
@@ -56,7 +50,7 @@ extension PartialFile {
   func commit(_ snapshot: Landing.Snapshot) throws(TransferError) -> String? {
     let (length, failure) = state.peek { ($0.length ?? 0, $0.failure) }
     if let failure { throw self.failure(failure) }
-    guard let descriptor else { throw self.failure(Errno.badFileDescriptor) }
+    let descriptor = try opened()
     var status = stat()
     guard fstat(descriptor.rawValue, &status) == 0, Int(status.st_size) == length || ftruncate(descriptor.rawValue, off_t(length)) == 0,
       fsync(descriptor.rawValue) == 0
@@ -65,12 +59,23 @@ extension PartialFile {
     let isJournaled = length > FinishedFile.leastBytes && keep(snapshot, isClosed: true)
     var kept: String?
     do throws(Errno) {
-      if !isRepaired, !isOtherReplaceable, !isOtherABeginning(of: snapshot.hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
-      try partPath.rename(to: path)
-      if !isJournaled { removeJournal() }
+      kept = try takeName(snapshot.hash, isJournaled: isJournaled)
       try SmallFile.syncFolder(of: path)
     } catch { throw self.failure(error) }
     closeDescriptor()
+    return kept
+  }
+
+  /// Gives the file, which is whole and synced, its final name. That name isn't synced yet.
+  /// - Parameters:
+  ///   - hash: of all of it.
+  ///   - isJournaled: whether its journal stays.
+  /// - Returns: what the other file is called now.
+  func takeName(_ hash: FileHash, isJournaled: Bool) throws(Errno) -> String? {
+    var kept: String?
+    if !isRepaired, !isOtherReplaceable, !isOtherABeginning(of: hash) { kept = try SetAside.move(path, ending: ".orig")?.string }
+    try partPath.rename(to: path)
+    if !isJournaled { removeJournal() }
     return kept
   }
 
@@ -95,8 +100,6 @@ extension PartialFile {
     return hash == other.hash
   }
 
-  /// Removes what is here, or moves it aside.
-  /// - Returns: where it was moved.
   func discard(keeping: Bool) -> String? {
     removeJournal()
     defer { closeDescriptor() }
@@ -105,7 +108,6 @@ extension PartialFile {
     return nil
   }
 
-  /// Bytes that the file has on disk already.
   var bytesOnDisk: Int {
     var status = stat()
     guard let descriptor, fstat(descriptor.rawValue, &status) == 0 else { return 0 }
@@ -120,12 +122,6 @@ extension PartialFile {
 
   /// Larger lists than this are not lists.
   static let mostChecklistBytes = 16 << 20
-
-  /// Leaves no empty partial file behind.
-  func removeIfEmpty() {
-    let isEmpty = state.peek { $0.descriptor != nil && $0.isKnown && $0.written.isEmpty }
-    if isEmpty { partPath.remove() }
-  }
 
   /// And the one that a killed drover was about to put in its place.
   func removeJournal() {

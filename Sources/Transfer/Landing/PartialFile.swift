@@ -8,7 +8,7 @@ import SystemPackage
 /// A file on its way: `NAME.part`, its journal `NAME.part.journal`, and what is known of both.
 ///
 /// Workers write (`Landing`), the keeper's thread syncs, journals, names and removes (`PartialFile+Keeping`); each takes the lock for a moment only.
-final class PartialFile: Sendable {
+final class PartialFile: LandingPlace {
   /// Where the finished file goes.
   let path: FilePath
   /// What errors and journals call it.
@@ -57,6 +57,8 @@ final class PartialFile: Sendable {
   }
 
   let state = Monitor(State())
+  /// Held by who opens it.
+  private let opening = Lock()
 
   init(path: FilePath, name: String, remote: String, replaceable: Digest? = nil, isRepaired: Bool = false) {
     self.path = path
@@ -102,6 +104,16 @@ final class PartialFile: Sendable {
     throw .busyFolder(name)
   }
 
+  /// The partial file; opened now where nothing was here of it, and nothing was written yet.
+  func opened() throws(TransferError) -> FileDescriptor {
+    try opening.hold { () throws(TransferError) in
+      if let descriptor { return descriptor }
+      try open()
+      guard let descriptor else { throw failure(Errno.badFileDescriptor) }
+      return descriptor
+    }
+  }
+
   func closeDescriptor() {
     state.update { state in
       try? state.descriptor?.close()
@@ -109,9 +121,10 @@ final class PartialFile: Sendable {
     }
   }
 
-  /// Gives the file its length on disk, so that it can't run out of room on the way, where the file system can promise that.
+  /// Gives the file its length on disk, where the file system can promise that.
   func allocate(_ length: Int) throws(TransferError) {
-    guard length > 0, let descriptor else { return }
+    guard length > 0 else { return }
+    let descriptor = try opened()
     // FAT32 has no files of 4 GiB. Linux lets nobody seek beyond what a file system's files can have, also where it can't promise room.
     if lseek(descriptor.rawValue, off_t(length), SEEK_SET) < 0, errno == EINVAL { throw .disk(path: name, errno: EFBIG) }
     var limit = rlimit()
@@ -119,22 +132,27 @@ final class PartialFile: Sendable {
     if fallocate(descriptor.rawValue, 0, 0, off_t(length)) != 0, [ENOSPC, EFBIG, EDQUOT].contains(errno) { throw failure(Errno(rawValue: errno)) }
   }
 
-  /// Writes all of `bytes` at `offset`, without saying yet that they are there.
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(Errno) {
-    guard let descriptor else { throw .badFileDescriptor }
-    try descriptor.write(all: bytes, at: offset)
+  var askableEnd: Int { .max }
+
+  func write(_ block: Block, _ range: Range<Int>) throws(Errno) {
+    let descriptor: FileDescriptor
+    do throws(TransferError) { descriptor = try opened() } catch {
+      if case .disk(_, let code) = error { throw Errno(rawValue: code) }
+      throw .resourceBusy
+    }
+    try descriptor.write(all: block[range], at: range.lowerBound)
   }
 
-  /// Fills `memory` from the partial file.
   func read(into memory: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) {
     guard let descriptor else { throw .badFileDescriptor }
     try descriptor.readAll(into: memory, at: offset)
   }
 
-  /// Says that a range was written.
-  func record(_ range: Range<Int>) { state.update { $0.written.insert(contentsOf: range) } }
-
-  func failure(_ error: any Error) -> TransferError { .disk(path: name, errno: (error as? Errno ?? .ioError).rawValue) }
+  /// Leaves no empty partial file behind.
+  func close() {
+    if state.peek({ $0.descriptor != nil && $0.isKnown && $0.written.isEmpty }) { partPath.remove() }
+    closeDescriptor()
+  }
 }
 
 extension RangeSet<Int> {

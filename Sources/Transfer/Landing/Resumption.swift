@@ -48,6 +48,10 @@ struct Resumption {
         // A link is somebody's own arrangement.
         if !isLink { beginning = chain }
       }
+      if beginning == nil, try isNothingHere() {
+        part.state.update { ($0.isKnown, $0.origin) = (true, .thisRun) }
+        return .partial(newChain, note: nil)
+      }
       let wasShared = try part.open()
       let (chain, note) = wasShared ? (nil, try startAfresh("the partial file had another name too, which keeps what was here")) : try resume()
       let isEmpty = part.state.peek { $0.written.isEmpty }
@@ -56,6 +60,20 @@ struct Resumption {
     } catch {
       return .failed(error)
     }
+  }
+
+  /// Whether no earlier run has left anything: then nothing is made before the first bytes are here. What a run that was killed has left of a small file is
+  /// removed: it had no journal yet, and comes again in a moment.
+  private func isNothingHere() throws(TransferError) -> Bool {
+    var status = stat()
+    guard part.journalPath.withPlatformString({ lstat($0, &status) }) != 0, errno == ENOENT else { return false }
+    guard part.partPath.withPlatformString({ lstat($0, &status) }) == 0 else { return errno == ENOENT }
+    guard status.st_mode & S_IFMT == S_IFREG, Int(status.st_size) <= WholeFile.mostBytes, expected != nil || blob != nil else { return false }
+    // Not one that somebody is at work on.
+    try part.open()
+    part.closeDescriptor()
+    part.partPath.remove()
+    return true
   }
 
   /// Whether the finished file is the one that is wanted.

@@ -41,7 +41,8 @@ struct LinkDoctor {
   private mutating func unwrapRedirects(_ start: LinkText) throws(LinkError) -> LinkText {
     var url = start
     for _ in 0..<5 {
-      if Self.isHuggingFace(url) { throw .huggingFace }
+      // A folder of files behind the hub, such as a mirror's, is no page.
+      if Self.isHuggingFace(url), !(url.path.contains("/resolve/") && url.path.contains("*")) { throw .huggingFace }
       let wrapped = Self.proofpointTarget(url)
       if wrapped == nil, url.path.contains("*") { return url }
       guard let target = wrapped ?? url.query.lazy.compactMap({ LinkDoctor.target(in: $0.value) }).first else {

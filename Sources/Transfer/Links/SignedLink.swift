@@ -16,16 +16,18 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   let isSigned: Bool
   /// Goes with each request to the link's own host, and to no other; nil where the link itself is all that it takes.
   let token: String?
+  /// Whether it is a file's address as it stands, with no place for a name.
+  private let isForOneFile: Bool
 
-  private init(beforeStar: String, afterStar: String, origin: String, host: String, expiry: Int?, isSigned: Bool) {
+  private init(beforeStar: String, afterStar: String, isForOneFile: Bool = false, origin: String, host: String, expiry: Int?, isSigned: Bool) {
     (self.beforeStar, self.afterStar, self.origin, self.expiry, self.isSigned, token) = (beforeStar, afterStar, origin, expiry, isSigned, nil)
-    (self.host, isOfHub) = (host, false)
+    (self.host, isOfHub, self.isForOneFile) = (host, false, isForOneFile)
   }
 
   /// What opens the files of a hub: no signature, but perhaps a token.
   init(hub address: String, origin: String, token: String?) {
     (beforeStar, afterStar, self.origin, expiry, isSigned, self.token) = (address, "", origin, nil, false, token)
-    (host, isOfHub) = (LinkText(address)?.host ?? "", true)
+    (host, isOfHub, isForOneFile) = (LinkText(address)?.host ?? "", true, false)
   }
 
   private let isOfHub: Bool
@@ -67,7 +69,7 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
 
   /// A link to one file, such as a store signs for it, or a plain one.
   public struct OneFile: Sendable {
-    /// Opens the file, whose `remote` is empty.
+    /// Opens the file, whatever is said to stand for the `*` that it doesn't have.
     public let link: SignedLink
     /// The file's name; nil when the link doesn't end in one of a checkpoint's (it may be a part of the secret then).
     public let name: String?
@@ -85,16 +87,50 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   public static func examineFile(_ text: String, allowsHTTP: Bool = false, now: Int = secondsSinceEpoch()) throws(LinkError) -> OneFile? {
     var doctor = LinkDoctor()
     let url = try doctor.mend(text, isForOneFile: true)
-    if url.path.contains("*") { return nil }
+    return url.path.contains("*") ? nil : try oneFile(url, doctor.notes, allowsHTTP, now)
+  }
+
+  /// Examines a link to one file that is to be fetched.
+  /// - Returns: the file, and the name that its path ends in.
+  /// - Throws: for a template, and for a link without a name that a file may have here.
+  public static func examineDownload(_ text: String, allowsHTTP: Bool = false, now: Int = secondsSinceEpoch()) throws(LinkError) -> (file: OneFile, name: String) {
+    var doctor = LinkDoctor()
+    let url = try doctor.mend(text, isForOneFile: true)
+    if url.path.contains("*") { throw .template(host: url.shownHost) }
+    return (try oneFile(url, doctor.notes + hubNotes(url), allowsHTTP, now), try fileName(url))
+  }
+
+  /// That the hub itself vouches for a file of its own, and has its card and licence.
+  private static func hubNotes(_ url: LinkText) -> [String] {
+    let parts = url.path.split(separator: "/").map { percentDecoded(String($0)) ?? "" }
+    guard url.host == "huggingface.co", parts.count >= 5, parts[2] == "resolve", let name = try? HubName("\(HubName.prefix)\(parts[0])/\(parts[1])@\(parts[3])") else { return [] }
+    return ["the hub vouches for its files, and has their cards and licences: drover download \(name) --include '\(parts[4...].joined(separator: "/"))'"]
+  }
+
+  /// The decoded end of a link's path, if a file may be called so.
+  private static func fileName(_ url: LinkText) throws(LinkError) -> String {
+    guard let last = url.path.split(separator: "/", omittingEmptySubsequences: false).last, !last.isEmpty else { throw .noName(host: url.shownHost, why: "its path is empty, or ends in a slash") }
+    guard let name = percentDecoded(String(last)) else { throw .noName(host: url.shownHost, why: "the end of its path isn't text") }
+    if name.contains("/") || name.contains("\\") || name.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F || $0.properties.generalCategory == .format }) {
+      throw .noName(host: url.shownHost, why: "the end of its path has a slash, a backslash or invisible characters in it")
+    }
+    if name.hasPrefix(".") || name.hasPrefix("-") { throw .noName(host: url.shownHost, why: "the end of its path begins with a dot or a dash") }
+    guard name.utf8.count <= 200 else { throw .noName(host: url.shownHost, why: "the end of its path is longer than 200 bytes") }
+    return name
+  }
+
+  private static func oneFile(_ url: LinkText, _ notes: [String], _ allowsHTTP: Bool, _ now: Int) throws(LinkError) -> OneFile {
     try checkTransport(url, allowsHTTP)
     let expiry = LinkExpiry.find(in: url)
-    func link(_ before: String) -> SignedLink { SignedLink(beforeStar: before, afterStar: "", origin: url.origin, host: url.host, expiry: expiry, isSigned: url.isSigned) }
+    func link(_ before: String, isForOneFile: Bool) -> SignedLink {
+      SignedLink(beforeStar: before, afterStar: "", isForOneFile: isForOneFile, origin: url.origin, host: url.host, expiry: expiry, isSigned: url.isSigned)
+    }
     let last = url.path.split(separator: "/", omittingEmptySubsequences: false).last.flatMap { percentDecoded(String($0)) } ?? ""
     let isName = last.utf8.count <= 200 && [".pth", ".safetensors", ".gguf"].contains(where: last.hasSuffix) && !last.contains("/")
       && last.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F }
     var siblings: SignedLink?
-    if url.query.isEmpty, !url.text.contains("?"), let slash = url.text.lastIndex(of: "/") { siblings = link(String(url.text[...slash])) }
-    return OneFile(link: link(url.text), name: isName ? last : nil, siblings: siblings, notes: doctor.notes + expiryNotes(expiry, now))
+    if url.query.isEmpty, !url.text.contains("?"), let slash = url.text.lastIndex(of: "/") { siblings = link(String(url.text[...slash]), isForOneFile: false) }
+    return OneFile(link: link(url.text, isForOneFile: true), name: isName ? last : nil, siblings: siblings, notes: notes + expiryNotes(expiry, now))
   }
 
   /// Why a server says 401 or 403 to this link, as far as the link tells.
@@ -111,8 +147,9 @@ public struct SignedLink: Sendable, CustomStringConvertible, CustomDebugStringCo
   }
 
   /// The address of one file. A secret as the link is.
-  /// - Parameter remote: a relative path, as a manifest has it.
+  /// - Parameter remote: a relative path, as a manifest has it; of a link to one file a name that only journals have.
   package func address(of remote: String) -> String {
+    if isForOneFile { return beforeStar }
     var path = ""
     for byte in remote.utf8 {
       switch byte {
@@ -135,6 +172,10 @@ public enum LinkError: Error, Sendable, CustomStringConvertible {
   case notALink
   case unsupportedScheme
   case missingStar(host: String)
+  /// A link to a release where one to a file belongs.
+  case template(host: String)
+  /// A link to one file that doesn't say how the file is called.
+  case noName(host: String, why: String)
   /// A part of the signature is missing at the end.
   case cutOff(missing: String)
   /// The redirect of a mail program that hides its target.
@@ -149,7 +190,13 @@ public enum LinkError: Error, Sendable, CustomStringConvertible {
     case .notALink: "that is not a link; it begins with https:// and has a * in it: copy the text of the link in the mail, not the button"
     case .unsupportedScheme: "the link is neither http nor https; copy the text of the link in the mail again"
     case .missingStar(let host):
-      "the link to \(host) has no *: the place of the file's name is lost; copy its text again, from https:// to the end, and put it in single quotes"
+      "the link to \(host) has no *: the place of the file's name is lost; copy its text again, from https:// to the end, and put it in single quotes; "
+        + "a link to one file goes where a release's name does: drover download 'LINK' --sha256 HEX"
+    case .template(let host):
+      "the link to \(host) has a *, as Meta's signed links have, which open releases: give it with the release's name, drover download 7B --url 'LINK'; "
+        + "a link to one file has the file's name where the * is"
+    case .noName(let host, let why):
+      "the link to \(host) names no file (\(why)): a link to one file ends in its name; Meta's signed link has a *, and goes with a release's name: drover download 7B --url 'LINK'"
     case .cutOff(let missing):
       "the link is cut off: \(missing) is missing; copy it up to its end, across line breaks, and put it in single quotes so that the shell leaves its & alone"
     case .tracker(let host):

@@ -10,6 +10,8 @@ public final class RemoteFile: Sendable {
     var isDecoding = false
     /// When the last byte came, by the steady clock.
     var lastByte: Double?
+    /// Whether the server has given a part.
+    var givesParts = false
     /// The file from its start, as far as it is kept: the first answer, or all that a server without ranges sent.
     var beginning: [UInt8] = []
   }
@@ -44,6 +46,9 @@ public final class RemoteFile: Sendable {
 
   /// Bytes of the whole file, as the server says.
   public var count: Int { state.withLock { $0.count ?? $0.beginning.count } }
+
+  /// Whether the server gives parts of it; one that doesn't may have given a small file as a whole.
+  public var comesInParts: Bool { state.withLock { $0.givesParts } }
 
   /// Exactly the bytes of `range`, which lies within `0..<count`.
   /// - Throws: also when the file on the server isn't the one any more that the first range was of.
@@ -86,14 +91,14 @@ public final class RemoteFile: Sendable {
     switch answer.judgement {
     case .part(let total, let end):
       guard let total else { throw unreadable("it gives a part of the file without saying how long the whole is") }
-      state.count = total
+      (state.count, state.givesParts) = (total, true)
       state.validators = answer.head.validators
       if asked.lowerBound == 0, answer.isHTML { throw .html(path: path, origin: link.origin) }
       bytes += answer.body.prefix(end - asked.lowerBound)
     case .whole where answer.isHTML: throw .html(path: path, origin: link.origin)
     case .whole(let total):
       if max(total ?? 0, answer.gained) > Self.smallBytes {
-        throw unreadable("it gives files only as a whole, and this one is large; download it, and look at it here")
+        throw unreadable("it gives files only as a whole, and this one is large; `drover download` takes it")
       }
       guard answer.failure == nil else { return nil }
       state.count = answer.body.count

@@ -34,8 +34,10 @@ struct TextArgument: ExpressibleByArgument, CustomStringConvertible {
 
 /// Refuses a command with an argument that is neither a path nor text: a name, a number or a choice has no control characters in it, and is UTF-8.
 func refuseRawArguments(in value: Any) throws(CommandError) {
-  if value is PathArgument || value is TextArgument { return }
+  if value is PathArgument || value is ModelArgument || value is TextArgument { return }
   if let text = value as? String, ArgumentBytes.hasRaw(text) {
+    // A link is never quoted, nor a part of one.
+    if ProcessSecrets.resemblesLink(text) { throw CommandError(.usage, "a link has line breaks in it, or bytes that aren't plain text: give it on one line, in single quotes") }
     throw CommandError(.usage, "\"\(ArgumentBytes.shown(text))\" has bytes in it that aren't plain text; only paths, prompts and messages may")
   }
   for child in Mirror(reflecting: value).children { try refuseRawArguments(in: child.value) }

@@ -18,8 +18,8 @@ struct BenchCommand: ParsableCommand {
         drover bench model.gguf --prompt-tokens 1024 --threads 8 --json
       """)
 
-  @Argument(help: "A folder with a checkpoint, or a GGUF file.")
-  var model: PathArgument
+  @Argument(help: "A folder with a checkpoint, a GGUF file, hf:ORG/NAME in the hub's cache, or ollama:NAME.")
+  var model: ModelArgument
 
   @Option(parsing: .unconditional, help: "Length of the prompt.")
   var promptTokens: Int = 512
@@ -37,6 +37,7 @@ struct BenchCommand: ParsableCommand {
   var json = false
 
   @OptionGroup var checkpoint: CheckpointOptions
+  @OptionGroup var computing: ComputingOptions
   @OptionGroup var ignoredKeys: IgnoredKeys
   @OptionGroup var global: GlobalOptions
 
@@ -50,10 +51,10 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     exitOnInterruption()
     let started = steadySeconds()
-    let source = try Checkpoint.open(at: model.path, checkpoint.forOpening).ignoring(ignoredKeys.names)
+    let source = try Checkpoint.open(at: model.find(global), checkpoint.forOpening).ignoring(ignoredKeys.names)
     for note in source.companions.notes where !global.quiet { Console.note("note: \(note)") }
     let transformer = try Transformer(
-      source, maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads)
+      source, maxBatchSize: 1, maxSequenceLength: max(promptTokens, genTokens), threads: threads, quantization: computing.quantization)
     let load = steadySeconds() - started
     let result = try Benchmark(transformer, promptTokens: promptTokens, genTokens: genTokens, repetitions: repetitions)
     let report = Report(

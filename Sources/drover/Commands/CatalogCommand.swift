@@ -67,13 +67,13 @@ struct CatalogCommand: ParsableCommand {
   }
 
   private func overview(_ catalog: Catalog) -> TerminalText {
-    var table = Table(["RELEASE", "FAMILY", "PARAMETERS", "SHARDS", "CHAT", "ALSO"], alignments: [.left, .left, .right, .right])
+    var table = Table(["RELEASE", "FAMILY", "PARAMS", "MP", "CHAT", "ALSO"], alignments: [.left, .left, .right, .right])
     for release in catalog.releases {
       table.add(
-        "\(release.id)", "\(release.family)", "\(release.parameters.map(Self.short) ?? "")", "\(release.modelParallel)", "\(release.chatFormat ?? "")",
+        "\(release.id)", "\(release.family)", "\(release.parameters.map(Self.short) ?? "")", "\(release.modelParallel)", "\(release.chatFormat.map { $0.hasPrefix("llamaguard") ? "guard" : $0 } ?? "")",
         "\(release.aliases.first ?? "")")
     }
-    return table.render(.standardOutput)
+    return table.render(.standardOutput, within: Console.outputColumns)
   }
 
   private func details(_ match: Catalog.Match) -> TerminalText {
@@ -104,7 +104,7 @@ struct CatalogCommand: ParsableCommand {
     }
     var files = Table(["  FILE", "REMOTE"])
     for file in release.files { files.add("  \(file.path)", "\(file.remote)\(file.isOptional ? "  (optional)" : "")") }
-    return lines.joined(separator: "\n") + "\n\n" + files.render(bold)
+    return lines.joined(separator: "\n") + "\n\n" + files.render(bold, within: Console.outputColumns)
   }
 
   /// `6.74B`.

@@ -15,15 +15,19 @@ struct ChatCommand: ParsableCommand {
     discussion: """
       On a terminal, type a message a line; Ctrl-D ends. With --dialogs, every dialog of the file gets one answer.
 
+      With --guard, a Llama Guard judges each message before the model reads it, and each answer before it is shown; --guard-command leaves that to another \
+      program. What is blocked goes no further, and is told with its category; the exit code then is 65. A guard that can't judge blocks.
+
       EXAMPLES
         drover chat llama-2-7b-chat
         drover chat model.gguf --system "Answer in one sentence." --temperature 0
         drover chat llama-2-7b-chat --dialogs dialogs.json --json
         echo "What is a mountain pass?" | drover chat model.gguf
+        drover chat Llama-3.1-8B-Instruct --guard Llama-Guard-3-8B
       """)
 
-  @Argument(help: "A folder with a checkpoint, or a GGUF file.")
-  var model: PathArgument
+  @Argument(help: "A folder with a checkpoint, a GGUF file, hf:ORG/NAME in the hub's cache, or ollama:NAME.")
+  var model: ModelArgument
 
   @Option(parsing: .unconditional, help: ArgumentHelp("What the model is told before the conversation.", valueName: "text"))
   var system: TextArgument?
@@ -43,6 +47,7 @@ struct ChatCommand: ParsableCommand {
   @Flag(help: "Print one JSON document, with --dialogs.")
   var json = false
 
+  @OptionGroup var guarding: GuardOptions
   @OptionGroup var options: InferenceOptions
   @OptionGroup var global: GlobalOptions
 
@@ -61,45 +66,72 @@ struct ChatCommand: ParsableCommand {
     exitOnInterruption()
     let given = try dialogs.map { try ChatMessage.dialogs(json: readInput($0.path), file: $0.description) }
     let started = steadySeconds()
-    let model = try options.load(model)
-    let load = steadySeconds() - started
+    let model = try options.load(model.find(global))
     for note in model.notes where !global.quiet { Console.note("note: \(note)") }
+    let judge = try guarding.load(beside: model, options, global)
+    let load = steadySeconds() - started
     let format = try chosenFormat(model)
     let generator = Generator(model.transformer, stopTokens: model.stopTokens.union(format.stopTokens(model.tokenizer.vocabulary)))
     if let given {
-      try answer(given, model, format, generator, load: load)
+      try answer(given, model, format, generator, judge, load: load)
     } else {
-      try converse(model, format, generator)
+      try converse(model, format, generator, judge)
     }
   }
 
   private var generation: GenerationOptions { options.generation(maxGenLen: maxGenLen ?? options.maxSeqLen) }
 
-  private func answer(_ dialogs: [[ChatMessage]], _ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, load: Double)
-    throws
-  {
+  private func answer(
+    _ dialogs: [[ChatMessage]], _ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, _ judge: (any Guard)?, load: Double
+  ) throws {
     let prompts = try dialogs.enumerated().map { index, dialog in
       do throws(ChatError) { return try format.prompt(for: dialog, with: model.tokenizer) } catch {
         guard error.exit == .badData else { throw error }
         throw CommandError(.badData, "\(self.dialogs?.description ?? ""): dialog \(index + 1) of \(dialogs.count): \(error)")
       }
     }
-    if showPrompt, !json { for prompt in prompts { PromptReport(prompt).show() } }
-    let (completions, timings) = try generator.generate(prompts.map(\.tokens), generation)
-    let texts = completions.map { model.tokenizer.decode($0.tokens) }
+    var verdicts = try dialogs.map { try Self.verdicts(on: $0, judge) }
+    let admitted = dialogs.indices.filter { verdicts[$0].last?.verdict != .block }
+    if showPrompt, !json { for index in admitted { PromptReport(prompts[index]).show() } }
+    let (completions, timings) = try generator.generate(admitted.map { prompts[$0].tokens }, generation)
+    var answers: [Int: (completion: Completion, text: String)] = [:]
+    for (index, completion) in zip(admitted, completions) {
+      let text = model.tokenizer.decode(completion.tokens)
+      if let judge { verdicts[index].append(try judge.judge(dialogs[index] + [ChatMessage(.assistant, text)])) }
+      if verdicts[index].last?.verdict != .block { answers[index] = (completion, text) }
+    }
+    for (index, verdict) in verdicts.enumerated() {
+      guard let last = verdict.last, last.verdict == .block else { continue }
+      Console.error("dialog \(index + 1) of \(dialogs.count): \(GuardReport.sentence(last, isAnswer: admitted.contains(index)))")
+    }
     if json {
-      return try outputJSON(
+      try outputJSON(
         Report(
-          dialogs: zip(completions, zip(texts, prompts)).map { completion, said in
+          dialogs: dialogs.indices.map { index in
             Report.Answer(
-              generation: ChatMessage(.assistant, said.0), tokens: completion.tokens, finish: completion.finish,
-              input: showPrompt ? PromptReport(said.1) : nil)
+              generation: ChatMessage(.assistant, answers[index]?.text ?? ""), tokens: answers[index]?.completion.tokens ?? [],
+              finish: answers[index]?.completion.finish.rawValue ?? GuardReport.blocked, input: showPrompt ? PromptReport(prompts[index]) : nil,
+              guard: judge == nil ? nil : verdicts[index])
           }, timings: TimingsReport(timings, load: load)))
+    } else {
+      for (index, dialog) in dialogs.enumerated() {
+        guard let answer = answers[index] else { continue }
+        for message in dialog { show(Style.standardOutput("\(message.role.rawValue)", .bold), message.content) }
+        show(Style.standardOutput("> assistant", .bold, .green), answer.text)
+      }
     }
-    for (dialog, text) in zip(dialogs, texts) {
-      for message in dialog { show(Style.standardOutput("\(message.role.rawValue)", .bold), message.content) }
-      show(Style.standardOutput("> assistant", .bold, .green), text)
+    if answers.count < dialogs.count { throw ExitCode(.badData) }
+  }
+
+  /// What the guard says of each turn of a dialog, as if it had just been said, up to the first that is blocked.
+  private static func verdicts(on dialog: [ChatMessage], _ judge: (any Guard)?) throws -> [GuardVerdict] {
+    guard let judge else { return [] }
+    var verdicts: [GuardVerdict] = []
+    for (index, message) in dialog.enumerated() where message.role != .system {
+      verdicts.append(try judge.judge(Array(dialog[...index])))
+      if verdicts.last?.verdict == .block { break }
     }
+    return verdicts
   }
 
   private func show(_ role: TerminalText, _ content: String) {
@@ -107,7 +139,7 @@ struct ChatCommand: ParsableCommand {
     Console.output(said: content + "\n\n")
   }
 
-  private func converse(_ model: LanguageModel, _ format: ChatFormat, _ generator: Generator) throws {
+  private func converse(_ model: LanguageModel, _ format: ChatFormat, _ generator: Generator, _ judge: (any Guard)?) throws {
     var conversation = Conversation(system: system?.text, format: format, tokenizer: model.tokenizer, maxSequenceLength: options.maxSeqLen)
     let isTerminal = Console.isTerminal(.standardInput)
     var refused = 0
@@ -115,6 +147,11 @@ struct ChatCommand: ParsableCommand {
       if isTerminal { Console.prompt(Style.standardError("> ", .bold)) }
       guard let line = readLine() else { break }
       guard line.contains(where: { !$0.isWhitespace }) else { continue }
+      if let verdict = try judge?.judge(conversation.messages + [ChatMessage(.user, line)]), verdict.verdict == .block {
+        Console.error(GuardReport.sentence(verdict, isAnswer: false))
+        refused += 1
+        continue
+      }
       let (prompt, forgotten): (ChatPrompt, Int)
       do throws(ChatError) { (prompt, forgotten) = try conversation.ask(line) } catch {
         // A message that the format or the template refuses is told, and the conversation goes on.
@@ -129,26 +166,41 @@ struct ChatCommand: ParsableCommand {
       }
       for _ in 0..<forgotten { Console.note("the conversation is longer than \(options.maxSeqLen) tokens (--max-seq-len); its oldest turn is forgotten") }
       if showPrompt { PromptReport(prompt).show() }
-      conversation.append(answer: try answer(prompt.tokens, model, generator))
+      guard let judge else {
+        conversation.append(answer: try answer(prompt.tokens, model, generator) { Console.output(said: $0) })
+        Console.outputLine()
+        continue
+      }
+      // Nothing is shown before it is judged.
+      let answer = try answer(prompt.tokens, model, generator) { _ in }
+      let verdict = try judge.judge(conversation.messages + [ChatMessage(.assistant, answer)])
+      guard verdict.verdict == .allow else {
+        Console.error(GuardReport.sentence(verdict, isAnswer: true))
+        conversation.withdraw()
+        refused += 1
+        continue
+      }
+      conversation.append(answer: answer)
+      Console.output(said: answer)
+      Console.outputLine()
     }
     if isTerminal { Console.note("") } else if refused > 0 { throw ExitCode(.badData) }
   }
 
-  /// Shows the model's answer while it is made.
-  private func answer(_ prompt: [Int], _ model: LanguageModel, _ generator: Generator) throws -> String {
+  /// - Parameter show: takes the model's answer while it is made.
+  private func answer(_ prompt: [Int], _ model: LanguageModel, _ generator: Generator, _ show: (String) -> Void) throws -> String {
     var decoder = StreamingDecoder(model.tokenizer)
     var answer = ""
-    func show(_ text: String) {
+    func take(_ text: String) {
       answer += text
-      Console.output(said: text)
+      show(text)
     }
     _ = try generator.generate([prompt], generation) { _, event in
       switch event {
-      case .token(let id): show(decoder.append(id))
-      case .end: show(decoder.finish())
+      case .token(let id): take(decoder.append(id))
+      case .end: take(decoder.finish())
       }
     }
-    Console.outputLine()
     return answer
   }
 
@@ -157,9 +209,12 @@ struct ChatCommand: ParsableCommand {
     struct Answer: Encodable {
       let generation: ChatMessage
       let tokens: [Int]
-      let finish: Completion.Finish
+      /// As `Completion.Finish` has it, or that the guard blocked the dialog or the answer.
+      let finish: String
       /// Only where it is asked for.
       let input: PromptReport?
+      /// A verdict a turn, the answer's last; only where there is a guard.
+      let `guard`: [GuardVerdict]?
     }
 
     let dialogs: [Answer]

@@ -15,15 +15,19 @@ struct CompleteCommand: ParsableCommand {
       The model runs from where it lies: any format, any number of shards, nothing is converted. Text goes to standard output as it \
       is made; with several prompts, one after the other under its prompt.
 
+      With --guard, a Llama Guard judges each prompt before the model reads it, and what the model makes of it before it is shown; --guard-command leaves that \
+      to another program. What is blocked goes no further, and is told with its category; the exit code then is 65. A guard that can't judge blocks.
+
       EXAMPLES
         drover complete llama-2-7b --prompt "I believe the meaning of life is"
         drover complete model.gguf --prompt "The capital of" --temperature 0
         drover complete llama-2-7b --prompts prompts.txt --max-gen-len 128 --json
         drover complete llama-2-7b --prompt "Once upon a time" --logprobs --json
+        drover complete llama-2-7b --prompts prompts.txt --guard llama-guard
       """)
 
-  @Argument(help: "A folder with a checkpoint, or a GGUF file.")
-  var model: PathArgument
+  @Argument(help: "A folder with a checkpoint, a GGUF file, hf:ORG/NAME in the hub's cache, or ollama:NAME.")
+  var model: ModelArgument
 
   @Option(name: .customLong("prompt"), parsing: .unconditionalSingleValue, help: ArgumentHelp("A text to go on from; may be given several times.", valueName: "text"))
   var prompt: [TextArgument] = []
@@ -46,6 +50,7 @@ struct CompleteCommand: ParsableCommand {
   @Flag(help: "Print one JSON document.")
   var json = false
 
+  @OptionGroup var guarding: GuardOptions
   @OptionGroup var options: InferenceOptions
   @OptionGroup var global: GlobalOptions
 
@@ -59,28 +64,66 @@ struct CompleteCommand: ParsableCommand {
     exitOnInterruption()
     let texts = try prompt.map(\.text) + (prompts.map { try PromptFile(readInput($0.path), file: $0.path.string).prompts } ?? [])
     let started = steadySeconds()
-    let model = try options.load(model)
-    let load = steadySeconds() - started
+    let model = try options.load(model.find(global))
     for note in model.notes where !global.quiet { Console.note("note: \(note)") }
+    let judge = try guarding.load(beside: model, options, global)
+    let load = steadySeconds() - started
 
     let generator = Generator(model.transformer, stopTokens: model.stopTokens)
     let prompts = try texts.map { try model.encode(prompt: $0) }
+    var verdicts = try texts.map { text in try judge.map { [try $0.judge([ChatMessage(.user, text)])] } ?? [] }
+    let admitted = texts.indices.filter { verdicts[$0].last?.verdict != .block }
     let read = showPrompt ? prompts.map { PromptReport(ChatPrompt(of: $0, with: model.tokenizer)) } : nil
-    if !json { read?.forEach { $0.show() } }
-    let stream = json ? nil : PromptStream(texts, tokenizer: model.tokenizer, echo: echo)
+    if !json { for index in admitted { read?[index].show() } }
+    // Nothing is shown before it is judged.
+    let stream = json || judge != nil ? nil : PromptStream(texts, tokenizer: model.tokenizer, echo: echo)
     let (completions, timings) = try generator.generate(
-      prompts, options.generation(maxGenLen: maxGenLen, logprobs: logprobs, echo: echo)
+      admitted.map { prompts[$0] }, options.generation(maxGenLen: maxGenLen, logprobs: logprobs, echo: echo)
     ) { index, event in
       stream?.show(index, event)
     }
+    var answers: [Int: Completion] = [:]
+    for (index, completion) in zip(admitted, completions) {
+      if let judge {
+        let made = text(of: echo ? Array(completion.tokens.dropFirst(prompts[index].count)) : completion.tokens, model.tokenizer, continuing: true)
+        verdicts[index].append(try judge.judge([ChatMessage(.user, texts[index]), ChatMessage(.assistant, made)]))
+      }
+      if verdicts[index].last?.verdict != .block { answers[index] = completion }
+    }
+    for (index, verdict) in verdicts.enumerated() {
+      guard let last = verdict.last, last.verdict == .block else { continue }
+      Console.error("prompt \(index + 1) of \(texts.count): \(GuardReport.sentence(last, isAnswer: verdict.count > 1))")
+    }
     if json {
-      try outputJSON(Report(texts, completions, timings, load: load, tokenizer: model.tokenizer, echo: echo, logprobs: logprobs, read: read))
-    } else if global.verbose {
+      try outputJSON(
+        Report(
+          completions: texts.indices.map { index in
+            let completion = answers[index]
+            return Report.Item(
+              prompt: texts[index], generation: completion.map { text(of: $0.tokens, model.tokenizer, continuing: !echo) } ?? "", tokens: completion?.tokens ?? [],
+              logprobs: logprobs ? completion?.logprobs ?? [] : nil, finish: completion?.finish.rawValue ?? GuardReport.blocked, input: read?[index],
+              guard: judge == nil ? nil : verdicts[index])
+          }, timings: TimingsReport(timings, load: load)))
+    } else if judge != nil {
+      let stream = PromptStream(answers.keys.sorted().map { texts[$0] }, tokenizer: model.tokenizer, echo: echo)
+      for (shown, index) in answers.keys.sorted().enumerated() {
+        guard let completion = answers[index] else { continue }
+        for id in completion.tokens.dropFirst(echo ? prompts[index].count : 0) { stream.show(shown, .token(id)) }
+        stream.show(shown, .end(completion.finish))
+      }
+    }
+    if !json, global.verbose {
       Console.note(
         "loaded in \(Format.duration(load)); prompts at \(Format.fixed(timings.prefillTokensPerSecond, 1)), "
           + "text at \(Format.fixed(timings.decodeTokensPerSecond, 1)) tokens/s with \(model.transformer.kernels.name) on \(model.transformer.threads) threads"
       )
     }
+    if answers.count < texts.count { throw ExitCode(.badData) }
+  }
+
+  private func text(of tokens: [Int], _ tokenizer: any Tokenizer, continuing: Bool) -> String {
+    var decoder = StreamingDecoder(tokenizer, continuing: continuing)
+    return tokens.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
   }
 
   /// The JSON document; its keys are a promise.
@@ -90,10 +133,13 @@ struct CompleteCommand: ParsableCommand {
       let generation: String
       let tokens: [Int]
       let logprobs: [Float?]?
-      let finish: Completion.Finish
+      /// As `Completion.Finish` has it, or that the guard blocked the prompt or what was made of it.
+      let finish: String
       let input: PromptReport?
+      /// What the guard says of the prompt, and of what was made of it; only where there is a guard.
+      let `guard`: [GuardVerdict]?
 
-      enum CodingKeys: CodingKey { case prompt, generation, tokens, logprobs, finish, input }
+      enum CodingKeys: CodingKey { case prompt, generation, tokens, logprobs, finish, input, `guard` }
 
       func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
@@ -104,26 +150,12 @@ struct CompleteCommand: ParsableCommand {
         try container.encode(logprobs, forKey: .logprobs)
         try container.encode(finish, forKey: .finish)
         try container.encodeIfPresent(input, forKey: .input)
+        try container.encodeIfPresent(`guard`, forKey: .guard)
       }
     }
 
     let completions: [Item]
     let timings: TimingsReport
-
-    init(
-      _ prompts: [String], _ completions: [Completion], _ timings: GenerationTimings, load: Double, tokenizer: any Tokenizer, echo: Bool,
-      logprobs: Bool, read: [PromptReport]?
-    ) {
-      self.completions = zip(zip(prompts, completions), read?.map(Optional.some) ?? prompts.map { _ in nil }).map { made, input in
-        let (prompt, completion) = made
-        var decoder = StreamingDecoder(tokenizer, continuing: !echo)
-        let text = completion.tokens.reduce(into: "") { $0 += decoder.append($1) } + decoder.finish()
-        return Item(
-          prompt: prompt, generation: text, tokens: completion.tokens, logprobs: logprobs ? completion.logprobs : nil,
-          finish: completion.finish, input: input)
-      }
-      self.timings = TimingsReport(timings, load: load)
-    }
   }
 }
 

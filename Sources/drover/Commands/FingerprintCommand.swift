@@ -26,8 +26,8 @@ struct FingerprintCommand: ParsableCommand {
       Exits with 0 when there is nothing to compare or all are the same, 65 when they are not.
       """)
 
-  @Argument(help: "Folders with .pth, safetensors or Hugging Face files, GGUF files, receipts.")
-  var paths: [PathArgument]
+  @Argument(help: "Folders with .pth, safetensors or Hugging Face files, GGUF files, receipts, hf:ORG/NAME in the hub's cache, or ollama:NAME.")
+  var paths: [ModelArgument]
 
   @Flag(help: "Print the fingerprint of every tensor too.")
   var tensors = false
@@ -39,7 +39,7 @@ struct FingerprintCommand: ParsableCommand {
   @OptionGroup var global: GlobalOptions
 
   func run() throws {
-    let sources = try paths.map { try Source($0.path, checkpoint.forOpening) }
+    let sources = try paths.map { try Source($0.find(global), checkpoint.forOpening) }
     for note in sources.flatMap(\.notes) where !global.quiet { Console.note("note: \(note)") }
     let display = ProgressDisplay("fingerprint", mode: global.progressMode)
     let isStopped = StopFlag()
@@ -106,7 +106,7 @@ struct FingerprintCommand: ParsableCommand {
   }
 
   private struct Comparison {
-    let path: PathArgument
+    let path: ModelArgument
     /// Names of the tensors that are not as in the first.
     let differences: [String]
   }

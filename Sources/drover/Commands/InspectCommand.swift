@@ -14,12 +14,14 @@ struct InspectCommand: ParsableCommand {
     abstract: "Show what a checkpoint holds: format, layout, hyperparameters, tensors.",
     discussion: """
       Reads headers only, whatever the size of the weights, and runs nothing that a pickle might contain. Of what is on a server only the headers are \
-      fetched: some 260 kB a shard. A signed link opens a whole release, which --model names; without one on the command line it comes from \
+      fetched: some 260 kB a shard. A repository in the hub's cache on this machine is hf:ORG/NAME, a model of ollama's ollama:NAME. A signed link opens a whole release, which --model names; without one on the command line it comes from \
       DROVER_URL or is asked for. A link to one file shows that file.
 
       EXAMPLES
         drover inspect llama-2-7b
         drover inspect model.gguf --tensors
+        drover inspect hf:meta-llama/Llama-3.1-8B-Instruct
+        drover inspect ollama:llama3.2:1b
         drover inspect llama-2-70b --json | jq .params
         drover inspect --model 70B-chat
         drover inspect https://huggingface.co/org/m/resolve/main/model.safetensors
@@ -41,17 +43,17 @@ struct InspectCommand: ParsableCommand {
   @OptionGroup var server: ServerOptions
   @OptionGroup var global: GlobalOptions
 
-  private var localPath: FilePath? { if case .path(let path)? = path { path } else { nil } }
+  private var local: ModelArgument? { if case .path(let path)? = path { path } else { nil } }
   private var link: String? { if case .link(let link)? = path { link } else { nil } }
 
   func validate() throws {
     if path == nil, model == nil, server.manifest == nil { throw ValidationError("Name a checkpoint's path, or give a link to one.") }
-    if localPath != nil, model != nil || server.manifest != nil || server.cacert != nil { throw ValidationError("--model, --manifest and --cacert go with a link.") }
+    if local != nil, model != nil || server.manifest != nil || server.cacert != nil { throw ValidationError("--model, --manifest and --cacert go with a link.") }
   }
 
   func run() throws {
-    let remote = localPath == nil ? try inspectRemote() : nil
-    let contents = try remote?.contents ?? Inspection.read(at: localPath ?? "", checkpoint.forOpening)
+    let remote = local == nil ? try inspectRemote() : nil
+    let contents = try remote?.contents ?? Inspection.read(at: local?.find(global) ?? "", checkpoint.forOpening)
     let report = InspectReport(contents, remote)
     for note in report.notes where !global.quiet { Console.note("note: \(note)") }
     if json { return try outputJSON(report) }
@@ -59,6 +61,7 @@ struct InspectCommand: ParsableCommand {
     case .llama(let outline): printSummary(outline)
     case .other(let listing): printSummary(listing)
     }
+    if let licence = report.license { printLine("licence", licence) }
     if !report.legal.isEmpty { printLine("read first", report.legal.joined(separator: ", ")) }
     if tensors { printTensors(report) }
     if let remote {
@@ -129,7 +132,7 @@ struct InspectCommand: ParsableCommand {
 
 /// What is inspected.
 enum InspectSource: ExpressibleByArgument {
-  case path(FilePath)
+  case path(ModelArgument)
   case link(String)
 
   init?(argument: String) {
@@ -137,8 +140,8 @@ enum InspectSource: ExpressibleByArgument {
       self = .link(text)
       return
     }
-    guard let path = PathArgument(argument: argument) else { return nil }
-    self = .path(path.path)
+    guard let model = ModelArgument(argument: argument) else { return nil }
+    self = .path(model)
   }
 
   static var defaultCompletionKind: CompletionKind { .file() }

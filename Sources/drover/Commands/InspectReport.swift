@@ -21,6 +21,8 @@ struct InspectReport: Encodable {
   let tensors: [Tensor]
   /// Licences, policies and cards beside the weights.
   let legal: [String]
+  /// What the licence is called.
+  let license: String?
   let notes: [String]
   /// Only of what is on a server.
   let fetchedBytes: Int?
@@ -50,7 +52,7 @@ struct InspectReport: Encodable {
       tensors = outline.tensors.map {
         Tensor(name: $0.name.text, shape: $0.shape, dtype: $0.dtype.rawValue, split: $0.split.label, parts: $0.parts)
       }
-      legal = outline.legal
+      (legal, license) = (outline.legal, outline.licence)
       notes = outline.notes
     case .other(let listing):
       format = listing.format
@@ -59,7 +61,7 @@ struct InspectReport: Encodable {
       parameters = listing.elementCount
       params = .stated(listing.description)
       tensors = listing.tensors.map { Tensor(name: $0.name, shape: $0.shape, dtype: $0.dtype, split: "unknown", parts: $0.parts) }
-      legal = listing.legal
+      (legal, license) = (listing.legal, listing.licence)
       notes = listing.notes
     }
     fetchedBytes = remote?.fetchedBytes

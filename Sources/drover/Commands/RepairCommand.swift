@@ -16,17 +16,20 @@ struct RepairCommand: ParsableCommand {
       whole file. The new file is made beside the old one, held against its publisher's digest from the first byte to the last, and takes its name when it is right: \
       whatever happens, there is the old file or the new one.
 
-      Where it came from, its receipt says: a release, whose signed link comes from --url, else from DROVER_URL, else is asked for; or a repository of the hub at a commit.
+      Where it came from, its receipt says: a release, whose signed link comes from --url, else from DROVER_URL, else is asked for; or a repository of the hub at a commit. In \
+      the hub's cache each file says by its name what it should be, and a new one takes its place.
 
       EXAMPLES
         drover repair models/llama-2-7b
         drover repair models/Llama-3.1-8B-Instruct hf:meta-llama/Llama-3.1-8B-Instruct
+        drover repair hf:meta-llama/Llama-3.1-8B-Instruct
+        drover repair ~/.cache/huggingface/hub
 
       Exits with 0 when all is right in the end.
       """)
 
-  @Argument(help: "A downloaded model's folder, or a folder of several.")
-  var path: PathArgument
+  @Argument(help: "A downloaded model's folder, a folder of several, or hf:ORG/NAME in the hub's cache.")
+  var path: ModelArgument
 
   @Argument(help: ArgumentHelp("The repository that it came from, where no receipt says so.", valueName: "hf:ORG/NAME"))
   var repository: TextArgument?
@@ -44,17 +47,18 @@ struct RepairCommand: ParsableCommand {
     try ProcessStart.checkAddressSpace()
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
-    let plan = try RepairPlan(path.path, isCancelled: { isStopped.isRaised })
+    let plan = try RepairPlan(path.findForVerifying(), isCancelled: { isStopped.isRaised })
     for problem in plan.problems { Console.error(problem.description) }
     for receipt in plan.wrongReceipts { Console.note("note: \(receipt) is damaged itself, and the files that show it are right; `drover download` writes a new one when it is removed") }
+    for (path, advice) in plan.unfetchable { Console.error("\(path): \(advice)") }
     plan.forgetJournals()
     var outcome = DownloadOutcome(files: [], report: TransferReport(), failure: nil, missing: [])
     var commits: [String] = []
     for model in plan.models {
       let (request, link, commit, check) = try request(for: model)
-      let session = DownloadSession(global: global, confirms: false, asksForLinks: !json && commit == nil, allowsHTTP: server.allowHttp, check: check)
-      let part = session.run(request, link: link, task: "repair")
-      plan.forgetJournals(part.report, in: model.folder)
+      let session = DownloadSession(global: global, confirms: false, readLink: json || commit != nil ? nil : LinkInput.reader(allowsHTTP: server.allowHttp, check))
+      let part = session.run(request, over: [link], task: "repair")
+      model.forgetJournals(part.report)
       outcome = outcome.joined(part)
       if let commit { commits.append(commit) }
       if part.failure?.exit == .interrupted { break }
@@ -65,26 +69,31 @@ struct RepairCommand: ParsableCommand {
     outcome = DownloadOutcome(files: outcome.files, report: report, failure: outcome.failure, missing: outcome.missing)
     if json { try outputJSON(DownloadReport(outcome, revision: commits.count == 1 ? commits[0] : nil, failure: outcome.failure)) }
     if let failure = outcome.failure { throw failure }
+    if !plan.unfetchable.isEmpty { throw ExitCode(.usage) }
     if !plan.problems.isEmpty || !plan.wrongReceipts.isEmpty { throw ExitCode(plan.problems.first?.exit ?? .badData) }
     guard !json else { return }
     if report.files.isEmpty { return Console.outputLine("nothing is damaged: \(plan.checked) \(plan.checked == 1 ? "file agrees" : "files agree") with what lists and receipts say") }
     Console.outputLine("\(report.files.count) of \(plan.checked) files repaired and verified: \(Format.bytes(report.bytes)) fetched, in \(Format.duration(report.seconds))")
   }
 
-  private typealias LinkCheck = @Sendable (SignedLink) throws(WrongLinkError) -> Void
-
   /// What to fetch for a model, and over which link.
-  private func request(for model: RepairPlan.Model) throws -> (TransferRequest, SignedLink, commit: String?, LinkCheck) {
+  private func request(for model: RepairPlan.Model) throws -> (TransferRequest, SignedLink, commit: String?, LinkInput.Check) {
     let request = TransferRequest(files: [], folder: model.folder, authorities: server.cacert?.path, retry: server.retry)
+    if model.isMade {
+      var options = model.options
+      options["models"] = nil
+      let given = options.sorted { $0.key < $1.key }.map { "--\($0.key) \($0.value)" }.joined(separator: " ")
+      let again = if case .checkpoint(let source)? = model.origin { "reshard \(source)" } else { "pull \(model.options["models"] ?? "MODEL")" }
+      throw CommandError(.usage, "\(model.folder) was written by drover, not fetched: make it anew with `drover \(again) \(model.folder) \(given) --force`")
+    }
     if let name = try hubName(model) {
       ProcessSecrets.lockMemory()
       let settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
       let repository = try HubClient(settings, authorities: server.cacert?.path, retry: server.retry).repository(name)
       return (try model.request(repository, request), settings.link, repository.commit, { _ in })
     }
-    if case .checkpoint(let source)? = model.origin {
-      let options = model.options.sorted { $0.key < $1.key }.map { "--\($0.key) \($0.value)" }.joined(separator: " ")
-      throw CommandError(.usage, "\(model.folder) was written by drover, not fetched: make it anew with `drover reshard \(source) \(model.folder) \(options) --force`")
+    if case .hosts(let hosts)? = model.origin {
+      throw CommandError(.usage, "\(model.folder): its files came each over a link of its own, from \(hosts.joined(separator: ", ")): move what is damaged away, and fetch it again with `drover download LINK`")
     }
     let catalog = try server.catalog()
     let release: Release
@@ -94,7 +103,7 @@ struct RepairCommand: ParsableCommand {
       }
       release = known
     }
-    let check: LinkCheck = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: [release]) }
+    let check: LinkInput.Check = { link throws(WrongLinkError) in try catalog.checkLink(to: link.host, opens: [release]) }
     let link = try LinkInput.template(url?.text, allowsHTTP: server.allowHttp, global)
     try check(link)
     return (try model.request(release, link, request), link, nil, check)

@@ -14,10 +14,15 @@ struct VerifyCommand: ParsableCommand {
       list on standard input, with names as this folder has them. \
       Files that no list speaks of are named, but are no failure.
 
+      What the hub's own tools keep (~/.cache/huggingface/hub) and what ollama keeps (~/.ollama/models) needs no list: files there are called by their SHA-256, or \
+      by git's name for them. Their folders, what lies in them, and folders that hold some are understood; links are followed to their own blobs and nowhere else.
+
       EXAMPLES
         drover verify llama-2-7b
         drover verify models llama-2-7b/checklist.chk --json
         ssh store md5sum '*.pth' | drover verify -
+        drover verify ~/.cache/huggingface/hub ~/.ollama/models
+        drover verify hf:meta-llama/Llama-3.1-8B-Instruct ollama:llama3.2:1b
 
       A file that a receipt knows is checked on all cores, and what is damaged in it is named by its bytes, and by its tensor where drover wrote it.
 
@@ -31,11 +36,11 @@ struct VerifyCommand: ParsableCommand {
   @Flag(help: "Report as one JSON document.")
   var json = false
 
-  @Argument(help: "Folders, checklists or receipts.")
-  var paths: [PathArgument]
+  @Argument(help: "Folders, checklists, receipts, or what another program keeps: its folder, hf:ORG/NAME, ollama:NAME.")
+  var paths: [ModelArgument]
 
   func run() throws {
-    let verification = Verification(of: paths.map(\.path))
+    let verification = try Verification(of: paths.map { try $0.findForVerifying() })
     let progress = ProgressReport(mode: global.progressMode)
     let start = steadySeconds()
     let isStopped = StopFlag()

@@ -59,8 +59,8 @@ struct VerifyReport {
   func outputDocument() throws {
     let files = findings.map { finding in
       File(
-        path: finding.path, status: finding.status.word, algorithm: finding.algorithm.rawValue, expected: finding.expected?.hex,
-        actual: finding.actual?.hex, damaged: finding.damaged?.map { .init(offset: $0.offset, bytes: $0.bytes, tensor: $0.tensor) })
+        path: finding.path, status: finding.status.word, algorithm: finding.blob == nil ? finding.algorithm.rawValue : "git-sha1",
+        expected: finding.blob?.expected.hex ?? finding.expected?.hex, actual: finding.blob == nil ? finding.actual?.hex : finding.blob?.actual?.hex, damaged: finding.damaged?.map { .init(offset: $0.offset, bytes: $0.bytes, tensor: $0.tensor) })
     }
     let receipts = wrongReceipts.keys.sorted { $0.string < $1.string }.map { File(path: $0, status: Verification.Status.mismatch.word) }
     // By their bytes: two names that aren't text may be shown alike.
@@ -81,7 +81,9 @@ struct VerifyReport {
       case .mismatch:
         Console.outputLine("\(style("mismatch", .red))  \(name)")
         describe(finding, verbose: verbose)
-      case .missing: Console.outputLine("\(style("missing", .red))   \(name)")
+      case .missing:
+        Console.outputLine("\(style("missing", .red))   \(name)")
+        describeStore(finding)
       case .unreadable(.resourceBusy): Console.outputLine("\(style("unreadable", .red))  \(name): it changed while it was read; is somebody writing to it?")
       case .unreadable(.notSupported): Console.outputLine("\(style("unreadable", .red))  \(name): it has no size of its own, so what it holds may differ each time")
       case .unreadable(let error): Console.outputLine("\(style("unreadable", .red))  \(name): \(error)")
@@ -94,7 +96,7 @@ struct VerifyReport {
     }
     guard !quiet else { return }
     let shown = verbose ? unlisted.count : min(unlisted.count, 10)
-    for path in unlisted.prefix(shown) { Console.outputLine("\(style("unlisted", .yellow))  \(path)") }
+    for path in unlisted.prefix(shown) { Console.outputLine("\(style(path.isUnfinished ? "unfinished" : "unlisted", .yellow))  \(path)") }
     if shown < unlisted.count { Console.outputLine("          and \(unlisted.count - shown) more that no list speaks of (--verbose names them)") }
   }
 
@@ -102,6 +104,11 @@ struct VerifyReport {
     for dispute in finding.disputes { Console.outputLine("          \(dispute.digest)  says \(dispute.source)") }
     if finding.disputes.isEmpty, let expected = finding.expected, finding.actual != nil { Console.outputLine("          expected \(expected)") }
     if let actual = finding.actual { Console.outputLine("          actual   \(actual)  (\(Format.bytes(finding.bytes)))") }
+    if let blob = finding.blob {
+      Console.outputLine("          expected \(blob.expected)")
+      if let actual = blob.actual { Console.outputLine("          actual   \(actual)  (git's name for it, \(Format.bytes(finding.bytes)))") }
+    }
+    describeStore(finding)
     if let length = finding.claims.lazy.compactMap(\.bytes).first(where: { $0 != finding.bytes }) {
       Console.outputLine("          it has \(Format.count(finding.bytes)) bytes, and should have \(Format.count(length))")
     }
@@ -113,6 +120,13 @@ struct VerifyReport {
     if shown < damaged.count { Console.outputLine("          and in \(damaged.count - shown) more places (--verbose names them)") }
   }
 
+  /// Whose it is, of a store's file: its own name doesn't say.
+  private func describeStore(_ finding: Verification.Finding) {
+    var sources: [FilePath] = []
+    for case .stored in finding.claims.map(\.content) { sources = finding.claims.map(\.source) }
+    for source in sources.prefix(4) { Console.outputLine("          of       \(source)") }
+  }
+
   func summary(seconds: Double) -> String {
     let bytes = findings.reduce(0) { $0 + $1.bytes }
     let bad = findings.count { $0.status != .ok }
@@ -120,6 +134,14 @@ struct VerifyReport {
     let what = "\(Format.count(findings.count)) \(findings.count == 1 ? "file" : "files"), \(Format.bytes(bytes)) in \(Format.duration(seconds))\(rate)"
     if bad > 0 { return "\(bad) of \(findings.count) files failed: \(what)." }
     return problems.isEmpty && wrongReceipts.isEmpty ? "All agree: \(what)." : "All files that could be checked agree: \(what)."
+  }
+}
+
+extension FilePath {
+  /// Whether it is a download that hasn't ended, by the names that the hub's tools, ollama and drover give to such.
+  fileprivate var isUnfinished: Bool {
+    guard let name = lastComponent?.string else { return false }
+    return [".incomplete", ".part", ".part.journal"].contains { name.hasSuffix($0) } || name.hasPrefix("sha256-") && name.contains("-partial")
   }
 }
 

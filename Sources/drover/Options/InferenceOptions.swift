@@ -1,11 +1,15 @@
 import ArgumentParser
 import Glibc
 import Inference
+import SystemPackage
 import Terminal
 import Tokenization
 
 /// The options of commands that run a model.
 struct InferenceOptions: ParsableArguments {
+  /// Tokens of the longest sequence, where nobody says.
+  static let usualLength = 512
+
   @Option(help: ArgumentHelp("The tokenizer, where it isn't with the weights.", valueName: "file"))
   var tokenizer: PathArgument?
 
@@ -21,7 +25,7 @@ struct InferenceOptions: ParsableArguments {
   var seed: UInt64 = 1
 
   @Option(parsing: .unconditional, help: "The longest sequence, prompt included, in tokens.")
-  var maxSeqLen: Int = 512
+  var maxSeqLen: Int = Self.usualLength
 
   @Option(parsing: .unconditional, help: "The most prompts at once.")
   var maxBatchSize: Int = 4
@@ -29,6 +33,7 @@ struct InferenceOptions: ParsableArguments {
   @Option(parsing: .unconditional, help: "Threads that compute (default: one a processor).")
   var threads: Int?
 
+  @OptionGroup var computing: ComputingOptions
   @OptionGroup var ignoredKeys: IgnoredKeys
 
   func validate() throws {
@@ -39,10 +44,10 @@ struct InferenceOptions: ParsableArguments {
     guard threads.map({ (1...1024).contains($0) }) ?? true else { throw ValidationError("--threads is between 1 and 1024.") }
   }
 
-  func load(_ model: PathArgument) throws -> LanguageModel {
+  func load(_ model: FilePath) throws -> LanguageModel {
     try LanguageModel(
-      at: model.path, checkpoint.forOpening, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
-      threads: threads, ignoredKeys: ignoredKeys.names)
+      at: model, checkpoint.forOpening, tokenizer: tokenizer?.path, maxBatchSize: maxBatchSize, maxSequenceLength: maxSeqLen,
+      threads: threads, quantization: computing.quantization, ignoredKeys: ignoredKeys.names)
   }
 
   func generation(maxGenLen: Int, logprobs: Bool = false, echo: Bool = false) -> GenerationOptions {

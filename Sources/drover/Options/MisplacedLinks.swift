@@ -1,4 +1,5 @@
 import ArgumentParser
+import Transfer
 
 /// A command with arguments that are not links. A signed link is a secret: one that is pasted where a name or a path belongs is refused before any
 /// message quotes it.
@@ -44,7 +45,13 @@ extension CatalogCommand: RefusesMisplacedLinks {
 }
 
 extension DownloadCommand: RefusesMisplacedLinks {
-  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(models, "a release's name"), ([server.manifest?.description, server.cacert?.description, output.description], "a path")] }
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] { [(models.filter { !SignedLink.resembles($0) }, "a release's name"), ([transfer.server.manifest?.description, transfer.server.cacert?.description, output?.description], "a path")] }
+}
+
+extension PullCommand: RefusesMisplacedLinks {
+  var argumentsOtherThanLinks: [(given: [String?], what: String)] {
+    [([model], "a release's name"), ([transfer.server.manifest?.description, transfer.server.cacert?.description, destination.description], "a path")]
+  }
 }
 
 extension InspectCommand: RefusesMisplacedLinks {

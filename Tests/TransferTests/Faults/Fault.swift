@@ -74,6 +74,7 @@ func kind(_ error: TransferError) -> String {
   case .missing: "missing"
   case .unavailable: "unavailable"
   case .unreadable: "unreadable"
+  case .changed: "changed"
   case .html: "html"
   case .notTheFile: "notTheFile"
   case .mismatch, .otherBlob: "mismatch"

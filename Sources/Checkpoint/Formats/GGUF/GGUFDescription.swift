@@ -49,7 +49,13 @@ struct GGUFDescription {
     add("llama.attention.layer_norm_rms_epsilon", .float32(params.normEpsilon))
     add("llama.rope.dimension_count", .uint32(params.headDim))
     add("llama.rope.freq_base", .float32(Float(params.ropeTheta)))
-    if let scaling = params.ropeScaling { add("llama.rope.scaling.original_context_length", .uint32(scaling.originalContext)) }
+    switch params.ropeScaling {
+    case let scaling? where scaling.kind == .linear:
+      add("llama.rope.scaling.type", .text("linear"))
+      add("llama.rope.scaling.factor", .float32(Float(scaling.factor)))
+    case let scaling?: add("llama.rope.scaling.original_context_length", .uint32(scaling.originalContext))
+    case nil: break
+    }
     add("llama.vocab_size", .uint32(params.vocabularySize))
   }
 

@@ -24,16 +24,15 @@ enum GGUFLayout {
   /// - Returns: the files, and what a person should know, in sentences.
   static func files(_ source: Checkpoint, _ options: ReshardPlan.Options) throws(CheckpointError) -> (files: [OutputFile], notes: [String]) {
     let dominant = DType.dominant(source.tensors.map { (options.dtype(of: $0, in: source.params), $0.rows * $0.columns) })
-    // llama.cpp's name for it isn't written yet, and a model without it would be another.
-    if let bias = source.tensors.first(where: { !$0.name.role.isBuffer && GGUFNames.name($0.name) == nil }) {
-      throw CheckpointError(.refused, "gguf has no place for \(bias.name)")
-    }
-    if let kind = source.params.ropeScaling?.kind, kind != .llama3 {
-      throw CheckpointError(.refused, "the model scales RoPE in the way called \(kind.rawValue), which isn't written into gguf")
+    if let kind = source.params.ropeScaling?.kind, kind == .dynamic {
+      throw CheckpointError(.refused, "the model scales RoPE in the way called \(kind.rawValue), for which llama.cpp's llama architecture has no words; --format hf keeps it")
     }
     let description = try GGUFDescription(source, fileType: GGUFDescription.fileType(source, options.dtypes.ofAll, dominant: dominant))
     let tokenizer = try GGUFTokenizer.fields(source)
     let shards = cut(tensors(source, options), at: options.maxShardBytes ?? .max)
+    guard shards.count <= GGUFSplit.mostParts else {
+      throw CheckpointError(.refused, "--max-shard-size \(options.maxShardBytes ?? 0) cuts the GGUF into \(shards.count) files; more than \(GGUFSplit.mostParts) can't be read, so ask for larger ones")
+    }
     let name = "\(description.name)-\((options.dtypes.ofAll?.rawValue ?? dominant.rawValue).uppercased())"
     let count = shards.reduce(0) { $0 + $1.count }
     let files = shards.enumerated().map { number, tensors in
@@ -70,14 +69,14 @@ enum GGUFLayout {
   private static func tensors(_ source: Checkpoint, _ options: ReshardPlan.Options) -> [Tensor] {
     var tensors: [Tensor] = []
     let params = source.params
-    if let scaling = params.ropeScaling {
+    if let scaling = params.ropeScaling, scaling.kind == .llama3 {
       let factors = scaling.divisors(headDim: params.headDim, theta: params.ropeTheta)
       tensors.append(Tensor(name: GGUFNames.ropeFactors, shape: [factors.count], dtype: .f32, content: .bytes(factors.flatMap { Float($0).bitPattern.littleEndianBytes })))
     }
     for tensor in source.tensors {
       guard let name = GGUFNames.name(tensor.name) else { continue }
       let dtype = options.dtype(of: tensor, in: params)
-      tensors.append(Tensor(name: name, shape: tensor.shape, dtype: dtype, content: .region(OutputRegion(whole: tensor, as: dtype, name: name))))
+      tensors.append(Tensor(name: name, shape: tensor.storedShape, dtype: dtype, content: .region(OutputRegion(whole: tensor, as: dtype, name: name))))
     }
     return tensors
   }

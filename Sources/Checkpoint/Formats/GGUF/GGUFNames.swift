@@ -9,6 +9,8 @@ enum GGUFNames {
     "token_embd.weight": .tokEmbeddings, "attn_norm.weight": .attentionNorm, "attn_q.weight": .wq, "attn_k.weight": .wk,
     "attn_v.weight": .wv, "attn_output.weight": .wo, "ffn_norm.weight": .ffnNorm, "ffn_gate.weight": .w1,
     "ffn_down.weight": .w2, "ffn_up.weight": .w3, "output_norm.weight": .norm, "output.weight": .output,
+    "attn_q.bias": .wqBias, "attn_k.bias": .wkBias, "attn_v.bias": .wvBias, "attn_output.bias": .woBias, "ffn_gate.bias": .w1Bias, "ffn_down.bias": .w2Bias,
+    "ffn_up.bias": .w3Bias,
   ]
 
   /// Meta's name; nil for what isn't a tensor of a Llama text model.

@@ -22,18 +22,26 @@ enum GGUFReader {
     for (index, part) in parts.enumerated() {
       for (info, tensor) in try part.tensors(index: index) {
         if info.name == GGUFNames.ropeFactors {
-          params.ropeScaling = try ropeScaling(tensor, part.file, metadata)
+          let divisors = try ropeScaling(tensor, part.file, metadata)
+          if divisors != nil, params.ropeScaling != nil {
+            throw CheckpointError(.unsupported, in: part.file.path, byte: info.at, "scales RoPE twice: by rope_freqs.weight and by llama.rope.scaling.factor")
+          }
+          params.ropeScaling = divisors ?? params.ropeScaling
           continue
         }
         guard let name = GGUFNames.metaName(info.name) else {
           throw CheckpointError(.unsupported, in: part.file.path, byte: info.at, "has the tensor \(info.name), which isn't one of a Llama text model")
         }
-        guard let other = tensors.updateValue(tensor, forKey: name) else { continue }
+        if name.role.isBias, tensor.dtype.isQuantized || tensor.shape.count != 1 {
+          throw CheckpointError(.corrupt, in: part.file.path, byte: info.at, "has the bias \(info.name) of the shape \(tensor.shape) as \(tensor.dtype), where a plain vector is due")
+        }
+        guard let other = tensors.updateValue(name.role.isBias ? tensor.asColumn : tensor, forKey: name) else { continue }
         let place = other.file == index ? "twice" : "as \(parts[other.file].file.path) does"
         throw CheckpointError(.corrupt, in: part.file.path, byte: info.at, "has the tensor \(info.name) \(place)")
       }
     }
     var companions = Companions(tokenizer: .gguf(metadata))
+    companions.licence = metadata.licence
     // llama.cpp's names for a model without a tokenizer.
     if ["none", "no_vocab"].contains(metadata["tokenizer.ggml.model"]?.text ?? "none") { companions.tokenizer = nil }
     return try Assembly(
@@ -60,6 +68,7 @@ enum GGUFReader {
       // A float32 such as 1e-5 is shown as the decimal number that was meant.
       normEpsilon: Float(epsilon).shortest, ropeTheta: try metadata.number("llama.rope.freq_base", path))
     stated.unhonoured = KeyTable.gguf.unhonoured(metadata.json, in: path)
+    stated.ropeScaling = try linearScaling(metadata, path)
     // The width of a head can be said three times; what the tensors have is held against the first.
     if let dim = stated.dim, heads > 0 {
       let width = stated.headDim ?? dim / heads
@@ -69,6 +78,21 @@ enum GGUFReader {
       }
     }
     return stated
+  }
+
+  /// Position interpolation, which is also what a factor without a type means. A factor of 0 says nothing.
+  ///
+  /// Source: `load_hparams` in llama.cpp's `llama-model.cpp`.
+  private static func linearScaling(_ metadata: GGUFMetadata, _ path: FilePath) throws(CheckpointError) -> ModelParams.RoPEScaling? {
+    guard try metadata.text("llama.rope.scaling.type", path) ?? "linear" == "linear" else { return nil }
+    // The second is the old name of the first.
+    for key in ["llama.rope.scaling.factor", "llama.rope.scale_linear"] {
+      guard let factor = try metadata.number(key, path) else { continue }
+      if factor == 0 || factor == 1 { return nil }
+      guard factor > 0, factor.isFinite else { throw CheckpointError(.corrupt, in: path, "says \(key) is \(factor), where a number above 0 is due") }
+      return ModelParams.RoPEScaling(kind: .linear, factor: factor)
+    }
+    return nil
   }
 
   /// GGUF keeps Llama 3.1's scaling as the divisors of the frequencies that come of it; the parameters are the set that gives them.

@@ -31,6 +31,8 @@ struct GGUFPartName: Hashable {
 ///
 /// Source: `llama_model_loader` and `gguf-split.cpp` of llama.cpp.
 enum GGUFSplit {
+  /// All of them are open at a time, and most systems let a program have 1,024 files.
+  static let mostParts = 512
   private static let number = "split.no", count = "split.count", tensors = "split.tensors.count"
 
   /// The parts of a model in their order, once they are known to belong together; one that isn't split is its own part.
@@ -49,6 +51,7 @@ enum GGUFSplit {
       guard stated.number ?? 0 == 0, stated.count >= 0 else { throw corrupt("says \(number) is \(stated.number ?? 0) and \(count) \(stated.count), which no part of a model can be") }
       return [header]
     }
+    guard stated.count <= mostParts else { throw corrupt("says that it is one of \(stated.count) parts (\(count)); no model has more than \(mostParts)") }
     guard let index = stated.number, (0..<stated.count).contains(index) else {
       throw corrupt("says that it is one of \(stated.count) parts (\(count)), and \(stated.number.map { "that \(number) is \($0)" } ?? "not which: \(number) is missing")")
     }

@@ -28,7 +28,7 @@ enum HuggingFaceLayout {
       let name = shards.count == 1 ? "model.safetensors" : "model-\(number(index + 1))-of-\(number(shards.count)).safetensors"
       // What isn't a Llama's goes into the first.
       let extras = index == 0 ? source.extras : []
-      files.append(SafetensorsLayout.file(name, regions, extras: extras))
+      files.append(SafetensorsLayout.file(name, regions.map { OutputTensor($0) }, extras: extras))
       for region in regions { map[region.name] = name }
       for extra in extras { map[extra.name] = name }
     }

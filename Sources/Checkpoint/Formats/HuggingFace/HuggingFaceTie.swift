@@ -30,6 +30,11 @@ enum HuggingFaceTie {
       return
     }
     guard let output = tensors[TensorName(.output)], let embedding = tensors[TensorName(.tokEmbeddings)] else { return }
+    if output != embedding, files[output.file].isArriving || files[embedding.file].isArriving {
+      throw CheckpointError(
+        .unsupported, in: config, "says tie_word_embeddings, and there is an lm_head.weight: whether it is a copy of the embedding is known only when both are here; "
+          + "`drover download` it, and `drover reshard` what came")
+    }
     // What lies elsewhere isn't fetched to be compared.
     var areAlike = output.dtype == embedding.dtype && output.shape == embedding.shape && ([output, embedding].allSatisfy { $0.coding == nil && $0.pieces == nil } || output == embedding)
     if areAlike, output != embedding, files.allSatisfy(\.isHere) {

@@ -15,7 +15,7 @@ extension NamingScheme {
       case "attn.attn.weight": return .fused(layer: layer, .grouped)
       case let part: return layered[String(part)].map { .weight(TensorName($0, layer: layer)) }
       }
-    }, rotatesHalves: true, descriptions: [.config, .params])
+    }, rotatesHalves: true, descriptions: [.config, .litGPT, .params])
 
   private static let whole: [String: TensorName.Role] = [
     "transformer.wte.weight": .tokEmbeddings, "transformer.ln_f.weight": .norm, "lm_head.weight": .output,

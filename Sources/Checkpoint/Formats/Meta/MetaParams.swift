@@ -27,6 +27,31 @@ struct MetaParams: Codable {
   var ropeOriginalContext: Int?
   var quantizationArgs: QuantizationArgs?
   var loraArgs: LoRAArgs?
+  /// The rest is Llama 4's.
+  var ffnExp: Double?
+  var moeArgs: MoEArgs?
+  var visionArgs: VisionArgs?
+
+  struct MoEArgs: Codable {
+    var numExperts: Int?
+    var capacityFactor: Double?
+    /// Whether experts are so narrow that a token costs as much as with one network.
+    var autoScale: Bool?
+    var interval: Int?
+
+    enum CodingKeys: String, CodingKey {
+      case numExperts = "num_experts"
+      case capacityFactor = "capacity_factor"
+      case autoScale = "auto_scale_F"
+      case interval = "interleave_moe_layer_step"
+    }
+  }
+
+  struct VisionArgs: Codable {
+    var nHeads: Int?
+
+    enum CodingKeys: String, CodingKey { case nHeads = "n_heads" }
+  }
 
   /// Of the int4 and int8 releases of 3.2.
   struct QuantizationArgs: Codable {
@@ -65,6 +90,9 @@ struct MetaParams: Codable {
     case ropeOriginalContext = "original_rotary_embed_context"
     case quantizationArgs = "quantization_args"
     case loraArgs = "lora_args"
+    case ffnExp = "ffn_exp"
+    case moeArgs = "moe_args"
+    case visionArgs = "vision_args"
   }
 }
 
@@ -94,13 +122,15 @@ extension MetaParams {
     }
     if useScaledRope == true {
       // Llama 3.2's 1B and 3B scale by 32, and their params.json doesn't say so: their dims tell.
-      let scaling = ModelParams.RoPEScaling()
+      // And Llama 4's has numbers in its code, with which nothing lies between the low and the high frequencies.
+      let isLlama4 = moeArgs != nil
+      let scaling = isLlama4 ? ModelParams.RoPEScaling(factor: 16, highFrequencyFactor: 1) : ModelParams.RoPEScaling()
       stated.ropeScaling = ModelParams.RoPEScaling(
         factor: ropeScalingFactor ?? (dim == 2048 || dim == 3072 ? 32 : scaling.factor),
         lowFrequencyFactor: ropeLowFrequencyFactor ?? scaling.lowFrequencyFactor,
         highFrequencyFactor: ropeHighFrequencyFactor ?? llama4HighFrequencyFactor ?? scaling.highFrequencyFactor,
         originalContext: ropeOriginalContext ?? scaling.originalContext)
-      try stated.ropeScaling?.check(path, ("rope_scaling_factor", "low_freq_factor", "high_freq_factor", "original_rotary_embed_context"))
+      if !isLlama4 { try stated.ropeScaling?.check(path, ("rope_scaling_factor", "low_freq_factor", "high_freq_factor", "original_rotary_embed_context")) }
     } else {
       let parts: [(key: CodingKeys, value: Double?)] = [
         (.ropeScalingFactor, ropeScalingFactor), (.ropeLowFrequencyFactor, ropeLowFrequencyFactor), (.ropeHighFrequencyFactor, ropeHighFrequencyFactor),
@@ -114,6 +144,11 @@ extension MetaParams {
       stated.unhonoured.append(
         UnhonouredKey(CodingKeys.llama4HighFrequencyFactor.rawValue, .number(llama4HighFrequencyFactor), in: path, because: "high_freq_factor says \(ropeHighFrequencyFactor)"))
     }
+    if let moeArgs {
+      stated.experts = (moeArgs.numExperts, expertWidth(moeArgs), moeArgs.interval ?? 1)
+      guard stated.experts.map({ $0.interval > 0 }) ?? true else { throw CheckpointError(.corrupt, in: path, "says interleave_moe_layer_step is \(moeArgs.interval ?? 0)") }
+    }
+    stated.visionHeads = visionArgs?.nHeads
     if quantizationArgs != nil || loraArgs != nil {
       if let scheme = quantizationArgs?.scheme, scheme != "int4_weight_int8_dynamic_activation" {
         stated.unhonoured.append(UnhonouredKey("quantization_args.scheme", .text(scheme), in: path, because: "only int4_weight_int8_dynamic_activation is supported"))
@@ -134,6 +169,22 @@ extension MetaParams {
     if let multiplier { hidden = (multiplier * hidden).rounded(.towardZero) }
     guard hidden >= 0, hidden < 0x1p40 else { return nil }
     return (Int(hidden) + multipleOf - 1) / multipleOf * multipleOf
+  }
+}
+
+extension MetaParams {
+  /// The reference's width of an expert.
+  ///
+  /// Source: `MoE` in `llama4/moe.py`.
+  /// - Returns: nil where it isn't said, and for numbers that no model has.
+  private func expertWidth(_ args: MoEArgs) -> Int? {
+    guard let dim, let multipleOf, let ffnExp, (1...1 << 30).contains(dim), (1...1 << 30).contains(multipleOf) else { return nil }
+    // Each division and product is cut off to an integer.
+    var width = (2 * (ffnExp * Double(dim)).rounded(.towardZero) / 3).rounded(.towardZero)
+    width = ((ffnDimMultiplier ?? 1) * width).rounded(.towardZero)
+    if args.autoScale ?? true { width = (width / ((args.capacityFactor ?? 1) + 1)).rounded(.towardZero) }
+    guard width >= 0, width < 0x1p40 else { return nil }
+    return (Int(width) + multipleOf - 1) / multipleOf * multipleOf
   }
 }
 

@@ -31,7 +31,7 @@ struct ExtraTensors {
 
   /// RoPE's angles, causal masks and caches, as gpt-fast, litgpt, transformers, torchtune and many descendants of Meta's code call them.
   private static let buffers: Set<Substring> = [
-    "freqs_cis", "freqs_cos", "freqs_sin", "inv_freq", "rope_cache", "cos_cached", "sin_cached", "cos", "sin", "mask", "causal_mask", "attn_mask", "attention_mask",
+    "freqs_cis", "freq_cis", "freqs_cos", "freqs_sin", "inv_freq", "rope_cache", "cos_cached", "sin_cached", "cos", "sin", "mask", "causal_mask", "attn_mask", "attention_mask",
     "mask_cache", "masked_bias", "cache", "k_cache", "v_cache", "cache_k", "cache_v", "cache_pos", "position_ids",
   ]
   /// Source: `peft/tuners/lora/layer.py`; `torchtune/modules/peft/lora.py`.
@@ -40,7 +40,8 @@ struct ExtraTensors {
   ]
   /// Of `LlamaForSequenceClassification`, and of TRL's value models.
   private static let heads: Set<Substring> = ["score", "v_head"]
-  private static let training: Set<Substring> = ["_extra_state", "num_batches_tracked", "n_averaged"]
+  /// The last two are statistics of Llama 4's experts.
+  private static let training: Set<Substring> = ["_extra_state", "num_batches_tracked", "n_averaged", "global_gate_stats_3E", "expert_activation_DE"]
 
   mutating func add(_ name: String, _ kind: Kind) { names[kind, default: []].append(name) }
 

@@ -8,6 +8,8 @@ struct NamedWeights {
   private let described: (stated: StatedParams, by: FilePath)?
   private var weights: [TensorName: StoredTensor] = [:]
   private(set) var extras = ExtraTensors()
+  /// What the files call otherwise, or have several of in one tensor.
+  private(set) var spelling: [String: [TensorName]] = [:]
   /// Tensors that hold several, where nothing says how many heads there are.
   private(set) var fused: [String] = []
   private var isFirstRank = true
@@ -23,15 +25,17 @@ struct NamedWeights {
     if isFirstRank { extras.add(beside: stored.beside) }
     for text in stored.names {
       switch scheme.meaning(ofWrapped: text) {
-      case .weight(let name): try put(try stored.weight(text, in: path), name, text, in: path)
-      case .fused(let layer, let heads):
+      case .weight(let name):
+        try put(try stored.weight(text, in: path), name, text, in: path)
+        if isFirstRank, text != name.text { spelling[text] = [name] }
+      case .fused(let layer, let rows):
         guard let described else {
           fused.append(text)
           continue
         }
-        for (role, tensor) in try heads.split(try stored.weight(text, in: path), text, described.stated, by: described.by, in: path) {
-          try put(tensor, TensorName(role, layer: layer), text, in: path)
-        }
+        let made = try rows.split(try stored.weight(text, in: path), text, described.stated, by: described.by, in: path)
+        for (role, tensor) in made { try put(tensor, TensorName(role, layer: layer), text, in: path) }
+        if isFirstRank { spelling[text] = made.map { TensorName($0.role, layer: layer) } }
       case .computed: break
       case nil:
         guard let kind = ExtraTensors.kind(of: text) else { throw foreign(text, path) }
@@ -47,16 +51,7 @@ struct NamedWeights {
   }
 
   private mutating func put(_ tensor: StoredTensor, _ name: TensorName, _ text: String, in path: FilePath) throws(CheckpointError) {
-    var tensor = tensor
-    if name.role.isBias, tensor.shape.count == 1 {
-      tensor.pieces = tensor.pieces?.map { piece in
-        var piece = piece
-        (piece.rows, piece.columns, piece.rowStride) = (piece.columns, 0..<1, piece.columnStride)
-        return piece
-      }
-      (tensor.shape, tensor.strides) = ([tensor.shape[0], 1], [tensor.strides[0], tensor.dtype.blockBytes])
-    }
-    guard weights.updateValue(tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), which is \(name), a second time") }
+    guard weights.updateValue(name.role.isBias ? tensor.asColumn : tensor, forKey: name) == nil else { throw CheckpointError(.corrupt, in: path, "has \(text), which is \(name), a second time") }
   }
 
   private func foreign(_ text: String, _ path: FilePath) -> CheckpointError {

@@ -3,8 +3,8 @@ struct NamingScheme: Sendable {
   /// What a tensor is.
   enum Meaning: Equatable, Sendable {
     case weight(TensorName)
-    /// The projections of a layer's attention in one matrix.
-    case fused(layer: Int, FusedHeads)
+    /// Several matrices of a layer in one.
+    case fused(layer: Int, FusedRows)
     /// A buffer that is computed, and that the family's own programs leave out without a word.
     case computed
   }
@@ -64,4 +64,13 @@ enum DescriptionFile: String, Sendable {
   case params = "params.json"
   /// Hugging Face's.
   case config = "config.json"
+  case litGPT = "model_config.yaml"
+
+  func stated(in file: any ByteSource) throws(CheckpointError) -> StatedParams {
+    switch self {
+    case .params: try MetaParams.stated(in: file)
+    case .config: try HuggingFaceConfig.stated(in: file)
+    case .litGPT: try LitGPTConfig.stated(in: file)
+    }
+  }
 }

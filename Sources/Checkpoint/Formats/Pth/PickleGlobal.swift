@@ -1,4 +1,5 @@
-/// What a pickle may name. Of a state dict: all that `torch.load(weights_only=True)` takes, and nothing else. Nothing of it is ever called.
+/// What a pickle may name. Of a state dict: all that `torch.load(weights_only=True)` takes, and `io.BytesIO`, with which Transformer Engine's layers put
+/// their state (`_extra_state`) into Llama 4's files. Nothing of it is ever called.
 ///
 /// Source: `_get_allowed_globals` in torch's `_weights_only_unpickler.py`, version 2.15.
 struct PickleGlobal: Equatable, Sendable {
@@ -18,6 +19,8 @@ struct PickleGlobal: Equatable, Sendable {
     case dtype
     /// Only of a distributed checkpoint's metadata: a class whose objects are their states.
     case record
+    /// Bytes in memory, which make no tensor.
+    case bytes
     /// Harmless, but no way to a tensor that is understood here.
     case other
   }
@@ -71,7 +74,7 @@ struct PickleGlobal: Equatable, Sendable {
       ("torch._utils._rebuild_tensor_v2", .rebuildTensor(version: 2)), ("torch._utils._rebuild_tensor_v3", .rebuildTensor(version: 3)),
       ("torch._utils._rebuild_parameter", .rebuildParameter), ("torch._utils._rebuild_parameter_with_state", .rebuildParameter),
       ("torch._tensor._rebuild_from_type_v2", .rebuildFromType), ("torch.Tensor", .plainTensor), ("torch.nn.parameter.Parameter", .plainTensor),
-      ("torch.storage.UntypedStorage", .storage), ("torch.storage.TypedStorage", .storage),
+      ("torch.storage.UntypedStorage", .storage), ("torch.storage.TypedStorage", .storage), ("_io.BytesIO", .bytes), ("io.BytesIO", .bytes),
     ]
     let kinds = ["BFloat16", "Bool", "Byte", "Char", "Double", "Float", "Half", "Int", "Long", "Short"]
     for kind in kinds + ["ComplexDouble", "ComplexFloat"] { all += [("torch.\(kind)Storage", .storage), ("torch.cuda.\(kind)Storage", .storage)] }

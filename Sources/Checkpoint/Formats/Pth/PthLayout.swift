@@ -6,12 +6,12 @@ enum PthLayout {
   ///   - name: of the file, without its suffix; the zip's folder is called so too, as torch does.
   ///   - aliases: names that share another tensor's storage.
   ///   - extras: what goes along as it is.
-  static func file(_ name: String, _ regions: [OutputRegion], aliases: [String: String] = [:], extras: [ExtraTensor] = []) -> OutputFile {
+  static func file(_ name: String, _ tensors: [OutputTensor], aliases: [String: String] = [:], extras: [ExtraTensor] = []) -> OutputFile {
     var zip = ZipLayout(name: name + ".pth")
-    zip.add("\(name)/data.pkl", pickle(regions, aliases, extras))
+    zip.add("\(name)/data.pkl", pickle(tensors, aliases, extras))
     zip.add("\(name)/byteorder", Array("little".utf8))
-    for (key, region) in regions.enumerated() { zip.add("\(name)/data/\(key)", region) }
-    for (key, extra) in extras.enumerated() { zip.add("\(name)/data/\(regions.count + key)", extra.bytes) }
+    for (key, tensor) in tensors.enumerated() { zip.add("\(name)/data/\(key)", tensor) }
+    for (key, extra) in extras.enumerated() { zip.add("\(name)/data/\(tensors.count + key)", extra.bytes) }
     zip.add("\(name)/version", Array("3\n".utf8))
     return zip.finish()
   }
@@ -25,27 +25,27 @@ enum PthLayout {
     var zip = ZipLayout(name: region.name)
     zip.add("archive/data.pkl", pickler.end())
     zip.add("archive/byteorder", Array("little".utf8))
-    zip.add("archive/data/0", region)
+    zip.add("archive/data/0", OutputTensor(region))
     zip.add("archive/version", Array("3\n".utf8))
     return zip.finish()
   }
 
   /// The pickle of a dict from names to tensors, protocol 2 as torch writes it.
-  private static func pickle(_ regions: [OutputRegion], _ aliases: [String: String], _ extras: [ExtraTensor]) -> [UInt8] {
+  private static func pickle(_ tensors: [OutputTensor], _ aliases: [String: String], _ extras: [ExtraTensor]) -> [UInt8] {
     var pickler = Pickler()
     pickler.begin()
     pickler.opcodes("}(")
-    func add(_ name: String, _ region: OutputRegion, _ key: Int) {
+    func add(_ name: String, _ tensor: OutputTensor, _ key: Int) {
       pickler.text(name)
-      pickler.tensor(PthStorage.name(region.dtype), key, region.shape)
+      pickler.tensor(PthStorage.name(tensor.dtype), key, tensor.shape)
     }
-    for (key, region) in regions.enumerated() { add(region.name, region, key) }
+    for (key, tensor) in tensors.enumerated() { add(tensor.name, tensor, key) }
     for (alias, name) in aliases.sorted(by: { $0.key < $1.key }) {
-      if let key = regions.firstIndex(where: { $0.name == name }) { add(alias, regions[key], key) }
+      if let key = tensors.firstIndex(where: { $0.name == name }) { add(alias, tensors[key], key) }
     }
     for (key, extra) in extras.enumerated() {
       pickler.text(extra.name)
-      pickler.tensor(PthStorage.name(extra.dtype), regions.count + key, extra.shape)
+      pickler.tensor(PthStorage.name(extra.dtype), tensors.count + key, extra.shape)
     }
     pickler.opcodes("u")
     return pickler.end()

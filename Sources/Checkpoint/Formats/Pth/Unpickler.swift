@@ -312,6 +312,7 @@ struct Unpickler {
     switch arena[object] {
     case .dictionary: break
     case .call(let global, _) where global.meaning == .record: arena.setState(state, of: object)
+    case .call(let global, _) where global.meaning == .bytes: break
     case .call(let global, _): throw unsupported("changes the state of what \(global.name) made; save it as a plain tensor", at)
     default: throw unsafe("the pickle sets the state of an object", at)
     }

@@ -62,6 +62,21 @@ struct ZipArchive {
     self.directory = end
   }
 
+  /// Where the local headers lie that weren't read: what was concluded from their places has to be held against them.
+  var unconfirmed: [Range<Int>] { entries.values.filter { !$0.isConfirmed }.map { $0.header..<$0.start }.sorted { $0.lowerBound < $1.lowerBound } }
+
+  /// Holds the local headers against what was concluded.
+  /// - Throws: `.corrupt` where content begins elsewhere.
+  func confirm() throws(CheckpointError) {
+    for entry in entries.values.sorted(by: { $0.header < $1.header }) where !entry.isConfirmed {
+      var local = ByteReader(file, entry.header..<entry.start)
+      try Self.passLocalHeader(of: entry, &local)
+      guard local.remaining == 0 else {
+        throw CheckpointError(.corrupt, in: file.path, byte: entry.header, "the content of zip entry \(entry.name) begins at \(local.position), and not at \(entry.start), as its directory has it")
+      }
+    }
+  }
+
   /// Bytes of the file that hold the content of `entry`, once its local header was looked at.
   func contentRange(of entry: Entry) throws(CheckpointError) -> Range<Int> {
     if entry.isConfirmed { return entry.range }
@@ -139,8 +154,16 @@ struct ZipArchive {
   /// bytes).
   /// - Returns: where the content starts.
   private static func readLocalHeader(_ entry: Entry, _ file: any ByteSource, before directory: Int) throws(CheckpointError) -> Int {
-    let name = entry.name
     var local = ByteReader(file, entry.header..<directory)
+    try passLocalHeader(of: entry, &local)
+    guard entry.count <= local.remaining else {
+      throw local.corrupt("the zip entry \(entry.name) has \(entry.count) bytes, and only \(local.remaining) are left: the file is cut off or damaged")
+    }
+    return local.position
+  }
+
+  private static func passLocalHeader(of entry: Entry, _ local: inout ByteReader) throws(CheckpointError) {
+    let name = entry.name
     guard try local.integer(UInt32.self, "a local header") == 0x0403_4B50 else {
       throw local.corrupt("isn't the start of zip entry \(name)", at: entry.header)
     }
@@ -150,9 +173,5 @@ struct ZipArchive {
     let localName = try local.text(localNameSize, "the name in a local header")
     guard localName == name else { throw local.corrupt("the zip entry \(name) is called \(localName) here", at: entry.header + 30) }
     try local.skip(localExtraSize, "the extra field of zip entry \(name)")
-    guard entry.count <= local.remaining else {
-      throw local.corrupt("the zip entry \(name) has \(entry.count) bytes, and only \(local.remaining) are left: the file is cut off or damaged")
-    }
-    return local.position
   }
 }

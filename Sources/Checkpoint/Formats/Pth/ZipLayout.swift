@@ -14,10 +14,10 @@ struct ZipLayout {
     let checksum: Sum
   }
 
-  /// A CRC-32 that is known, or the piece whose it is.
+  /// A CRC-32 that is known, or the pieces whose it is.
   private enum Sum {
     case value(UInt32)
-    case piece(Int)
+    case pieces(Range<Int>)
   }
 
   private static let alignment = 64
@@ -34,11 +34,11 @@ struct ZipLayout {
     end(name, header, bytes.count, .value(checksum))
   }
 
-  mutating func add(_ name: String, _ region: OutputRegion) {
-    let header = begin(name, region.byteCount)
-    let piece = file.pieces.count
-    file.append(region)
-    end(name, header, region.byteCount, .piece(piece))
+  mutating func add(_ name: String, _ tensor: OutputTensor) {
+    let header = begin(name, tensor.byteCount)
+    let first = file.pieces.count
+    for region in tensor.regions { file.append(region) }
+    end(name, header, tensor.byteCount, .pieces(first..<file.pieces.count))
   }
 
   /// Appends a local header, padded so that the data behind it is aligned.
@@ -108,8 +108,8 @@ struct ZipLayout {
   private static func append(_ checksum: Sum, to bytes: inout [UInt8], _ holes: inout [OutputFile.Checksum]) {
     switch checksum {
     case .value(let value): bytes += value.littleEndianBytes
-    case .piece(let piece):
-      holes.append(OutputFile.Checksum(at: bytes.count, piece: piece))
+    case .pieces(let pieces):
+      holes.append(OutputFile.Checksum(at: bytes.count, pieces: pieces))
       bytes += [0, 0, 0, 0]
     }
   }

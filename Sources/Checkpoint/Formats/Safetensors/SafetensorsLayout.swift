@@ -7,21 +7,21 @@ enum SafetensorsLayout {
   private static let alignment = 4096
 
   private enum Item {
-    case region(OutputRegion)
+    case tensor(OutputTensor)
     case extra(ExtraTensor)
 
     var width: Int {
       switch self {
-      case .region(let region): region.dtype.blockBytes
+      case .tensor(let tensor): tensor.dtype.blockBytes
       case .extra(let extra): extra.dtype.width
       }
     }
   }
 
   /// - Parameter extras: what goes along as it is.
-  static func file(_ name: String, _ regions: [OutputRegion], extras: [ExtraTensor] = []) -> OutputFile {
+  static func file(_ name: String, _ tensors: [OutputTensor], extras: [ExtraTensor] = []) -> OutputFile {
     // Wider dtypes first, as the reference writer has it: then each tensor starts at a multiple of its element's size, whatever lies before it.
-    let all = regions.map(Item.region) + extras.map(Item.extra)
+    let all = tensors.map(Item.tensor) + extras.map(Item.extra)
     let items = Set(all.map(\.width)).sorted(by: >).flatMap { width in all.filter { $0.width == width } }
     var entries = ["\"__metadata__\":{\"format\":\"pt\"}"]
     var offset = 0
@@ -31,7 +31,7 @@ enum SafetensorsLayout {
     }
     for item in items {
       switch item {
-      case .region(let region): add(region.name, SafetensorsDType.name(region.dtype), region.shape, region.byteCount)
+      case .tensor(let tensor): add(tensor.name, SafetensorsDType.name(tensor.dtype), tensor.shape, tensor.byteCount)
       case .extra(let extra): add(extra.name, extra.dtype.rawValue, extra.shape, extra.bytes.count)
       }
     }
@@ -41,7 +41,7 @@ enum SafetensorsLayout {
     file.append(UInt64(header.count).littleEndianBytes + header)
     for item in items {
       switch item {
-      case .region(let region): file.append(region)
+      case .tensor(let tensor): for region in tensor.regions { file.append(region) }
       case .extra(let extra): file.append(extra.bytes)
       }
     }

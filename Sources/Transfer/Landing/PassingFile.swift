@@ -1,0 +1,74 @@
+import Platform
+import SystemPackage
+
+/// Somebody who makes something else of a file's bytes as they come, so that the file itself needn't be kept.
+public protocol PassingContent: AnyObject, Sendable {
+  /// Bytes that wait in memory at most, until it is done with them.
+  var window: Int { get }
+  /// Only bytes before this one may come now: the first that it isn't done with, and the window behind that.
+  var windowEnd: Int { get }
+
+  /// The file's bytes come from now on.
+  /// - Parameter more: to be called when the window has moved on. May be called on any thread.
+  func begin(_ more: @escaping @Sendable () -> Void)
+
+  /// Takes some bytes of the file, and may keep them in memory. Called on several threads, in any order, with each byte once; nobody waits in it. Whether they
+  /// are right is known when the download ends.
+  func take(_ bytes: PassingBytes)
+}
+
+/// What a window has room for beyond what its owner needs at one time: less isn't asked for.
+public enum PassingLimits {
+  public static let leastRequest = 4 << 20
+}
+
+/// Bytes of a file where the network has put them. Their memory is lent for as long as this value lives.
+public struct PassingBytes: Sendable {
+  /// Which of the file's.
+  public let range: Range<Int>
+  private let block: Block
+
+  init(_ block: Block, _ range: Range<Int>) { (self.block, self.range) = (block, range) }
+
+  /// - Parameter part: lies in `range`.
+  public func withBytes<R>(_ part: Range<Int>, _ body: (UnsafeRawBufferPointer) -> R) -> R { withExtendedLifetime(block) { body(block[part]) } }
+}
+
+/// A file of which nothing goes to the disk: its bytes are hashed on their way to somebody else.
+///
+/// What has passed can't be had back, so a file that has to begin anew fails.
+final class PassingFile: LandingPlace {
+  let name: String
+  let state = Monitor(PartialFile.State())
+  private let content: any PassingContent
+
+  init(name: String, content: any PassingContent) { (self.name, self.content) = (name, content) }
+
+  /// Nothing of it is here from earlier runs.
+  func begin(_ more: @escaping @Sendable () -> Void) {
+    state.update { ($0.isKnown, $0.origin) = (true, .thisRun) }
+    content.begin(more)
+  }
+
+  var window: Int { content.window }
+  var askableEnd: Int { content.windowEnd }
+  /// All that there will ever be.
+  var bytesOnDisk: Int { .max }
+
+  func allocate(_ length: Int) {}
+
+  func write(_ block: Block, _ range: Range<Int>) { content.take(PassingBytes(block, range)) }
+
+  func read(into memory: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno) { throw .badFileDescriptor }
+
+  func keep(_ snapshot: Landing.Snapshot, isClosed: Bool) -> Bool { true }
+
+  /// Only before a byte has passed.
+  func startAfresh() {}
+
+  func commit(_ snapshot: Landing.Snapshot) -> String? { nil }
+
+  func discard(keeping: Bool) -> String? { nil }
+
+  func close() {}
+}
