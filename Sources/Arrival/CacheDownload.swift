@@ -48,7 +48,7 @@ public struct CacheDownload: Sendable {
   }
 
   /// Looks whether all of it is here, where the hub isn't asked, and reads it on all cores.
-  /// - Throws: `.damagedInCache`; `.receiptsInterrupted`, where it was stopped.
+  /// - Throws: `.damagedInCache`; `VerificationError.unreadable`; `.repairInterrupted`, where it was stopped.
   public func present(progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void, isCancelled: @escaping @Sendable () -> Bool) throws -> TransferReport {
     let start = steadySeconds()
     let jobs = request.files.map { FileHasher.Job(path: cached.path.appending($0.place ?? $0.path), algorithms: [.sha256]) }
