@@ -73,7 +73,7 @@ let package = Package(
     // Tests: a folder a library, then what needs a peer, a fault or the whole program.
     .target(name: "TestSupport", dependencies: ["Integrity", system], path: "Tests/TestSupport", swiftSettings: ours),
     tests("CatalogTests", ["Catalog", system]),
-    tests("IntegrityTests", ["Integrity"]),
+    tests("IntegrityTests", ["COpenSSL", "Integrity"]),
     tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),
     tests("TemplateTests", ["Templates"]),
     tests("TokenizationTests", ["Checkpoint", "Tokenization", system]),

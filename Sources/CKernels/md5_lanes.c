@@ -17,7 +17,7 @@ INLINE uint32_t word(const uint8_t *bytes) {
 #define NAME plain
 #define LANES 1
 #define TARGET
-#define KEEP(x) (void)0
+#define KEEP(x) __asm__("" : "+r"(x))
 #include "md5_lanes_body.h"
 
 #if LITTLE_ENDIAN_WORDS && (defined(__x86_64__) || defined(__aarch64__))

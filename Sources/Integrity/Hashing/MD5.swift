@@ -1,7 +1,9 @@
 import CKernels
 import COpenSSL
 
-/// MD5 (RFC 1321) by OpenSSL. One stream is one serial chain; `update(_:with:)` hashes several at once, and is faster.
+/// MD5 (RFC 1321). One stream is one serial chain; `update(_:with:)` hashes several at once, and is faster.
+///
+/// Whole blocks go to our own kernels; OpenSSL takes the bytes before and behind them, and ends the hash.
 public struct MD5: StreamingHash {
   public static let algorithm = HashAlgorithm.md5
 
@@ -21,7 +23,30 @@ public struct MD5: StreamingHash {
 
   public var byteCount: UInt64 { (UInt64(context.Nh) << 32 | UInt64(context.Nl)) >> 3 }
 
-  public mutating func update(_ bytes: UnsafeRawBufferPointer) { MD5_Update(&context, bytes.baseAddress, bytes.count) }
+  public mutating func update(_ bytes: UnsafeRawBufferPointer) { update(bytes, kernel: .alone) }
+
+  /// The same, by a kernel of one's choice.
+  mutating func update(_ bytes: UnsafeRawBufferPointer, kernel: MD5Kernel) {
+    var rest = bytes
+    takeBegun(&rest)
+    let blocks = rest.count / 64
+    if blocks > 0, let data = rest.baseAddress?.assumingMemoryBound(to: UInt8.self) {
+      var chain = (context.A, context.B, context.C, context.D)
+      drover_md5_blocks(kernel.code, &chain, [data], 1, blocks)
+      advance(to: chain, blocks: blocks)
+      rest = UnsafeRawBufferPointer(rebasing: rest[(64 * blocks)...])
+    }
+    MD5_Update(&context, rest.baseAddress, rest.count)
+  }
+
+  /// Fills the block begun with the first of `bytes`, and takes them off: kernels hash whole blocks.
+  private mutating func takeBegun(_ bytes: inout UnsafeRawBufferPointer) {
+    let begun = Int(context.num)
+    guard begun > 0 else { return }
+    let filling = min(64 - begun, bytes.count)
+    MD5_Update(&context, bytes.baseAddress, filling)
+    bytes = UnsafeRawBufferPointer(rebasing: bytes[filling...])
+  }
 
   public func finalize() -> Digest {
     var last = context
@@ -52,21 +77,15 @@ extension MD5 {
   public static func update(_ hashes: inout [MD5], with chunks: [UnsafeRawBufferPointer], kernel: MD5Kernel) {
     precondition(hashes.count == chunks.count)
     var rest = chunks
-    for index in rest.indices {
-      // Lanes take whole blocks: the one begun is filled first.
-      let begun = Int(hashes[index].context.num)
-      guard begun > 0 else { continue }
-      let filling = min(64 - begun, rest[index].count)
-      hashes[index].update(UnsafeRawBufferPointer(rebasing: rest[index][..<filling]))
-      rest[index] = UnsafeRawBufferPointer(rebasing: rest[index][filling...])
-    }
+    for index in rest.indices { hashes[index].takeBegun(&rest[index]) }
     while true {
       let active = rest.indices.filter { rest[$0].count >= 64 }.prefix(lanes)
-      // Alone, OpenSSL is faster than any lane.
-      guard active.count > 1 || kernel == .plain, let fewest = active.map({ rest[$0].count / 64 }).min() else { break }
+      guard active.count > 1, let fewest = active.map({ rest[$0].count / 64 }).min() else { break }
       updateBlocks(&hashes, of: active, with: &rest, blocks: fewest, kernel: kernel)
     }
-    for index in rest.indices { hashes[index].update(rest[index]) }
+    // What one stream has more than the others, and the ends of all.
+    let alone = kernel == .best ? .alone : kernel
+    for index in rest.indices { hashes[index].update(rest[index], kernel: alone) }
   }
 
   /// Takes `blocks` whole blocks off each of the `active` chunks.
@@ -79,15 +98,14 @@ extension MD5 {
       drover_md5_blocks(kernel.code, chains.baseAddress?.assumingMemoryBound(to: (UInt32, UInt32, UInt32, UInt32).self), data, Int32(active.count), blocks)
     }
     for (lane, index) in active.enumerated() {
-      hashes[index].advance(to: chains[4 * lane..<4 * lane + 4], blocks: blocks)
+      hashes[index].advance(to: (chains[4 * lane], chains[4 * lane + 1], chains[4 * lane + 2], chains[4 * lane + 3]), blocks: blocks)
       rest[index] = UnsafeRawBufferPointer(rebasing: rest[index][(64 * blocks)...])
     }
   }
 
   /// Takes over a chaining value from a kernel that hashed `blocks` blocks.
-  private mutating func advance(to chain: ArraySlice<UInt32>, blocks: Int) {
-    let first = chain.startIndex
-    (context.A, context.B, context.C, context.D) = (chain[first], chain[first + 1], chain[first + 2], chain[first + 3])
+  private mutating func advance(to chain: (UInt32, UInt32, UInt32, UInt32), blocks: Int) {
+    (context.A, context.B, context.C, context.D) = chain
     let bits = (byteCount + 64 * UInt64(blocks)) << 3
     (context.Nl, context.Nh) = (UInt32(truncatingIfNeeded: bits), UInt32(bits >> 32))
   }

@@ -1,4 +1,5 @@
 import CKernels
+import Platform
 
 #if canImport(Glibc)
   import Glibc
@@ -21,6 +22,24 @@ public enum MD5Kernel: String, Sendable, CaseIterable {
   /// What the environment variable `DROVER_MD5_KERNEL` names, else the widest that this processor has. Where the variable names what isn't there,
   /// `checkEnvironment` says so; a program that lets it be set should ask at its start.
   public static let best = (try? forced()) ?? allCases.last { $0.isAvailable } ?? .plain
+
+  /// For one stream alone, where only the latency of one step after the other counts. AVX-512 has each of MD5's functions in one instruction, but
+  /// some processors take two cycles for an addition of vectors (Zen 5) and others one, so it and plain code are tried once, for some 0.1 ms.
+  static let alone: MD5Kernel = {
+    if let forced = try? forced() { return forced }
+    let bytes = [UInt8](repeating: 0, count: 4096)
+    func seconds(_ kernel: MD5Kernel) -> Double {
+      bytes.withUnsafeBytes { bytes in
+        (0..<5).map { _ in
+          var hash = MD5()
+          let start = steadySeconds()
+          hash.update(bytes, kernel: kernel)
+          return steadySeconds() - start
+        }.min() ?? .infinity
+      }
+    }
+    return MD5Kernel.avx512.isAvailable && seconds(.avx512) < seconds(.plain) ? .avx512 : .plain
+  }()
 
   /// - Throws: when `DROVER_MD5_KERNEL` names something that there isn't, or that this processor hasn't got.
   public static func checkEnvironment() throws(MD5KernelError) { _ = try forced() }
