@@ -72,7 +72,7 @@ extension ArrivalError: ExitCoded {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
     case .unsafePath, .otherVersion, .otherContent, .damagedInCache, .unvouched, .noWeights, .changed: .badData
-    case .link: .cannotCreate
+    case .link, .otherPull: .cannotCreate
     case .unsafeName: .usage
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }

@@ -11,8 +11,10 @@ extension Engine {
     let (index, download) = (file.index, download)
     guard let part = file.partial else {
       let mailbox = mailbox
-      (file.part as? PassingFile)?.begin { mailbox.post(.memory) }
-      return prepared(file, .partial(file.newChain, note: nil))
+      guard let chain = (file.part as? PassingFile)?.begin(file.expected, { mailbox.post(.memory) }) else {
+        return fail(file, .changed(path: file.request.path, why: "its digest is of another kind now"))
+      }
+      return prepared(file, .partial(chain, note: nil))
     }
     if file.isChecklist {
       // A licence that is here is as good as a new one; a checklist is not.

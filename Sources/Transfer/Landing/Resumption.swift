@@ -168,20 +168,10 @@ struct Resumption {
     return FileChain(resuming: journal.hash, follower: follower, followerState: journal.followerState, of: PartlyHere(part))
   }
 
-  /// Seconds that a killed drover may have written on after its last journal: one is due every second, and takes time itself. Longer, on a disk
-  /// that is slow to sync, costs no more than reading what is here.
-  private static let mostBehind = 15
-
   /// Whether someone else may have written to the partial file since the journal was.
   private func doubts(_ journal: Journal, _ now: Journal.Identity) -> Bool {
-    if now.inode != journal.identity.inode { return true }
-    if journal.isClosed { return now != journal.identity }
-    // A drover that was killed wrote on for a moment after its last journal. The file grew, where the file system couldn't promise room for all of it.
-    if now.size < journal.identity.size || now.size > max(journal.identity.size, journal.length) { return true }
-    var status = stat()
-    guard part.journalPath.withPlatformString({ stat($0, &status) }) == 0 else { return true }
-    let latest = Journal.Identity.nanoseconds(status.st_mtim) &+ Self.mostBehind * 1_000_000_000
-    return now.modified < journal.identity.modified || now.modified > latest
+    guard let own = FileStamp(ofNamed: part.journalPath) else { return true }
+    return now.isInDoubt(since: journal.identity, isClosed: journal.isClosed, length: journal.length, journal: own)
   }
 
   /// Reads what the journal's hash has seen of a partial file that is in doubt, and keeps the pieces that end in the values that it passed.
