@@ -44,7 +44,7 @@ final class WorkFolder: Sendable {
   init(at place: OutputPlace, _ keeping: Keeping = .none, note: (String) -> Void) throws(CheckpointError) {
     parent = place.workplace
     name = Self.name(for: place.name)
-    (folder, lock) = try Self.take(name, at: place)
+    (folder, lock) = try Self.take(name, at: place, keeping)
     do throws(CheckpointError) {
       if keeping == .resumed, let kept = Self.kept(folder, lock, place) {
         output = kept
@@ -122,10 +122,10 @@ final class WorkFolder: Sendable {
     case gone
   }
 
-  private static func take(_ name: FilePath.Component, at place: OutputPlace) throws(CheckpointError) -> (OpenFolder, FileDescriptor) {
+  private static func take(_ name: FilePath.Component, at place: OutputPlace, _ keeping: Keeping) throws(CheckpointError) -> (OpenFolder, FileDescriptor) {
     while true {
       let attempt: Attempt
-      do throws(Errno) { attempt = try self.attempt(name, in: place.workplace) } catch { throw place.failure(error) }
+      do throws(Errno) { attempt = try self.attempt(name, in: place.workplace, keeping) } catch { throw place.failure(error) }
       switch attempt {
       case .taken(let folder, let lock): return (folder, lock)
       case .inUse: throw place.refusal("is being written by another drover now; wait for that one, or name another folder")
@@ -137,7 +137,7 @@ final class WorkFolder: Sendable {
     }
   }
 
-  private static func attempt(_ name: FilePath.Component, in parent: OpenFolder) throws(Errno) -> Attempt {
+  private static func attempt(_ name: FilePath.Component, in parent: OpenFolder, _ keeping: Keeping) throws(Errno) -> Attempt {
     // Of several runs only one makes it.
     var isOurs = true
     do { try parent.makeFolder(name) } catch {
@@ -150,7 +150,8 @@ final class WorkFolder: Sendable {
       let lock = try folder.open(lockName, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o666)
       descriptor = lock
       let isLocked = try self.isLocked(lock)
-      if isLocked == false || isLocked == nil && !isOurs {
+      // Who goes on with what is there must do without, where a file system has no locks.
+      if isLocked == false || isLocked == nil && !isOurs && keeping != .resumed {
         try? lock.close()
         return isLocked == nil ? .unknown : .inUse
       }
