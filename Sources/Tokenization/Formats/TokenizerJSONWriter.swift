@@ -75,7 +75,9 @@ extension Vocabulary {
       json.separate(&isFirst)
       json.raw(#"{"id":\#(id),"content":"#)
       json.string(tokens[id])
-      json.raw(#","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":\#(kinds[id] != .userDefined)}"#)
+      // SentencePiece looks for its own pieces in the prepared text; a GGUF's are looked for in the text as it is.
+      let isNormalized = kinds[id] == .userDefined && model == .sentencePiece && added == nil
+      json.raw(#","single_word":false,"lstrip":false,"rstrip":false,"normalized":\#(isNormalized),"special":\#(kinds[id] != .userDefined)}"#)
     }
     json.raw(#"],"normalizer":\#(steps.normalizer),"pre_tokenizer":\#(steps.preTokenizer),"post_processor":"#)
     writeTemplate(to: &json)
