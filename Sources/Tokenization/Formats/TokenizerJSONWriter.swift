@@ -85,10 +85,11 @@ extension Vocabulary {
     if let unknown { json.string(tokens[unknown]) } else { json.raw("null") }
     json.raw(#","continuing_subword_prefix":null,"end_of_word_suffix":null,\#(steps.options),"vocab":{"#)
     isFirst = true
-    var known = Set<String>()
+    // By their bytes: for Swift a text is the same in each of Unicode's forms, and Llama 2's vocabulary has “ί” in two of them.
+    var known = Set<[UInt8]>()
     for id in kinds.indices where !tokens[id].isEmpty {
       let text = spelled(id)
-      guard known.insert(text).inserted else {
+      guard known.insert(Array(text.utf8)).inserted else {
         throw VocabularyError(.unsupported, in: Self.jsonName, "token “\(text)” occurs twice, and a tokenizer.json can't say so")
       }
       json.separate(&isFirst)
