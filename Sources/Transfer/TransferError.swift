@@ -25,6 +25,8 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   /// A checklist that can't be one, or that doesn't name what it should.
   case checklist(path: String, why: String)
   case disk(path: String, errno: Int32)
+  /// A file of a store on this machine that isn't what it is called by, where nothing is asked for over the network.
+  case damagedCopy(path: String, source: FilePath)
   case noRoom(needed: Int, free: Int, folder: FilePath)
   case busyFolder(String)
   /// A file name that must not be written to.
@@ -57,6 +59,8 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .otherBlob(let path, let expected, let actual, let kept):
       "\(path): what arrived is git's blob \(actual), the repository has \(expected); it was \(kept.map { "kept as \($0)" } ?? (keeping ? "removed" : "thrown away")): run the same command again to fetch it afresh"
     case .checklist(let path, let why): "\(path): \(why); nothing it should vouch for was fetched"
+    case .damagedCopy(let path, let source):
+      "\(path): \(source) isn't there, or is damaged: its content isn't what it is called by. Nothing is asked for over the network; `drover repair` mends the store when it may be"
     case .disk(let path, let code): "\(path): \(String(cString: strerror(code))); \(Self.advice(code, again))"
     case .noRoom(let needed, let free, let folder): "\(folder): \(needed) bytes are needed, and \(free) are free; make room or choose another folder with --output"
     case .busyFolder(let folder): "\(folder): another drover is downloading into it; let it finish, or choose another folder"
@@ -73,7 +77,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   var isOfOneServer: Bool {
     switch self {
     case .refused, .denied, .missing, .unavailable, .unreadable, .html, .notTheFile, .mismatch, .otherBlob, .checklist: true
-    case .link, .disk, .noRoom, .busyFolder, .unsafePath, .authorities, .declined, .interrupted, .library, .changed: false
+    case .link, .disk, .damagedCopy, .noRoom, .busyFolder, .unsafePath, .authorities, .declined, .interrupted, .library, .changed: false
     }
   }
 

@@ -11,6 +11,10 @@ enum Preparation: Sendable {
   case partial(FileChain, note: String?)
   /// A file under the final name that isn't the finished one, and may be its beginning: another program's download.
   case beginning(FileChain, note: String?)
+  /// A store on this machine had it, and all of it is in the partial file now.
+  case copied(FileChain)
+  /// The same of a small file, whose bytes are in memory and haven't gone through the chain.
+  case content([UInt8], FileChain)
   case failed(TransferError)
 }
 
@@ -23,6 +27,8 @@ struct Resumption {
   let blob: GitBlobID?
   /// What is right of a damaged file under the final name; nil where that isn't known to be one.
   let repair: FileRepair?
+  /// Where else on this machine it may be; nil where nobody knows of a place.
+  let stored: StoredCopy?
   let follower: (any ContentFollower)?
   /// Whether a finished file without a digest to compare is taken as it is.
   let isTrusting: Bool
@@ -48,15 +54,21 @@ struct Resumption {
         // A link is somebody's own arrangement.
         if !isLink { beginning = chain }
       }
+      var note: String?
       if beginning == nil, try isNothingHere() {
+        if let copied = try copied(&note) { return copied }
         part.state.update { ($0.isKnown, $0.origin) = (true, .thisRun) }
-        return .partial(newChain, note: nil)
+        return .partial(newChain, note: note)
       }
       let wasShared = try part.open()
-      let (chain, note) = wasShared ? (nil, try startAfresh("the partial file had another name too, which keeps what was here")) : try resume()
+      var (chain, why) = wasShared ? (nil, try startAfresh("the partial file had another name too, which keeps what was here")) : try resume()
       let isEmpty = part.state.peek { $0.written.isEmpty }
-      if isEmpty, let beginning { return .beginning(beginning, note: note) }
-      return .partial(chain ?? newChain, note: note)
+      if isEmpty || stored?.isOnly ?? false {
+        if let copied = try copied(&note) { return copied }
+        if note != nil { (chain, why) = (nil, note) }
+      }
+      if isEmpty, let beginning { return .beginning(beginning, note: why) }
+      return .partial(chain ?? newChain, note: why)
     } catch {
       return .failed(error)
     }
