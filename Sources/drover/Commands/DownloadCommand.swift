@@ -16,7 +16,7 @@ struct DownloadCommand: ParsableCommand {
 
       A repository of the hub is hf:ORG/NAME, with @REVISION for a branch, a tag or a commit. What runs the model is fetched, and verified against the SHA-256 \
       and git's names that the hub has of it. The token comes from HF_TOKEN, else from what `hf auth login` has left; HF_ENDPOINT names a mirror. With --hf-cache \
-      files come into the cache that the hub's own tools keep. What is there already is copied from there and isn't fetched again, and with HF_HUB_OFFLINE nothing is.
+      files come into the cache that the hub's own tools keep. What that has already isn't fetched again, but copied where a folder is to have it; with HF_HUB_OFFLINE nothing is fetched.
 
       A link to one file, such as a GGUF, lands under the name that its path ends in. Several links are mirrors of it, asked in turn. --sha256 says what it must be; \
       without it nothing vouches for the file. A link with a * in it opens releases: it is Meta's, and goes into --url.
