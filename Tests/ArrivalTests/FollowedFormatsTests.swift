@@ -25,7 +25,6 @@ import Testing
     let bytes: Int
     let arguments: [String]
     let environment: [String: String]
-    let source: String
     private let output: String
     private let stopServer: () -> Void
 
@@ -35,7 +34,7 @@ import Testing
       let written = try ReferenceModel.write(to: folder, scale: 16)
       expected = try #require(written["keep"])
       try ReferenceModel.arrange(folder, parts: 2)
-      source = folder + "/" + model.rawValue
+      let source = folder + "/" + model.rawValue
       if model.isFile {
         bytes = try Self.size(source)
         let nginx = try Nginx(root: folder, directives: rate.map { "limit_rate \($0);" } ?? "")
@@ -49,7 +48,8 @@ import Testing
         stopServer = { hub.stop() }
         try FileManager.default.createDirectory(atPath: hub.root + "/org/model", withIntermediateDirectories: true)
         try FileManager.default.copyItem(atPath: source, toPath: hub.root + "/org/model/main")
-        bytes = try FileManager.default.contentsOfDirectory(atPath: source).filter { $0.hasSuffix(".safetensors") }.reduce(0) { $0 + (try Self.size(source + "/" + $1)) }
+        let weights = try FileManager.default.contentsOfDirectory(atPath: source).filter { $0.hasSuffix(".safetensors") }
+        bytes = try weights.reduce(0) { $0 + (try Self.size(source + "/" + $1)) }
         arguments = ["download", "hf:org/model", "--output", folder + "/out", "--yes"]
         environment = ["HF_ENDPOINT": hub.endpoint, "HOME": folder, "HF_HOME": folder + "/none", "HF_TOKEN": "", "HF_HUB_OFFLINE": "", "DROVER_URL": ""]
         output = folder + "/out/model"
