@@ -28,12 +28,11 @@ import Testing
     private let output: String
     private let stopServer: () -> Void
 
-    /// - Parameter rate: bytes a second of a connection.
-    init(_ folder: String, _ model: Model, rate: Int? = nil) throws {
-      self.model = model
-      let written = try ReferenceModel.write(to: folder, scale: 16)
-      expected = try #require(written["keep"])
-      try ReferenceModel.arrange(folder, parts: 2)
+    /// - Parameters:
+    ///   - folder: has the models, and gets the download.
+    ///   - rate: bytes a second of a connection.
+    init(_ folder: String, _ model: Model, _ expected: ReferenceModel.Fingerprint, rate: Int? = nil) throws {
+      (self.model, self.expected) = (model, expected)
       let source = folder + "/" + model.rawValue
       if model.isFile {
         bytes = try Self.size(source)
@@ -85,38 +84,53 @@ import Testing
     }
   }
 
-  /// What the kernel counts as read is what came over the network, and nothing is told to have been read again.
-  @Test(arguments: Model.allCases) func nothingIsReadAgain(model: Model) throws {
+  /// Writes the model once for all ways of fetching it, of which each gets a folder for what it downloads.
+  private func each(_ body: (String, Model, ReferenceModel.Fingerprint) throws -> Void) throws {
     try withTemporaryFolder { folder in
-      let stage = try Stage(folder, model)
+      let expected = try #require(try ReferenceModel.write(to: folder, scale: 16)["keep"])
+      try ReferenceModel.arrange(folder, parts: 2)
+      for model in Model.allCases {
+        try body(folder, model, expected)
+        try FileManager.default.removeItem(atPath: folder + "/out")
+      }
+    }
+  }
+
+  /// What a run may read at most: the program's lists and journals, and of a weight that was begun a band or a head or two.
+  private static let most = 3_000_000
+
+  /// What the kernel counts as read, which the network's bytes don't belong to, is little, and nothing is told to have been read again.
+  @Test func nothingIsReadAgain() throws {
+    try each { folder, model, expected in
+      let stage = try Stage(folder, model, expected)
       let (outcome, read) = try countingReads(stage.arguments, environment: stage.environment)
-      print("\(model.rawValue): \(read) bytes read in all, the network's included, for \(stage.bytes) of weights")
-      #expect(read < stage.bytes + 8_000_000, "\(read) bytes read, \(stage.bytes) of weights")
-      #expect(outcome.errors.contains("receipt written") && !outcome.errors.contains("read again"), "\(outcome.errors)")
+      print("\(model.rawValue): \(read) bytes read for \(stage.bytes) of weights")
+      #expect(read < Self.most, "\(model): \(read) bytes read, \(stage.bytes) of weights")
+      #expect(outcome.errors.contains("receipt written") && !outcome.errors.contains("read again"), "\(model): \(outcome.errors)")
       try stage.expectFingerprint()
     }
   }
 
   /// Killed in the middle, or interrupted: the next run takes from the journals what was made of the bytes that are here.
-  @Test(arguments: Model.allCases, [SIGKILL, SIGINT]) func aResumedRunReadsNothingAgain(model: Model, signal: Int32) throws {
-    try withTemporaryFolder { folder in
-      let stage = try Stage(folder, model, rate: model == .quantized ? 5_000_000 : 10_000_000)
+  @Test(arguments: [SIGKILL, SIGINT]) func aResumedRunReadsNothingAgain(signal: Int32) throws {
+    try each { folder, model, expected in
+      let stage = try Stage(folder, model, expected, rate: model == .quantized ? 5_000_000 : 10_000_000)
       let drover = Process()
       drover.executableURL = URL(filePath: droverPath)
-      // Over one connection nothing lies ahead of the hash when drover is killed.
-      drover.arguments = stage.arguments + ["--quiet", "--connections", signal == SIGKILL ? "1" : "2"]
+      // Over one connection nothing lies ahead of the hash, which the next run would read once.
+      drover.arguments = stage.arguments + ["--quiet", "--connections", "1"]
       drover.environment = ProcessInfo.processInfo.environment.merging(stage.environment) { $1 }
       (drover.standardOutput, drover.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
       try drover.run()
-      while drover.isRunning, stage.here < stage.bytes * 6 / 10 { usleep(20_000) }
+      while drover.isRunning, stage.here < stage.bytes * 7 / 10 { usleep(20_000) }
       kill(drover.processIdentifier, signal)
       drover.waitUntilExit()
-      #expect(drover.terminationStatus == (signal == SIGINT ? 130 : SIGKILL))
+      #expect(drover.terminationStatus == (signal == SIGINT ? 130 : SIGKILL), "\(model)")
       let here = stage.here
       let (outcome, read) = try countingReads(stage.arguments, environment: stage.environment)
-      print("\(model.rawValue), signal \(signal): \(read) bytes read, \(stage.bytes - here) of them from the network, with \(here) here")
-      #expect(here >= stage.bytes / 2 && read < stage.bytes - here + 8_000_000, "\(read) bytes read, \(here) were here")
-      #expect(outcome.errors.contains("receipt written") && !outcome.errors.contains("read again"), "\(outcome.errors)")
+      print("\(model.rawValue), signal \(signal): \(read) bytes read, with \(here) of \(stage.bytes) here")
+      #expect(here >= stage.bytes * 7 / 10 && read < Self.most, "\(model): \(read) bytes read, \(here) were here")
+      #expect(outcome.errors.contains("receipt written") && !outcome.errors.contains("read again"), "\(model): \(outcome.errors)")
       try stage.expectFingerprint()
     }
   }

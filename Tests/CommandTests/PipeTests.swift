@@ -44,7 +44,7 @@ import Testing
         (#""$0" reshard model.gguf out --mp 1; code=$?; test -e out && echo made; exit $code"#, 65, "model.gguf: is a pipe, and weights"),
         // In a folder too: a shard, and what describes it.
         (#"mkdir f; cp params.json f; mkfifo f/consolidated.00.pth; "$0" reshard f out --mp 1"#, 65, "f/consolidated.00.pth: is a pipe, and weights"),
-        (#"mkdir g; cp consolidated.00.pth g; mkfifo g/params.json; "$0" inspect g"#, 65, "g/params.json: is a pipe, and weights and what describes them"),
+        (#"mkdir g; cp consolidated.00.pth g; mkfifo g/params.json; "$0" reshard g out --mp 1"#, 65, "g/params.json: is a pipe, and weights and what describes them"),
         (#"echo nonsense | "$0" verify -"#, 65, "-, line 1"),
         (#""$0" verify - < /dev/null"#, 65, "names no files"),
         (#""$0" catalog --manifest - <<< '[]'"#, 65, "- is not a manifest: it has no releases"),

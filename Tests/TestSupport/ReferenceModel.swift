@@ -147,11 +147,12 @@ public enum ReferenceModel {
       os.makedirs(root + "/gguf"); os.link(root + "/model.gguf", root + "/gguf/model.gguf")
       os.makedirs(root + "/hf-parts"); os.link(root + "/hf/config.json", root + "/hf-parts/config.json")
       tensors, index, size = load_file(root + "/hf/model.safetensors"), {}, 0
-      total = sum(t.nbytes for t in tensors.values())
+      def size_of(t): return t.numel() * t.element_size()
+      total = sum(map(size_of, tensors.values()))
       places = {}
       for name in sorted(tensors):
           places.setdefault(min(parts - 1, size * parts // total), []).append(name)
-          size += tensors[name].nbytes
+          size += size_of(tensors[name])
       for number, names in places.items():
           file = f"model-{number + 1:05}-of-{parts:05}.safetensors"
           save_file({name: tensors[name] for name in names}, f"{root}/hf-parts/{file}")
