@@ -24,6 +24,8 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
   case noWeights(of: String)
   /// A file whose bytes aren't those that the plan was made from.
   case changed(CheckpointError)
+  /// What was begun at a place with other options.
+  case otherPull(FilePath, option: String, begun: String?, now: String?)
   /// Stopped before it was known what is damaged.
   case repairInterrupted
   /// Stopped before all receipts were written.
@@ -42,6 +44,8 @@ public enum ArrivalError: Error, Sendable, Equatable, CustomStringConvertible {
     case .otherContent(let path): "\(path): the hub has another content at this commit than its cache here says; nothing was changed"
     case .unvouched(let path): "\(path): nothing says what its digest must be, so it can't be verified on its way; --unverified takes it as it comes"
     case .changed(let error): error.description
+    case .otherPull(let place, let option, let begun, let now):
+      "\(place): a pull to it was interrupted that was asked for other things (\(option): \(begun ?? "nothing said"), and now \(now ?? "nothing said")); run that command again to go on, or this one with --discard, which throws away what that one has made"
     case .noWeights(let name): "\(name) has no files of weights that could be pulled; `drover download` takes what it has"
     case .repairInterrupted: "interrupted; nothing was changed"
     case .receiptsInterrupted: "interrupted: all files are here and verified; the same command again writes the receipt"

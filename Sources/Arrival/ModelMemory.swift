@@ -1,5 +1,6 @@
 import Catalog
 import Checkpoint
+import Platform
 import SystemPackage
 import Transfer
 
@@ -28,11 +29,25 @@ extension ReleaseDownload {
 
   /// What lies beside the weights and describes them.
   private func shape(besides weights: [String], _ files: [String: TransferRequest.File], _ link: SignedLink) -> StatedShape? {
-    guard let folder = weights.min().map({ FilePath($0).removingLastComponent() }), let session = try? RemoteSession(to: link, authorities: request.authorities, retry: request.retry) else { return nil }
+    guard let first = weights.min(), let session = try? RemoteSession(to: link, authorities: request.authorities, retry: request.retry) else { return nil }
+    let folder = FilePath(first).removingLastComponent()
     for name in StatedShape.files {
-      guard let file = files[folder.appending(name).string], let source = try? RemoteFile(link, file.remote, as: file.path, session: session) else { continue }
-      if let shape = StatedShape(source, named: name) { return shape }
+      guard let file = files[folder.appending(name).string] else { continue }
+      if let stored = file.stored, let bytes = try? SmallFile.read(stored.path, atMost: StoredDescription.mostBytes) {
+        if let shape = StatedShape(StoredDescription(bytes: bytes), named: name) { return shape }
+      } else if file.stored?.isOnly != true, let source = try? RemoteFile(link, file.remote, as: file.path, session: session) {
+        if let shape = StatedShape(source, named: name) { return shape }
+      }
     }
     return nil
   }
+}
+
+/// A description that a store on this machine has.
+private struct StoredDescription: RangeSource {
+  let bytes: [UInt8]
+  static let mostBytes = 1 << 20
+
+  var count: Int { bytes.count }
+  func bytes(in range: Range<Int>) -> [UInt8] { Array(bytes[range]) }
 }

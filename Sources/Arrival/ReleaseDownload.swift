@@ -64,8 +64,10 @@ public struct ReleaseDownload: Sendable {
   /// - Parameters:
   ///   - repositories: each with the files that are wanted of it.
   ///   - request: how to download; its files are set here.
+  ///   - cache: the folder of the hub's cache, from which files are copied that it has.
+  ///   - isOffline: whether they come from there alone.
   /// - Throws: `.unsafePath` for a file that must not be written; `.sharedPath` where two repositories have the same last name.
-  public init(_ repositories: [(HubRepository, files: [HubRepository.File])], _ request: TransferRequest) throws(ArrivalError) {
+  public init(_ repositories: [(HubRepository, files: [HubRepository.File])], _ request: TransferRequest, cache: FilePath? = nil, isOffline: Bool = false) throws(ArrivalError) {
     var wanted: [TransferRequest.File] = []
     var models: [Model] = []
     var notes: [String] = []
@@ -80,7 +82,11 @@ public struct ReleaseDownload: Sendable {
       for file in files {
         let path = folder + "/" + file.path
         if let danger = Release.danger(ofPath: path) { throw .unsafePath(file.path, of: repository.name.description, why: danger) }
-        wanted.append(.init(path: path, remote: repository.remote(file.path), bytes: file.bytes, digest: file.digest, replaceable: earlier[file.path]))
+        let blob = cache.map { CachedRepository(repository.name.repository, in: $0).blob(file.digest) }
+        wanted.append(
+          .init(
+            path: path, remote: repository.remote(file.path), bytes: file.bytes, digest: file.digest, replaceable: earlier[file.path],
+            stored: blob.map { StoredCopy($0, isOnly: isOffline) }))
         paths[path] = false
         if !file.path.contains("/") { checkpointFiles[file.path] = path }
       }

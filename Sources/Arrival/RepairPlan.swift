@@ -44,8 +44,26 @@ public struct RepairPlan: Sendable {
   public let checked: Int
   /// Receipts that are damaged themselves: their files show it.
   public let wrongReceipts: [FilePath]
-  /// What is damaged and can't be fetched, and what to do instead.
-  public let unfetchable: [(path: FilePath, advice: String)]
+  /// What is damaged, and nothing here says where it comes from.
+  public struct Unfetchable: Sendable {
+    public let path: FilePath
+    /// What to do.
+    public let advice: String
+    /// What it is called by, where a link to its content is enough to make it anew: then a file of that name is damaged, or isn't there.
+    let content: Digest?
+
+    /// What to fetch over a link that opens this file alone.
+    /// - Returns: nil where that isn't enough.
+    public func request(_ request: TransferRequest) -> TransferRequest? {
+      guard let content, let name = path.lastComponent?.string else { return nil }
+      var request = request
+      request.folder = path.removingLastComponent().isEmpty ? "." : path.removingLastComponent()
+      request.files = [.init(path: name, remote: name, digest: .hash(content), repair: FileRepair(length: 0, good: RangeSet()))]
+      return request
+    }
+  }
+
+  public let unfetchable: [Unfetchable]
   /// What couldn't be looked at.
   public let problems: [VerificationError]
 
@@ -61,7 +79,7 @@ public struct RepairPlan: Sendable {
     if findings.contains(where: { $0.status == .unreadable(.canceled) }) { throw .repairInterrupted }
     var files: [FilePath: [File]] = [:]
     var folders: [FilePath] = []
-    var unfetchable: [(FilePath, String)] = []
+    var unfetchable: [Unfetchable] = []
     var repositories: [FilePath: CachedRepository] = [:]
     for (index, finding) in findings.enumerated() where finding.status != .ok {
       if finding.claims.contains(where: \.isOfStore) {
@@ -70,7 +88,7 @@ public struct RepairPlan: Sendable {
           repositories[snapshot] = repository
           if files[snapshot] == nil { folders.append(snapshot) }
           files[snapshot, default: []].append(file)
-        case .failure(let why): unfetchable.append((finding.path, why.advice))
+        case .failure(let why): unfetchable.append(Unfetchable(path: finding.path, advice: why.advice, content: Self.content(finding)))
         }
         continue
       }
@@ -94,17 +112,26 @@ public struct RepairPlan: Sendable {
   /// Forgets the journals of files that were right from the start; a repair that was killed in its last moment has left one.
   public func forgetJournals() { for path in right { FinishedFile.forgetJournal(of: path.realPath ?? path) } }
 
-  private struct Unfetchable: Error { let advice: String }
+  private struct NoSource: Error { let advice: String }
+
+  /// What a blob is called by that lies under its own name, and is damaged or missing.
+  private static func content(_ finding: Verification.Finding) -> Digest? {
+    guard finding.status == .mismatch || finding.status == .missing, case .stored(.hash(let digest), _)? = finding.claims.first?.content else { return nil }
+    let folder = finding.path.removingLastComponent()
+    guard let name = finding.path.lastComponent, name.string.hasSuffix(digest.hex), let open = try? OpenFolder(folder.isEmpty ? "." : folder) else { return nil }
+    // A link is somebody's own arrangement.
+    return (try? open.status(of: name))?.type == .symbolicLink ? nil : digest
+  }
 
   /// A file of the hub's cache, as it is fetched again: into a new blob, or where it lies, on file systems without links.
-  private static func stored(_ finding: Verification.Finding) -> Result<(CachedRepository, snapshot: FilePath, File), Unfetchable> {
-    func failure(_ advice: String) -> Result<(CachedRepository, snapshot: FilePath, File), Unfetchable> { .failure(Unfetchable(advice: advice)) }
+  private static func stored(_ finding: Verification.Finding) -> Result<(CachedRepository, snapshot: FilePath, File), NoSource> {
+    func failure(_ advice: String) -> Result<(CachedRepository, snapshot: FilePath, File), NoSource> { .failure(NoSource(advice: advice)) }
     guard let claim = finding.claims.first, case .stored(let digest, _) = claim.content else { return failure("several lists speak of it; remove it, and fetch it again") }
     guard let repository = CachedRepository(at: claim.source) else {
       let store = OllamaStore(ofManifest: claim.source)
       let model = store?.models.first { $0.manifest == claim.source }
       let pull = model.map { "run `ollama pull \($0.name)`" } ?? "no model needs it"
-      return failure("only ollama fetches it, and not as long as a file has its name: \(finding.status == .missing ? "" : "remove it, and ")\(pull)")
+      return failure("only ollama fetches it, and not as long as a file has its name: \(finding.status == .missing ? "" : "remove it, and ")\(pull); or name the blob, and a link to its content with --url")
     }
     for case .stored(let other, _) in finding.claims.map(\.content) where other != digest {
       return failure("this name leads to another file's content; remove it, and run `drover download` with --hf-cache again")

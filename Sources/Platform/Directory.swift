@@ -19,6 +19,15 @@ package enum Directory {
     }
   }
 
+  /// What a sentence calls what is neither a regular file nor a folder.
+  package static func specialKind(of path: FilePath) -> String {
+    switch try? path.stat().type {
+    case .fifo: "a pipe"
+    case .socket: "a socket"
+    default: "a device"
+    }
+  }
+
   /// Whether there is anything at `path`.
   package static func exists(_ path: FilePath) -> Bool { (try? path.stat()) != nil }
 

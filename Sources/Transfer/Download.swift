@@ -24,10 +24,12 @@ public struct TransferRequest: Sendable {
     public var replaceable: Digest?
     /// What is right of it, where it is here and damaged: then it is replaced.
     public var repair: FileRepair?
+    /// Where a store on this machine may have it.
+    public var stored: StoredCopy?
 
     public init(
       path: String, place: String? = nil, remote: String, isOptional: Bool = false, bytes: Int? = nil, directoryBytes: Int = 0, digest: PublishedDigest? = nil, replaceable: Digest? = nil,
-      repair: FileRepair? = nil
+      repair: FileRepair? = nil, stored: StoredCopy? = nil
     ) {
       self.path = path
       self.place = place
@@ -38,6 +40,7 @@ public struct TransferRequest: Sendable {
       self.digest = digest
       self.replaceable = replaceable
       self.repair = repair
+      self.stored = stored
     }
   }
 
@@ -78,6 +81,8 @@ public struct TransferRequest: Sendable {
 public struct TransferReport: Sendable {
   public enum Status: String, Sendable, Codable {
     case downloaded, resumed, present
+    /// Out of a store on this machine that had it.
+    case copied
   }
 
   public struct File: Sendable {

@@ -9,6 +9,8 @@ public struct Forecast: Sendable {
   public enum Status: String, Sendable {
     /// Here, with the length that it should have; the download verifies it.
     case present
+    /// A store on this machine has a file of that name and length; the download copies and verifies it.
+    case stored
     /// A part is here, and is gone on from.
     case partial
     case absent
@@ -79,7 +81,7 @@ public struct Forecast: Sendable {
       }
     }
     let needed = files.reduce(0) { sum, file in
-      guard file.status == .absent || file.status == .partial, let bytes = file.bytes else { return sum }
+      guard file.status == .absent || file.status == .partial || file.status == .stored, let bytes = file.bytes else { return sum }
       let (total, overflow) = sum.addingReportingOverflow(max(0, bytes - file.onDisk))
       return overflow ? .max : total
     }
@@ -146,6 +148,10 @@ extension Forecast.File {
       return
     }
     let onDisk = Self.blocks(of: part.partPath)
+    if let bytes, let stored = file.stored, Directory.size(of: stored.path) == bytes {
+      self.init(path: file.path, bytes: bytes, here: 0, status: .stored, failure: nil, onDisk: onDisk)
+      return
+    }
     let journal = onDisk > 0 ? (try? SmallFile.read(part.journalPath, atMost: Journal.mostBytes)).flatMap { Journal(decoding: $0) } : nil
     guard let journal, journal.remote == file.remote, bytes == nil || journal.length == bytes, file.digest == nil || file.digest == journal.expected.map({ .hash($0) }) else {
       self.init(path: file.path, bytes: bytes, here: 0, status: .absent, failure: nil, onDisk: onDisk)

@@ -25,6 +25,8 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   /// A checklist that can't be one, or that doesn't name what it should.
   case checklist(path: String, why: String)
   case disk(path: String, errno: Int32)
+  /// A file of a store on this machine that isn't what it is called by, where nothing is asked for over the network.
+  case damagedCopy(path: String, source: FilePath)
   case noRoom(needed: Int, free: Int, folder: FilePath)
   case busyFolder(String)
   /// A file name that must not be written to.
@@ -35,11 +37,8 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   case interrupted
   case library(String)
 
-  public var description: String { sentence(keeping: true) }
-
-  /// - Parameter keeping: whether what came stays for the next run, as that of a download does; what only passes by doesn't.
-  public func sentence(keeping: Bool) -> String {
-    let again = keeping ? "what is here stays, run the same command again to go on" : "nothing of it is kept; `drover download` goes on where it ended"
+  public var description: String {
+    let again = "what is here stays, run the same command again to go on"
     return switch self {
     case .link(let error): error.description
     case .refused(let path, let status, let why): "\(path): the server refused the link (HTTP status \(status)); \(why)"
@@ -53,16 +52,17 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
     case .notTheFile(let path, let origin, let what):
       "\(path): \(origin) answered with \(what) in place of the file; if that doesn't pass, the link is for other files, or the server lacks this one"
     case .mismatch(let path, let expected, let actual, let kept):
-      "\(path): what arrived has \(actual.algorithm == .md5 ? "MD5" : "SHA-256") \(actual), \(actual.algorithm == .md5 ? "the checklist" : "its publisher") says \(expected); it was \(kept.map { "kept as \($0)" } ?? (keeping ? "removed" : "thrown away")): run the same command again to fetch it afresh"
+      "\(path): what arrived has \(actual.algorithm == .md5 ? "MD5" : "SHA-256") \(actual), \(actual.algorithm == .md5 ? "the checklist" : "its publisher") says \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
     case .otherBlob(let path, let expected, let actual, let kept):
-      "\(path): what arrived is git's blob \(actual), the repository has \(expected); it was \(kept.map { "kept as \($0)" } ?? (keeping ? "removed" : "thrown away")): run the same command again to fetch it afresh"
+      "\(path): what arrived is git's blob \(actual), the repository has \(expected); it was \(kept.map { "kept as \($0)" } ?? "removed"): run the same command again to fetch it afresh"
     case .checklist(let path, let why): "\(path): \(why); nothing it should vouch for was fetched"
+    case .damagedCopy(let path, let source):
+      "\(path): \(source) isn't there, or is damaged: its content isn't what it is called by. Nothing is asked for over the network; `drover repair` mends the store when it may be"
     case .disk(let path, let code): "\(path): \(String(cString: strerror(code))); \(Self.advice(code, again))"
     case .noRoom(let needed, let free, let folder): "\(folder): \(needed) bytes are needed, and \(free) are free; make room or choose another folder with --output"
     case .busyFolder(let folder): "\(folder): another drover is downloading into it; let it finish, or choose another folder"
     case .unsafePath(let path): "\"\(path.prefix(100))\" can't be the name of a downloaded file: it must be relative and stay below the folder"
     case .authorities(let path, let variable): "\(path)\(variable.map { ", which \($0) names" } ?? ""): these certificates can't be read"
-    case .declined where !keeping: "not started"
     case .declined: "not started; what was fetched for the question stays, run the same command again to go on"
     case .interrupted: "interrupted; \(again)"
     case .library(let why): "libcurl: \(why)"
@@ -73,7 +73,7 @@ public enum TransferError: Error, Sendable, CustomStringConvertible {
   var isOfOneServer: Bool {
     switch self {
     case .refused, .denied, .missing, .unavailable, .unreadable, .html, .notTheFile, .mismatch, .otherBlob, .checklist: true
-    case .link, .disk, .noRoom, .busyFolder, .unsafePath, .authorities, .declined, .interrupted, .library, .changed: false
+    case .link, .disk, .damagedCopy, .noRoom, .busyFolder, .unsafePath, .authorities, .declined, .interrupted, .library, .changed: false
     }
   }
 

@@ -34,7 +34,7 @@ struct DownloadSession: Sendable {
       case .progress(let file, let done, let total, let before): display.update(items[file], done: done, total: total, before: before)
       case .finished(let file, let status, let isVerified):
         // Checklists don't name every file.
-        let here = status == .present ? "here already" : nil
+        let here = status == .present ? "here already" : status == .copied ? "copied from the hub's cache" : nil
         display.finish(items[file], isVerified ? [here, "verified"].compactMap(\.self).joined(separator: ", ") : here ?? "downloaded")
       case .failed(let file, let error):
         display.finish(items[file], "failed", failed: true)

@@ -72,7 +72,7 @@ extension ArrivalError: ExitCoded {
     case .sharedPath: .usage
     case .noSuchFile: .noInput
     case .unsafePath, .otherVersion, .otherContent, .damagedInCache, .unvouched, .noWeights, .changed: .badData
-    case .link: .cannotCreate
+    case .link, .otherPull: .cannotCreate
     case .unsafeName: .usage
     case .receiptsInterrupted, .repairInterrupted: .interrupted
     }
@@ -89,7 +89,7 @@ extension TransferError: ExitCoded {
     case .link(let error): error.exit
     case .refused: .linkRefused
     case .denied, .missing, .unavailable, .unreadable, .changed: .unavailable
-    case .html, .notTheFile, .mismatch, .otherBlob, .checklist, .unsafePath: .badData
+    case .html, .notTheFile, .mismatch, .otherBlob, .checklist, .unsafePath, .damagedCopy: .badData
     case .disk, .noRoom, .busyFolder: .cannotCreate
     case .authorities: .noInput
     case .declined, .interrupted: .interrupted

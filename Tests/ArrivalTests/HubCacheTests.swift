@@ -186,9 +186,9 @@ import Testing
       #expect(try outcome().status == 0)
       #expect(try outcome(name: "hf:org/model@v9").status == 66)
       #expect(try outcome(["--include", "original/*"]).status == 66)
-      // Into a folder of one's own: the message says that it is here.
-      let elsewhere = try drover(nil, folder, ["download", "hf:org/model", "--output", folder + "/out"], offline)
-      #expect(elsewhere.status == 66 && elsewhere.errors.contains("it is in the hub's cache already"), "\(elsewhere.errors)")
+      // Nothing passes by that nobody sends.
+      let pulled = try drover(nil, folder, ["pull", "hf:org/model", folder + "/out", "--mp", "1"], offline)
+      #expect(pulled.status == 66 && pulled.errors.contains("it is in the hub's cache already"), "\(pulled.errors)")
       // The hub's client has noted what there is, and only some of it is here.
       let commit = try String(contentsOfFile: repository(folder) + "/refs/main", encoding: .utf8)
       try FileManager.default.createDirectory(atPath: repository(folder) + "/trees", withIntermediateDirectories: true)
@@ -204,6 +204,93 @@ import Testing
       try file.close()
       let damaged = try outcome()
       #expect(damaged.status == 65 && damaged.errors.contains("drover repair hf:org/model"), "\(damaged.errors)")
+    }
+  }
+
+  private struct Report: Decodable {
+    struct File: Decodable {
+      let path, status: String
+      let verified: Bool
+    }
+    let files: [File]
+  }
+
+  private func folder(_ hub: HubStandIn?, _ home: String, _ out: String, _ arguments: [String] = ["--include", "*"]) throws -> (outcome: Outcome, statuses: [String: String]) {
+    let outcome = try drover(hub, home, ["download", "hf:org/model", "--output", out, "--yes", "--json"] + arguments, hub == nil ? ["HF_HUB_OFFLINE": "1"] : [:])
+    let report = try? JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+    return (outcome, Dictionary((report?.files ?? []).map { ($0.path, $0.verified ? $0.status : "unverified") }) { first, _ in first })
+  }
+
+  private func fetches(_ hub: HubStandIn) -> Int { hub.log.count { $0.hasPrefix("store") || $0.contains("/resolve/") && $0.contains(" GET ") } }
+
+  private func isSame(_ folder: String, _ hub: HubStandIn) throws -> Bool {
+    try run("/usr/bin/diff", ["-r", "--exclude", "drover-receipt.json", folder + "/model", hub.root + "/org/model/main"]).status == 0
+  }
+
+  /// A folder of one's own gets what the cache has, also where the hub isn't asked, and its receipt.
+  @Test func aFolderTakesWhatTheCacheHas() throws {
+    let hub = try HubStandIn()
+    defer { hub.stop() }
+    try Self.fill(hub)
+    try hub.write(Data((0..<6_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 7) }), to: "org/model/main/original/consolidated.00.pth")
+    try withTemporaryFolder { home in
+      #expect(try download(hub, home, "hf:org/model", Self.everything).status == 0)
+      let before = (fetches(hub), try tree(repository(home)))
+      for source in [hub, nil] {
+        let out = home + (source == nil ? "/offline" : "/online")
+        let plan = try drover(source, home, ["download", "hf:org/model", "--output", out, "--dry-run", "--include", "*"], source == nil ? ["HF_HUB_OFFLINE": "1"] : [:])
+        #expect(plan.status == 0 && plan.output.contains("in the hub's cache") && plan.output.contains(": 0 to fetch"), "\(plan.output) \(plan.errors)")
+        let (outcome, statuses) = try folder(source, home, out)
+        #expect(outcome.status == 0 && statuses.count == 7 && statuses.values.allSatisfy { $0 == "copied" }, "\(statuses) \(outcome.errors)")
+        #expect(try isSame(out, hub))
+        #expect(try drover(nil, home, ["verify", out + "/model"]).status == 0)
+        // The next time it is there.
+        #expect(try folder(source, home, out).statuses.values.allSatisfy { $0 == "present" })
+      }
+      #expect(fetches(hub) == before.0)
+      #expect(try tree(repository(home)) == before.1)
+      // Of another file under the name nothing is lost, and a part that somebody has left is no part of it.
+      let other = home + "/other/model"
+      try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: true)
+      try Data("mine".utf8).write(to: URL(filePath: other + "/model.safetensors"))
+      try Data("mine too".utf8).write(to: URL(filePath: other + "/README.md"))
+      for name in ["README.md", "model.safetensors"] { try Data(repeating: 1, count: 9_000_000).write(to: URL(filePath: other + "/\(name).part")) }
+      let (outcome, statuses) = try folder(nil, home, home + "/other")
+      #expect(outcome.status == 0 && statuses.values.allSatisfy { $0 == "copied" }, "\(statuses) \(outcome.errors)")
+      #expect(["README.md", "model.safetensors"].allSatisfy { FileManager.default.contentsEqual(atPath: other + "/\($0)", andPath: hub.root + "/org/model/main/\($0)") })
+      #expect(try String(contentsOfFile: other + "/model.safetensors.orig", encoding: .utf8) == "mine" && String(contentsOfFile: other + "/README.md.orig", encoding: .utf8) == "mine too")
+    }
+  }
+
+  /// A blob that isn't what it is called by is noticed while it is copied: that file is fetched, or missed where the hub isn't asked.
+  @Test(arguments: ["model.safetensors", "README.md", "original/params/big.bin"]) func aDamagedBlobIsFetched(name: String) throws {
+    let hub = try HubStandIn()
+    defer { hub.stop() }
+    try Self.fill(hub)
+    // So that one name is one blob.
+    try hub.write(Data("# Another card\n".utf8), to: "org/model/main/original/README.md")
+    try withTemporaryFolder { home in
+      #expect(try download(hub, home, "hf:org/model", Self.everything).status == 0)
+      let commit = try String(contentsOfFile: repository(home) + "/refs/main", encoding: .utf8)
+      let blob = URL(filePath: repository(home) + "/snapshots/\(commit)/\(name)").resolvingSymlinksInPath()
+      var bytes = try Data(contentsOf: blob)
+      bytes[bytes.count / 2] ^= 1
+      try bytes.write(to: blob)
+      let offline = try folder(nil, home, home + "/offline")
+      #expect(offline.outcome.status == 65 && offline.outcome.errors.contains("drover repair") && offline.outcome.errors.contains(blob.lastPathComponent), "\(offline.outcome.errors)")
+      let left = try FileManager.default.subpathsOfDirectory(atPath: home + "/offline/model")
+      #expect(!left.contains(name) && !left.contains { $0.hasSuffix(".part") || $0.hasSuffix(".journal") }, "\(left)")
+      // It costs only that file.
+      #expect(offline.statuses.values.filter { $0 == "copied" }.count == 5, "\(offline.statuses)")
+      let before = hub.log.count
+      let (outcome, statuses) = try folder(hub, home, home + "/online")
+      #expect(outcome.status == 0 && outcome.errors.contains("\(name): ") && outcome.errors.contains("is damaged"), "\(outcome.errors)")
+      #expect(statuses.count == 6 && statuses.allSatisfy { $0.value == ($0.key == "model/" + name ? "downloaded" : "copied") }, "\(statuses)")
+      let asked = hub.log.dropFirst(before).filter { $0.contains("/resolve/") }
+      #expect(!asked.isEmpty && asked.allSatisfy { $0.contains("/\(name)") }, "\(asked)")
+      #expect(try isSame(home + "/online", hub))
+      // The cache stays as it was: repair is for that.
+      #expect(try Data(contentsOf: blob) == bytes)
     }
   }
 

@@ -8,64 +8,7 @@ import Testing
 
 /// What a pull makes is what a download and then a reshard make, and nothing of the source stays.
 @Suite(.serialized, .needs(.python), .needs(.nginx)) struct PullTests {
-  /// A release on a server, which torch or safetensors wrote.
-  private struct Stage {
-    let folder: String
-    let nginx: Nginx
-    var out: String { folder + "/here/out" }
-    var here: String { folder + "/here" }
-
-    /// - Parameter weights: makes the files of the release in `folder/www/m`, and names those of weights.
-    init(_ folder: String, directives: String = "", listed: [String]? = nil, _ weights: (_ model: String) throws -> [String]) throws {
-      self.folder = folder
-      try FileManager.default.createDirectory(atPath: folder + "/www", withIntermediateDirectories: true)
-      try FileManager.default.createDirectory(atPath: folder + "/here", withIntermediateDirectories: true)
-      let names = try weights(folder + "/www/m") + ["params.json"]
-      let list = try run("/usr/bin/md5sum", listed ?? names, in: folder + "/www/m").output
-      try list.write(toFile: folder + "/www/m/checklist.chk", atomically: true, encoding: .utf8)
-      let files = (["checklist.chk"] + names).map { #"{"path": "m/\#($0)"}"# }.joined(separator: ",")
-      try #"{"id": "tiny", "files": [\#(files)]}"#.write(toFile: folder + "/manifest.json", atomically: true, encoding: .utf8)
-      nginx = try Nginx(root: folder + "/www", directives: directives)
-    }
-
-    /// The random model of the other tests, in all layouts; made once, and removed when the tests end.
-    private static let made = NSTemporaryDirectory() + "drover-pulled-\(UUID().uuidString)"
-    static let expected = Result {
-      atexit { try? FileManager.default.removeItem(atPath: Stage.made) }
-      return try ReferenceModel.write(to: made, scale: 8)["keep"]
-    }
-
-    init(_ folder: String, layout: String, directives: String = "", listed: [String]? = nil) throws {
-      _ = try Self.expected.get()
-      try self.init(folder, directives: directives, listed: listed) { model in
-        try FileManager.default.copyItem(atPath: Self.made + "/" + layout, toPath: model)
-        return try FileManager.default.contentsOfDirectory(atPath: model).filter { $0.hasPrefix("consolidated") }.sorted()
-      }
-    }
-
-    var environment: [String: String] { ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*?sig=sEcReT&se=2099-01-01", "SOURCE_DATE_EPOCH": "0"] }
-    func arguments(_ more: [String]) -> [String] { ["pull", "tiny", out, "--manifest", folder + "/manifest.json", "--yes", "--progress", "plain"] + more }
-    func pull(_ more: String...) throws -> Outcome { try run(droverPath, arguments(more), environment: environment) }
-
-    /// The same by way of the disk.
-    func reshard(_ more: [String]) throws -> String {
-      let downloaded = try run(droverPath, ["download", "--manifest", folder + "/manifest.json", "--output", folder + "/there", "--yes", "--quiet"], environment: environment)
-      try #require(downloaded.status == 0, "\(downloaded.errors)")
-      let resharded = try run(droverPath, ["reshard", folder + "/there/m", folder + "/resharded", "--quiet"] + more, environment: environment)
-      try #require(resharded.status == 0, "\(resharded.errors)")
-      return folder + "/resharded"
-    }
-
-    /// Paths of the weights that were asked for so far, each request once.
-    var asked: [String] { nginx.accessLog.compactMap { line in line.split(separator: " ").first { $0.hasPrefix("/m/consolidated") }.map { String($0.prefix { $0 != "?" }) } } }
-    /// Bytes of weights that were sent so far.
-    var sent: Int {
-      nginx.accessLog.reduce(0) { sum, line in
-        guard line.contains("/m/consolidated"), let bytes = line.split(separator: "\"").dropFirst(2).first?.split(separator: " ").last else { return sum }
-        return sum + (Int(bytes) ?? 0)
-      }
-    }
-  }
+  private typealias Stage = PullStage
 
   private static func listing(_ folder: String) throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: folder).sorted() }
 
@@ -164,29 +107,7 @@ import Testing
   /// Half a gigabyte in eight shards goes through a window of less: over one connection too, with every file in step.
   @Test(arguments: ["1", "16"]) func takesLittleMemoryAndNoRoom(connections: String) throws {
     try withTemporaryFolder { folder in
-      let stage = try Stage(folder) { model in
-        try python(
-          """
-          import sys, os, json, torch
-          root, ranks = sys.argv[1], 8
-          os.makedirs(root)
-          dim, heads, hidden, vocab, layers = 2048, 16, 5632, 8192, 4
-          json.dump({"dim": dim, "n_layers": layers, "n_heads": heads, "n_kv_heads": 8, "vocab_size": vocab, "multiple_of": 256, "norm_eps": 1e-5}, open(f"{root}/params.json", "w"))
-          torch.manual_seed(7)
-          norms = torch.randn(dim).to(torch.bfloat16)
-          for rank in range(ranks):
-              def rand(*shape): return torch.randint(-0x4100, 0x4100, shape, dtype=torch.int16).view(torch.bfloat16)
-              t = {"tok_embeddings.weight": rand(vocab, dim // ranks)}
-              for n in range(layers):
-                  p = f"layers.{n}."
-                  t |= {p + "attention.wq.weight": rand(dim // ranks, dim), p + "attention.wk.weight": rand(dim // 16, dim), p + "attention.wv.weight": rand(dim // 16, dim),
-                        p + "attention.wo.weight": rand(dim, dim // ranks), p + "feed_forward.w1.weight": rand(hidden // ranks, dim), p + "feed_forward.w2.weight": rand(dim, hidden // ranks),
-                        p + "feed_forward.w3.weight": rand(hidden // ranks, dim), p + "attention_norm.weight": norms, p + "ffn_norm.weight": norms.clone()}
-              t |= {"norm.weight": norms.clone(), "output.weight": rand(vocab // ranks, dim)}
-              torch.save(t, f"{root}/consolidated.{rank:02}.pth")
-          """, model)
-        return (0..<8).map { "consolidated.0\($0).pth" }
-      }
+      let stage = try Stage(folder, wide: .init(dim: 2048, hidden: 5632, vocabulary: 8192, layers: 4, ranks: 8))
       defer { stage.nginx.stop() }
       let most = Mutex(0)
       let isOver = Mutex(false)
@@ -288,7 +209,7 @@ import Testing
       try flip(folder + "/www/m/consolidated.02.pth", at: Int(Double(size) * place))
       let outcome = try stage.pull("--mp", "1")
       #expect(outcome.status == 65 && outcome.errors.contains("m/consolidated.02.pth") && outcome.errors.contains("again, once"), "\(outcome)")
-      #expect(try Self.listing(stage.here).isEmpty)
+      #expect(try Self.listing(stage.here).allSatisfy { $0.hasPrefix(".") })
     }
   }
 
@@ -318,7 +239,7 @@ import Testing
 
   // MARK: Ends
 
-  /// Killed at any moment, it leaves no name; the next one sweeps what it left. Stopped, it leaves nothing.
+  /// Killed or stopped, it leaves no name, and goes on.
   @Test(arguments: [SIGKILL, SIGINT]) func endsWithoutAName(_ signal: Int32) throws {
     try withTemporaryFolder { folder in
       let stage = try Stage(folder, layout: "mp4", directives: "limit_rate_after 300k; limit_rate 100k;")
@@ -337,7 +258,7 @@ import Testing
       kill(process.processIdentifier, signal)
       process.waitUntilExit()
       #expect(try Self.listing(stage.here).filter { !$0.hasPrefix(".") }.isEmpty)
-      if signal == SIGINT { #expect(try process.terminationStatus == 130 && Self.listing(stage.here).isEmpty) }
+      if signal == SIGINT { #expect(process.terminationStatus == 130) }
       stage.nginx.kill()
       let again = try Nginx(root: folder + "/www")
       defer { again.stop() }

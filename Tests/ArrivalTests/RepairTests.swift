@@ -42,17 +42,19 @@ import Testing
       return (outcome.status, document?["bytes"] as? Int ?? -1, outcome.errors)
     }
 
-    func flip(_ offset: Int) throws {
-      let file = try FileHandle(forUpdating: URL(filePath: weights))
-      try file.seek(toOffset: UInt64(offset))
-      let byte = try file.read(upToCount: 1)?.first ?? 0
-      try file.seek(toOffset: UInt64(offset))
-      try file.write(contentsOf: [byte ^ 0x10])
-      try file.close()
-    }
+    func flip(_ offset: Int) throws { try RepairTests.flip(weights, offset) }
 
     var isRight: Bool { FileManager.default.contentsEqual(atPath: weights, andPath: original) }
     func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: model).sorted() }
+  }
+
+  private static func flip(_ path: String, _ offset: Int, bit: Int = 4) throws {
+    let file = try FileHandle(forUpdating: URL(filePath: path))
+    try file.seek(toOffset: UInt64(offset))
+    let byte = try file.read(upToCount: 1)?.first ?? 0
+    try file.seek(toOffset: UInt64(offset))
+    try file.write(contentsOf: [byte ^ 1 << bit])
+    try file.close()
   }
 
   private static func bytes(_ count: Int) -> Data {
@@ -129,28 +131,127 @@ import Testing
     }
   }
 
-  /// Killed at any moment, there is the old file or the new one.
+  /// A model that was downloaded, and what repairs it.
+  private struct Downloaded {
+    /// Where the files lie, and where they come from.
+    let folder: String
+    let source: String
+    /// From the largest to the smallest.
+    let files: [String]
+    let repair: () throws -> Outcome
+    /// Bytes of files that the server has sent.
+    let sent: () -> Int
+    /// What one bit costs at most, of a file with so many bytes.
+    let most: (Int) -> Int
+    let stop: () -> Void
+
+    init(_ kind: String, _ folder: String) throws {
+      if kind == "release" {
+        let stage = try Stage(folder)
+        try #require(try stage.download().status == 0)
+        (self.folder, source, files) = (stage.model, folder + "/www/m", ["a.pth", "params.json"])
+        repair = { try stage.drover("repair", stage.model, "--json") }
+        sent = { stage.nginx.accessLog.filter { !$0.contains(".chk") }.compactMap { Int($0.split(separator: "\"")[2].split(separator: " ")[1]) }.reduce(0, +) }
+        most = { min($0, RepairTests.piece) }
+        stop = { stage.nginx.stop() }
+        return
+      }
+      let hub = try HubStandIn()
+      try hub.write(RepairTests.bytes(RepairTests.megabytes * 1_000_000), to: "org/model/main/model.safetensors")
+      try hub.write(Data(String(repeating: "A card. ", count: 4000).utf8), to: "org/model/main/README.md")
+      try hub.write(Data(#"{"a": 1}"#.utf8), to: "org/model/main/config.json")
+      let environment = ["HF_ENDPOINT": hub.endpoint, "HOME": folder, "HF_TOKEN": "", "HF_HOME": folder + "/home", "HF_HUB_CACHE": folder + "/cache", "HF_HUB_OFFLINE": ""]
+      func command(_ arguments: [String]) throws -> Outcome { try run(droverPath, arguments, environment: environment) }
+      (source, files) = (hub.root + "/org/model/main", ["model.safetensors", "README.md", "config.json"])
+      sent = { hub.log.compactMap { $0.hasPrefix("sent ") ? Int($0.dropFirst(5)) : nil }.reduce(0, +) }
+      stop = { hub.stop() }
+      if kind == "cache" {
+        try #require(try command(["download", "hf:org/model", "--hf-cache", "--yes"]).status == 0)
+        let snapshots = folder + "/cache/models--org--model/snapshots"
+        self.folder = snapshots + "/" + (try #require(try FileManager.default.contentsOfDirectory(atPath: snapshots).first))
+        repair = { try command(["repair", "hf:org/model", "--json"]) }
+        // Nothing but its name says what a file of the cache is.
+        most = { $0 }
+      } else {
+        try #require(try command(["download", "hf:org/model", "--output", folder, "--yes"]).status == 0)
+        self.folder = folder + "/model"
+        repair = { try command(["repair", folder + "/model", "--json"]) }
+        most = { min($0, RepairTests.piece) }
+      }
+    }
+
+    /// In a cache names are links.
+    func isRight() -> Bool {
+      files.allSatisfy { name in
+        let real = URL(filePath: folder + "/" + name).resolvingSymlinksInPath().path(percentEncoded: false)
+        return FileManager.default.contentsEqual(atPath: real, andPath: source + "/" + name)
+      }
+    }
+  }
+
+  /// One bit costs at most the piece of 16 MiB that it lies in, wherever it is, or the file where only a digest of the whole is known.
+  @Test(.needs(.nginx), arguments: ["release", "folder", "cache"]) func eachOfTwentyFlippedBitsCostsItsPiece(kind: String) throws {
+    try withTemporaryFolder { folder in
+      let model = try Downloaded(kind, folder)
+      defer { model.stop() }
+      var random = SystemRandomNumberGenerator()
+      var fetched: [String] = []
+      for turn in 0..<20 {
+        // Most of them in the weights; a card and a description have to be right too.
+        let name = turn % 5 == 4 ? model.files[1 + turn / 5 % (model.files.count - 1)] : model.files[0]
+        let size = try #require(try FileManager.default.attributesOfItem(atPath: model.source + "/" + name)[.size] as? Int)
+        let (offset, bit) = (Int.random(in: 0..<size, using: &random), Int.random(in: 0..<8, using: &random))
+        try Self.flip(model.folder + "/" + name, offset, bit: bit)
+        #expect(!model.isRight())
+        let before = model.sent()
+        let outcome = try model.repair()
+        let bytes = (try? JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])?["bytes"] as? Int ?? -1
+        #expect(outcome.status == 0 && model.isRight(), "bit \(bit) of byte \(offset) of \(name): \(outcome)")
+        #expect((1...model.most(size)).contains(bytes), "\(bytes) bytes for bit \(bit) of byte \(offset) of \(name)")
+        // The server's own count: all that it has sent, but for lists.
+        #expect(waitUntil { model.sent() - before >= bytes } && model.sent() - before <= model.most(size), "\(model.sent() - before) bytes sent for byte \(offset) of \(name)")
+        fetched.append("\(bytes)")
+      }
+      print("repair of a \(kind), one bit in each of 20 random places: bytes fetched \(fetched.joined(separator: " "))")
+      #expect(try drover("verify", model.folder).status == 0)
+    }
+  }
+
+  /// Of kills, `DROVER_REPAIR_KILLS` says how many.
+  private static let kills = ProcessInfo.processInfo.environment["DROVER_REPAIR_KILLS"].flatMap { Int($0) } ?? 8
+
+  /// Killed at any moment, there is the old file or the new one, never a mixture.
   @Test(.needs(.nginx)) func killedInTheMiddleTheFileIsTheOldOrTheNew() throws {
     try withTemporaryFolder { folder in
-      let stage = try Stage(folder, directives: "limit_rate 2m;")
+      let stage = try Stage(folder, directives: "limit_rate 5m;")
       defer { stage.nginx.stop() }
       #expect(try stage.download().status == 0)
-      for offset in [1, Self.piece + 1, 2 * Self.piece + 1] { try stage.flip(offset) }
-      func sum() throws -> Substring { try run("/usr/bin/env", ["md5sum", stage.weights]).output.prefix(32) }
-      let (old, new) = (try sum(), try run("/usr/bin/env", ["md5sum", stage.original]).output.prefix(32))
+      func sum() throws -> String { String(try run("/usr/bin/env", ["md5sum", stage.weights]).output.prefix(32)) }
+      let new = String(try run("/usr/bin/env", ["md5sum", stage.original]).output.prefix(32))
       var random = SystemRandomNumberGenerator()
-      for _ in 0..<8 {
+      var (old, left) = (new, (old: 0, new: 0, mixtures: 0))
+      var (kills, ended) = (0, 0)
+      while kills < Self.kills {
+        if old == new {
+          for start in [0, Self.piece, 2 * Self.piece] { try stage.flip(start + Int.random(in: 0..<6_000_000, using: &random)) }
+          old = try sum()
+        }
         let process = Process()
         process.executableURL = URL(filePath: droverPath)
         process.arguments = ["repair", stage.model, "--quiet", "--manifest", folder + "/m.json"]
         process.environment = ProcessInfo.processInfo.environment.merging(["DROVER_URL": "http://127.0.0.1:\(stage.nginx.port)/*"]) { $1 }
-        process.standardError = FileHandle.nullDevice
+        (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
         try process.run()
-        usleep(UInt32.random(in: 100_000..<900_000, using: &random))
+        usleep(UInt32.random(in: 20_000..<1_200_000, using: &random))
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        #expect([old, new].contains(try sum()))
+        if process.terminationReason == .uncaughtSignal { kills += 1 } else { ended += 1 }
+        let now = try sum()
+        if now == new { left.new += 1 } else if now == old { left.old += 1 } else { left.mixtures += 1 }
+        old = now
       }
+      print("\(kills) kills of repair, and \(ended) runs that ended before: the old file \(left.old) times, the new one \(left.new) times, a mixture \(left.mixtures) times")
+      #expect(left.mixtures == 0)
       #expect(try stage.repair().status == 0)
       #expect(try sum() == new && stage.names() == Self.names)
     }

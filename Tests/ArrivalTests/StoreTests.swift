@@ -236,6 +236,44 @@ import Testing
     }
   }
 
+  /// A blob of ollama's is fetched again over a link to its content: a new file, or the old one untouched.
+  @Test(.needs(.currentTorch)) func ollamasBlobIsRepairedOverALink() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder)
+      defer { stage.hub.stop() }
+      try stage.damage("cp $B $A/right; mkdir $A/www; cp $B $A/www/weights.gguf; cp $B $A/www/other.gguf; truncate -s -5 $A/www/other.gguf; echo $B > $A/name".replacing("$A", with: folder))
+      let blob = try String(contentsOfFile: folder + "/name", encoding: .utf8).trimmingCharacters(in: .newlines)
+      let nginx = try Nginx(root: folder + "/www", directives: "")
+      let link = "http://127.0.0.1:\(nginx.port)/weights.gguf"
+      func inode() throws -> String { try run("/usr/bin/stat", ["-c", "%i", blob]).output }
+      func isRight() -> Bool { FileManager.default.contentsEqual(atPath: blob, andPath: folder + "/right") }
+      for (path, script) in [(blob, "truncate -s -3 $B"), (stage.ollama, "dd if=/dev/zero of=$B bs=4096 seek=3 count=5 conv=notrunc"), ("ollama:llama", "rm $B")] {
+        // A second name keeps the damaged file's bytes where they are.
+        _ = try run("/bin/rm", ["-f", folder + "/kept"])
+        try stage.damage("ln $B $A/kept; ".replacing("$A", with: folder) + script)
+        let before = script.hasPrefix("rm") ? nil : try (inode(), Data(contentsOf: URL(filePath: folder + "/kept")))
+        // Another content is no repair.
+        let wrong = try stage.drover("repair", path, "--url", "http://127.0.0.1:\(nginx.port)/other.gguf")
+        #expect(wrong.status == 65 && !isRight(), "\(path): \(wrong.output) \(wrong.errors)")
+        if let before { #expect(try inode() == before.0) }
+        let outcome = try stage.drover("repair", path, "--url", link)
+        #expect(outcome.status == 0 && outcome.output.contains("1 of "), "\(path): \(outcome.output) \(outcome.errors)")
+        #expect(isRight())
+        if let before { #expect(try inode() != before.0 && Data(contentsOf: URL(filePath: folder + "/kept")) == before.1) }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: stage.ollama + "/blobs").allSatisfy { $0.utf8.count == 71 })
+        #expect(try stage.drover("verify", stage.ollama).status == 0)
+      }
+      // One link opens one file; without a link it is said where one could be named.
+      try stage.damage("echo >> $B; for f in $O/blobs/*; do [ $(stat -c %s $f) = 11 ] && echo >> $f; done; true")
+      let two = try stage.drover("repair", stage.ollama, "--url", link)
+      #expect(two.status == 64 && two.errors.contains("a link opens one file, and 2 are damaged"), "\(two.errors)")
+      let none = try stage.drover("repair", blob)
+      #expect(none.status == 64 && none.errors.contains("--url"), "\(none.errors)")
+      #expect(try stage.drover("repair", blob, "--url", link).status == 0)
+      #expect(isRight())
+    }
+  }
+
   /// Contents that huggingface_hub shares between repositories (its `_shared_blobs.py`): the blob is a link to the cache's own store, and to nothing else.
   @Test(.needs(.currentTorch)) func sharedBlobsAreFollowed() throws {
     try withTemporaryFolder { folder in

@@ -1,6 +1,9 @@
+import Checkpoint
 import Foundation
+import SystemPackage
 import TestSupport
 import Testing
+import Tokenization
 
 /// Tokenizers in GGUF files that drover writes, held against the libraries that they come from.
 @Suite(.needs(.python))
@@ -104,6 +107,26 @@ struct GGUFTokenizerTests {
         assert said["chat_template"] == "{{ messages }}" and said["ggml.add_bos_token"] is True
         assert fields["llama.context_length"].contents() == 512
         """, folder + "/out", Peer.sentencePieceModel.path)
+
+      // Behind the token that was added a text begins anew. A SentencePiece model would be another tokenizer, so a tokenizer.json goes in its place.
+      let texts = ["a drover b", "Hello drover  drover x", " drover ", "x<|im_end|>y", "</s> a", "naïve 字 text", "▁drover▁x", "  "]
+      let gguf = try #require(try Checkpoint.open(at: FilePath(folder + "/out")).vocabulary()).makeTokenizer()
+      let ours = try texts.map { try gguf.encode($0, parsingSpecials: true) }
+      for format in ["pth", "hf"] {
+        let outcome = try drover("reshard", folder + "/out", folder + "/" + format, "--format", format, "--mp", "1")
+        try #require(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.errors.contains("no tokenizer.model is written") && outcome.errors.contains("“ drover ”"), "\(outcome.errors)")
+        #expect(!FileManager.default.fileExists(atPath: folder + "/\(format)/tokenizer.model"))
+        let theirs: [[Int]] = try ask(
+          """
+          from tokenizers import Tokenizer
+          tokenizer = Tokenizer.from_file(given[0] + '/tokenizer.json')
+          answer = [tokenizer.encode(text, add_special_tokens=False).ids for text in given[1:]]
+          """, [folder + "/" + format] + texts)
+        #expect(ours == theirs)
+        let read = try #require(try Checkpoint.open(at: FilePath(folder + "/" + format)).vocabulary()).makeTokenizer()
+        #expect(try texts.map { try read.encode($0, parsingSpecials: true) } == theirs)
+      }
     }
   }
 }

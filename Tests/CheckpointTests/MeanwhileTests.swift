@@ -177,7 +177,11 @@ import Testing
 
   static let leftovers = [
     Leftover(name: "a lock alone", paths: [".out.partial-drover/lock"], left: ["out", "source"]),
-    Leftover(name: "an interrupted pull", paths: [".out.partial-drover/lock", ".out.partial-drover/journal"], refusal: "journal", left: [".out.partial-drover", "source"]),
+    Leftover(
+      name: "an interrupted pull", paths: [".out.partial-drover/lock", ".out.partial-drover/pull", ".out.partial-drover/new/consolidated.00.pth"], refusal: "drover pull",
+      left: [".out.partial-drover", "source"]),
+    Leftover(name: "a pull whose output has its name", paths: [".out.partial-drover/lock", ".out.partial-drover/pull"], left: ["out", "source"]),
+    Leftover(name: "somebody's journal", paths: [".out.partial-drover/lock", ".out.partial-drover/journal"], refusal: "journal", left: [".out.partial-drover", "source"]),
     Leftover(name: "something else", paths: [".out.partial-drover/mine/"], refusal: "mine", left: [".out.partial-drover", "source"]),
     Leftover(name: "in the folder that was being filled", paths: ["out/.out.partial-drover/lock"], left: ["out", "source"]),
     // The lock doesn't say that it is the run's own.

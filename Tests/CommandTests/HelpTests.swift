@@ -39,6 +39,12 @@ import Testing
     #expect(lost.status == 73 && lost.errors.contains("No space left on device"), "\(lost)")
   }
 
+  /// Every command that asks servers may be told how patient to be.
+  @Test(arguments: ["download", "pull", "repair", "inspect"]) func patienceIsSettable(command: String) throws {
+    let help = try drover(command, "--help").output
+    for option in ["--retries", "--retry-time", "--cacert", "--manifest", "--allow-http"] { #expect(help.contains(option + " ") || help.contains(option + "\n"), "\(option)") }
+  }
+
   /// A terminal of no width, or of few columns, gets all of it.
   @Test(arguments: ["0", "-3", "20", "26", "59", "80", "no number"]) func isWholeInAnyWidth(columns: String) throws {
     func words(_ environment: [String: String]) throws -> [Substring] { try drover("reshard", "--help", environment: environment).output.split(whereSeparator: \.isWhitespace) }
@@ -54,6 +60,7 @@ import Testing
     (["bench", "m", "--repetitions", "-1"], "--repetitions is at least 1"),
     (["download", "7B", "--connections", "-1"], "--connections takes 1 to 64"),
     (["download", "7B", "--retries", "-1"], "--retries takes 0 or more"),
+    (["inspect", "--model", "7B", "--retries", "-1"], "--retries takes 0 or more"),
   ])
   func negativeNumbersAreNumbers(words: [String], says: String) throws {
     let outcome = try run(droverPath, words)
@@ -70,6 +77,9 @@ import Testing
     (["reshard", "{}", "out", "--mp", "1", "--max-shard-size", "5G"], "--max-shard-size goes with --format hf"),
     (["inspect", "{}", "--cacert", "ca.pem"], "go with a link"),
     (["inspect", "{}", "--model", "7B"], "go with a link"),
+    (["inspect", "{}", "--retries", "3"], "go with a link"),
+    (["inspect", "{}", "--retry-time", "30m"], "go with a link"),
+    (["inspect", "{}", "--allow-http"], "go with a link"),
     (["chat", "{}", "--json"], "--json goes with --dialogs"),
   ])
   func optionsThatDoNothingAreRefused(words: [String], says: String) throws {

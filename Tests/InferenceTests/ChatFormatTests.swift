@@ -27,7 +27,7 @@ struct ChatFormatTests {
     var dialogs = ChatFormatTests.dialogs
   }
 
-  /// Meta's own `ChatFormat`; the types and packages that it imports for pictures and tools are stand-ins.
+  /// Meta's own `ChatFormat`.
   @Test(.needs(.python), .needs(.llama3Tokenizer)) func llama3() throws {
     let tokenizer = try Vocabulary.load(FilePath(Peer.llama3Tokenizer.path)).makeTokenizer()
     let dialogs =
@@ -36,21 +36,9 @@ struct ChatFormatTests {
       ]
     let theirs: [[Int]] = try ask(
       """
-      import enum, sys, types, pathlib
+      import pathlib
       path = pathlib.Path(given['path'])
-      sys.path.insert(0, str(path.parents[2]))
-      class Role(str, enum.Enum): system, user, assistant, tool = 'system', 'user', 'assistant', 'tool'
-      def stub(name, **values):
-          sys.modules[name] = types.ModuleType(name)
-          for key, value in values.items(): setattr(sys.modules[name], key, value)
-      any = types.SimpleNamespace
-      stub('PIL', Image=any(Image=any))
-      stub('llama_models.datatypes', Role=Role, StopReason=any(end_of_message='eom'), ToolPromptFormat=type('ToolPromptFormat', (), {'json': 0}), BuiltinTool=any(code_interpreter='c'),
-           **{name: any for name in ('RawContent', 'RawMediaItem', 'RawMessage', 'RawTextItem', 'ToolCall')})
-      stub('llama_models.llama3.tool_utils', ToolUtils=any)
-      from llama_models.llama3.tokenizer import Tokenizer
-      from llama_models.llama3.chat_format import ChatFormat
-      def message(m): return any(role=m['role'], content=m['content'], tool_calls=[], context=None, stop_reason=None)
+      \(MetasChatFormat.definitions)
       format = ChatFormat(Tokenizer(path))
       answer = [format.encode_dialog_prompt([message(m) for m in dialog]).tokens for dialog in given['dialogs']]
       """, Given(path: Peer.llama3Tokenizer.path, dialogs: dialogs))

@@ -36,23 +36,12 @@ struct GuardPromptTests {
       try GuardModels.write(to: root)
       let theirs: [String: [[Int]]] = try ask(
         #"""
-        import enum, importlib.util, pathlib, string, sys, types
+        import importlib.util, pathlib, string
+        path = pathlib.Path(given['llama3'])
+        \#(MetasChatFormat.definitions)
         spec = importlib.util.spec_from_file_location('utils', given['cookbook'])
         utils = sys.modules['utils'] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(utils)
-        path = pathlib.Path(given['llama3'])
-        sys.path.insert(0, str(path.parents[2]))
-        class Role(str, enum.Enum): system, user, assistant, tool = 'system', 'user', 'assistant', 'tool'
-        def stub(name, **values):
-            sys.modules[name] = types.ModuleType(name)
-            for key, value in values.items(): setattr(sys.modules[name], key, value)
-        any = types.SimpleNamespace
-        stub('PIL', Image=any(Image=any))
-        stub('llama_models.datatypes', Role=Role, StopReason=any(end_of_message='eom'), ToolPromptFormat=type('ToolPromptFormat', (), {'json': 0}), BuiltinTool=any(code_interpreter='c'),
-             **{name: any for name in ('RawContent', 'RawMediaItem', 'RawMessage', 'RawTextItem', 'ToolCall')})
-        stub('llama_models.llama3.tool_utils', ToolUtils=any)
-        from llama_models.llama3.tokenizer import Tokenizer
-        from llama_models.llama3.chat_format import ChatFormat
         import sentencepiece
         sp, tk = sentencepiece.SentencePieceProcessor(model_file=given['sentencePiece']), Tokenizer(path)
         def text(version, dialog, template, categories, policy=False):
@@ -61,7 +50,7 @@ struct GuardPromptTests {
         # What Guard 3 is asked, by itself: the cookbook's template has its tokens in it.
         question = string.Template(utils.PROMPT_TASK + utils.SAFETY_CATEGORIES + utils.PROMPT_CONVERSATION + utils.PROMPT_INSTRUCTIONS_2)
         third = [utils.SafetyCategory(c.name.strip(), '') for c in utils.LLAMA_GUARD_3_CATEGORY]
-        def llama3(content): return ChatFormat(tk).encode_dialog_prompt([any(role='user', content=content, tool_calls=[], context=None, stop_reason=None)]).tokens
+        def llama3(content): return ChatFormat(tk).encode_dialog_prompt([message({'role': 'user', 'content': content})]).tokens
         answer = {
             'llama-guard': [[sp.bos_id()] + sp.encode(text(1, d, utils.PROMPT_TEMPLATE_1, utils.LLAMA_GUARD_1_CATEGORY, True)) for d in given['dialogs']],
             'llama-guard-2': [tk.encode(text(2, d, utils.PROMPT_TEMPLATE_2, utils.LLAMA_GUARD_2_CATEGORY), bos=True, eos=False) for d in given['dialogs']],

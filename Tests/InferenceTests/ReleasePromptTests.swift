@@ -15,24 +15,13 @@ import Testing
   /// Small weights with the vocabulary of each kind, and what Meta's code makes of the dialogs: llama-models' `ChatFormat`, and `chat_completion` of `llama/generation.py` and
   /// `codellama/llama/generation.py` as they are documented, in sentencepiece.
   private static let script = #"""
-    import enum, io, json, os, shutil, sys, types, pathlib, torch, sentencepiece
+    import io, json, os, shutil, sys, pathlib, torch, sentencepiece
     root, old_model, llama3_model = sys.argv[1:]
     dialogs = json.load(open(root + "/dialogs.json"))
-    class Role(str, enum.Enum): system, user, assistant, tool = 'system', 'user', 'assistant', 'tool'
-    def stub(name, **values):
-        sys.modules[name] = types.ModuleType(name)
-        for key, value in values.items(): setattr(sys.modules[name], key, value)
-    any = types.SimpleNamespace
     path = pathlib.Path(llama3_model)
-    sys.path.insert(0, str(path.parents[2]))
-    stub('PIL', Image=any(Image=any))
-    stub('llama_models.datatypes', Role=Role, StopReason=any(end_of_message='eom'), ToolPromptFormat=type('ToolPromptFormat', (), {'json': 0}), BuiltinTool=any(code_interpreter='c'),
-         **{name: any for name in ('RawContent', 'RawMediaItem', 'RawMessage', 'RawTextItem', 'ToolCall')})
-    stub('llama_models.llama3.tool_utils', ToolUtils=any)
-    from llama_models.llama3.tokenizer import Tokenizer
-    from llama_models.llama3.chat_format import ChatFormat
+    \#(MetasChatFormat.definitions)
     chat = ChatFormat(Tokenizer(path))
-    def llama3(dialog): return chat.encode_dialog_prompt([any(role=m['role'], content=m['content'], tool_calls=[], context=None, stop_reason=None) for m in dialog]).tokens
+    def llama3(dialog): return chat.encode_dialog_prompt([message(m) for m in dialog]).tokens
     sp = sentencepiece.SentencePieceProcessor(model_file=old_model)
     def llama2(dialog):
         if dialog[0]['role'] == 'system':

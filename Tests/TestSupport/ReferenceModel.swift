@@ -137,6 +137,30 @@ public enum ReferenceModel {
     return try JSONDecoder().decode([String: Fingerprint].self, from: Data(printed.utf8))
   }
 
+  /// Adds folders to what was written to `folder`: `gguf` with the GGUF alone, and `hf-parts` with the tensors of `hf` in several files, and their index.
+  public static func arrange(_ folder: String, parts: Int) throws {
+    try python(
+      """
+      import sys, json, os
+      from safetensors.torch import load_file, save_file
+      root, parts = sys.argv[1], int(sys.argv[2])
+      os.makedirs(root + "/gguf"); os.link(root + "/model.gguf", root + "/gguf/model.gguf")
+      os.makedirs(root + "/hf-parts"); os.link(root + "/hf/config.json", root + "/hf-parts/config.json")
+      tensors, index, size = load_file(root + "/hf/model.safetensors"), {}, 0
+      def size_of(t): return t.numel() * t.element_size()
+      total = sum(map(size_of, tensors.values()))
+      places = {}
+      for name in sorted(tensors):
+          places.setdefault(min(parts - 1, size * parts // total), []).append(name)
+          size += size_of(tensors[name])
+      for number, names in places.items():
+          file = f"model-{number + 1:05}-of-{parts:05}.safetensors"
+          save_file({name: tensors[name] for name in names}, f"{root}/hf-parts/{file}")
+          index |= {name: file for name in names}
+      json.dump({"metadata": {}, "weight_map": index}, open(root + "/hf-parts/model.safetensors.index.json", "w"))
+      """, folder, String(parts))
+  }
+
   /// Flips one bit of the tensor `name` in whichever of `files` has the first elements of its row `row`.
   public static func flip(_ name: String, row: Int, of folder: String, in files: [String]) throws {
     try python(

@@ -40,6 +40,19 @@ public func drover(_ arguments: String..., input: String? = nil, environment: [S
   try run(droverPath, arguments, input: input, environment: environment, in: folder)
 }
 
+/// Runs the built `drover` to its end.
+/// - Returns: what it said, all of it among the errors, and the bytes that it has read, as the kernel counts them in `/proc/PID/io` for the shell that waited for it.
+public func countingReads(_ arguments: [String], environment: [String: String]) throws -> (outcome: Outcome, read: Int) {
+  let outcome = try run("/bin/sh", ["-c", #""$@" >&2 || exit; cat /proc/$$/io"#, "sh", droverPath] + arguments, environment: environment)
+  let read = outcome.output.split(separator: "\n").first { $0.hasPrefix("rchar:") }.flatMap { Int($0.dropFirst(7)) }
+  guard let read else { throw ReadsNotCounted(description: outcome.errors) }
+  return (outcome, read)
+}
+
+public struct ReadsNotCounted: Error, CustomStringConvertible {
+  public let description: String
+}
+
 /// Runs the built `drover` as somebody who may read only what its owner lets them: also root, without its right to read everything.
 public func droverWithoutPrivileges(_ arguments: String...) throws -> Outcome {
   let rights = "-dac_override,-dac_read_search"

@@ -40,19 +40,42 @@ import Tokenization
       script + "\nanswer = [[ids(t) for t in given['texts']]]"
         + (takesBytes ? "\nimport base64\nanswer += [[ids(base64.b64decode(t)) for t in given['malformed']]]" : ""),
       Given(path: path, texts: sets.texts + sets.later, malformed: sets.malformed.map { Data($0) }, json: json), as: [[[Int]]].self, with: peer)
-    let ours = try sets.texts.map { try tokenizer.encode($0, parsingSpecials: parsingSpecials) }
-    expectEqual(ours, Array(theirs[0].prefix(ours.count)), sets.texts, sourceLocation: sourceLocation)
-    let later = try sets.later.map { try tokenizer.encode($0, parsingSpecials: parsingSpecials) }
-    let laterDiffer = zip(later, theirs[0].dropFirst(ours.count)).count { $0 != $1 }
-    var malformed = "not taken"
-    if takesBytes {
-      let ours = try sets.malformed.map(tokenizer.encode(bytes:))
-      expectEqual(ours, theirs[1], sets.malformed, sourceLocation: sourceLocation)
-      malformed = "\(zip(ours, theirs[1]).count { $0 != $1 }) of \(ours.count)"
-    }
+    let ours = Encoded(sets.texts) { try tokenizer.encode($0, parsingSpecials: parsingSpecials) }
+    let later = Encoded(sets.later) { try tokenizer.encode($0, parsingSpecials: parsingSpecials) }
+    let malformed = takesBytes ? Encoded(sets.malformed, by: tokenizer.encode(bytes:)) : nil
+    ours.expectEqual(Array(theirs[0].prefix(sets.texts.count)), sourceLocation: sourceLocation)
+    malformed?.expectEqual(theirs[1], sourceLocation: sourceLocation)
     guard ProcessInfo.processInfo.environment["DROVER_RANDOM_TEXTS"] != nil else { return }
-    let differ = zip(ours, theirs[0]).count { $0 != $1 }
-    print("| \(name) | \(differ) of \(ours.count) | \(laterDiffer) of \(later.count) | \(malformed) |")
+    print(
+      "| \(name) | \(ours.count(theirs[0])) | \(malformed?.count(theirs[1]) ?? "not taken") | later: \(later.count(Array(theirs[0].dropFirst(sets.texts.count)))) |")
+  }
+
+  /// What texts come to, nil for those that are refused.
+  private struct Encoded<Text> {
+    let texts: [Text]
+    private let ids: [[Int]?]
+    private let reasons: [String]
+
+    init(_ texts: [Text], by encode: (Text) throws -> [Int]) {
+      var reasons: [String] = []
+      ids = texts.map { text in
+        do { return try encode(text) } catch {
+          reasons.append("\(error)")
+          return nil
+        }
+      }
+      (self.texts, self.reasons) = (texts, reasons)
+    }
+
+    func expectEqual(_ theirs: [[Int]], sourceLocation: SourceLocation) {
+      #expect(reasons.isEmpty, sourceLocation: sourceLocation)
+      TokenizationTests.expectEqual(ids.map { $0 ?? [] }, theirs, texts, sourceLocation: sourceLocation)
+    }
+
+    /// How many there are, differ and are refused.
+    func count(_ theirs: [[Int]]) -> String {
+      "\(texts.count) texts, \(zip(ids, theirs).count { $0 != nil && $0 != $1 }) differ, \(reasons.count) refused"
+    }
   }
 
   private static let sentencePiece = """
@@ -69,15 +92,41 @@ import Tokenization
     try Self.compare(name, try Vocabulary.load(path).makeTokenizer(), Sets(["[INST]", "</s>"]), parsingSpecials: false, path: path.string, takesBytes: true, Self.sentencePiece)
   }
 
+  private static func vocabulary(_ file: String, _ change: (inout Vocabulary.GGUFMetadata) -> Void = { _ in }) throws -> Vocabulary {
+    var metadata = try Vocabulary.GGUFMetadata(at: FilePath(Peer.vocabularies.path + "/ggml-vocab-\(file).gguf"))
+    change(&metadata)
+    return try Vocabulary(gguf: metadata, file: file)
+  }
+
   /// Vocabularies of the Llama 2 kind, as a GGUF and as the SentencePiece model that is written from it.
-  @Test(.needs(.vocabularies), arguments: [("Llama 1 and 2", "llama-spm"), ("Baichuan", "baichuan")])
-  func vocabulariesOfGGUFInSentencePiece(_ name: String, _ file: String) throws {
-    let vocabulary = try Vocabulary(gguf: .init(at: FilePath(Peer.vocabularies.path + "/ggml-vocab-\(file).gguf")), file: file)
+  @Test(
+    .needs(.vocabularies),
+    arguments: [("Llama 1 and 2 (GGUF)", "llama-spm", true), ("Baichuan (GGUF)", "baichuan", true), ("Phi 3 without a space in front (GGUF)", "phi-3", false)])
+  func vocabulariesOfGGUFInSentencePiece(_ name: String, _ file: String, _ addsSpace: Bool) throws {
+    let vocabulary = try Self.vocabulary(file) { if !addsSpace { $0.addsSpacePrefix = false } }
     try withTemporaryFolder { folder in
       try Data(vocabulary.sentencePieceFile()).write(to: URL(filePath: folder + "/tokenizer.model"))
       try Self.compare(
-        name, vocabulary.makeTokenizer(), Sets(["[INST]", "<<SYS>>", "</s>"]), parsingSpecials: false, path: folder + "/tokenizer.model", takesBytes: true, Self.sentencePiece)
+        name, vocabulary.makeTokenizer(), Sets(["[INST]", "<<SYS>>", "</s>", "[PAD32011]", "<|end|>"]), parsingSpecials: false, path: folder + "/tokenizer.model",
+        takesBytes: true, Self.sentencePiece)
     }
+  }
+
+  /// Phi 3's end of a text is defined by a user: behind it a text begins anew, with a space in front, and SentencePiece puts none there.
+  @Test(.needs(.vocabularies)) func phi3IsNoSentencePieceModel() throws {
+    let vocabulary = try Self.vocabulary("phi-3")
+    let error = #expect(throws: VocabularyError.self) { try vocabulary.sentencePieceFile() }
+    #expect(error?.reason == .unsupported && error?.message.contains("“</s>”") == true, "\(error.map { "\($0)" } ?? "written")")
+  }
+
+  /// The same vocabularies, and what is written of them as a tokenizer.json.
+  @Test(.needs(.vocabularies), arguments: [("Llama 1 and 2", "llama-spm"), ("Phi 3", "phi-3")], [true, false])
+  func piecesOfGGUFInTokenizers(_ row: (name: String, file: String), _ parsingSpecials: Bool) throws {
+    let vocabulary = try Self.vocabulary(row.file)
+    let json = String(decoding: try vocabulary.huggingFaceFile(), as: UTF8.self)
+    try Self.compare(
+      row.name + " (tokenizer.json" + (parsingSpecials ? ", control tokens found)" : ")"), vocabulary.makeTokenizer(), Sets(["</s>", "<s>", "<unk>", "[PAD32011]", "<|end|>", "▁"]),
+      parsingSpecials: parsingSpecials, json: json, Self.tokenizers + "\ntokenizer.encode_special_tokens = \(parsingSpecials ? "False" : "True")")
   }
 
   /// XLM-RoBERTa's vocabulary: 250,000 pieces of a Unigram model, before which text is normalized by NFKC and some rules of its own, which are in the file. Put together anew from

@@ -44,11 +44,7 @@ import Transfer
     let folder = NSTemporaryDirectory() + "drover-fault-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let contents = Wares.shared.contents
-    let server = try FaultServer { request in
-      // Where a redirect leads.
-      let path = request.path.hasPrefix("cdn/") ? String(request.path.dropFirst(4)) : request.path
-      return fault.play(request, contents[path]) ?? FaultServer.good(request, contents[path])
-    }
+    let server = try fault.server()
     defer { server.stop() }
     let said = Said()
     let download = Download(Self.request(folder, networkThreads: networkThreads, retries: fault.retries, hasChecklist: hasChecklist), link: try Self.link(server.port), observe: { said.take($0) })

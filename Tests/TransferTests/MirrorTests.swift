@@ -143,4 +143,49 @@ import Testing
       }
     }
   }
+
+  private struct Counts: Decodable {
+    struct File: Decodable { let path, status: String }
+    let files: [File]
+    let error: String?
+  }
+
+  /// What the rest is of use without comes from whichever mirror has it, also where the first has all else; where none has it, nothing failed.
+  @Test(arguments: ["first", "second", "third", "none", "gone", "damaged"]) func licencesComeThroughMirrors(place: String) throws {
+    let content = Self.content
+    let licence = Array("Terms, and a policy\n".utf8)
+    func serve(_ name: String) -> @Sendable (FaultServer.Request) -> [FaultServer.Step] {
+      { request in
+        switch request.path {
+        case "d/m/a.pth": FaultServer.good(request, content)
+        case "d/LICENSE", "d/USE_POLICY.md": name == place ? FaultServer.good(request, licence) : FaultServer.status(404)
+        default: FaultServer.status(404)
+        }
+      }
+    }
+    let servers = try ["first", "second", "third"].map { try FaultServer(serve($0)) }
+    defer { for server in servers { server.stop() } }
+    try withTemporaryFolder { folder in
+      var ports = servers.map(\.port)
+      // The last doesn't answer at all: what it alone could have had isn't missed.
+      if place == "gone" { ports[2] = try freePort() }
+      let mirrors = ports.map { "\"http://127.0.0.1:\($0)/d/*?sig=\(FaultTests.secret)&se=2099-01-01\"" }.joined(separator: ",")
+      let digest = try Self.sha256(place == "damaged" ? Array(content.dropLast()) : content)
+      try #"{"id": "m", "mirrors": [\#(mirrors)], "files": [{"path": "LICENSE", "optional": true}, {"path": "USE_POLICY.md", "optional": true}, {"path": "m/a.pth", "sha256": "\#(digest)"}]}"#
+        .write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
+      let arguments = ["download", "--manifest", folder + "/m.json", "--output", folder + "/out", "--yes", "--json", "--retries", "1"]
+      let outcome = try run(droverPath, arguments, environment: ["DROVER_URL": ""])
+      #expect(outcome.status == (place == "damaged" ? 65 : 0) && !outcome.errors.contains(FaultTests.secret), "\(outcome)")
+      let statuses = try Dictionary(uniqueKeysWithValues: JSONDecoder().decode(Counts.self, from: Data(outcome.output.utf8)).files.map { ($0.path, $0.status) })
+      let isHad = ["first", "second", "third"].contains(place)
+      // What no server has and isn't needed isn't among the files.
+      let came = (isHad ? ["LICENSE", "USE_POLICY.md"] : []) + ["m/a.pth"]
+      if place != "damaged" { #expect(statuses == Dictionary(uniqueKeysWithValues: came.map { ($0, "downloaded") }), "\(statuses)") }
+      for name in ["LICENSE", "USE_POLICY.md"] { #expect(FileManager.default.contents(atPath: folder + "/out/" + name) == (isHad ? Data(licence) : nil)) }
+      #expect(outcome.errors.contains("LICENSE: http://127.0.0.1:\(ports[0]) hasn't got it; http://127.0.0.1:\(ports[1]) is asked next") == !["first", "damaged"].contains(place), "\(outcome.errors)")
+      // The weights come once, whoever has the licence.
+      if place != "damaged" { #expect(servers.dropFirst().allSatisfy { $0.bytesSent < 10_000 }) }
+      if isHad { #expect(try run(droverPath, arguments, environment: ["DROVER_URL": ""]).status == 0) }
+    }
+  }
 }

@@ -129,7 +129,8 @@ import Transfer
       let here = try #require(Journaled(stage.journal)).bytes
       let fast = try Nginx(root: stage.root)
       defer { fast.stop() }
-      let (outcome, read) = try countingReads("download", "--manifest", stage.manifest, "--output", stage.output, "--yes", port: fast.port)
+      let (outcome, read) = try countingReads(
+        ["download", "--manifest", stage.manifest, "--output", stage.output, "--yes"], environment: ["DROVER_URL": "http://127.0.0.1:\(fast.port)/*"])
       // What comes from the network counts as read too: the rest of the file. Nothing else is, but the program, its lists and its journal.
       #expect(here >= 50_000_000 && read < 80_000_017 - here + 8_000_000, "\(read) bytes read, \(here) were here \(outcome.errors)")
       #expect(try stage.isRight())
@@ -159,7 +160,8 @@ import Transfer
       default: break
       }
       let before = bytesSent(nginx, of: "consolidated.00")
-      let (outcome, read) = try countingReads("download", "--manifest", manifest, "--output", output, "--yes", port: nginx.port)
+      let (outcome, read) = try countingReads(
+        ["download", "--manifest", manifest, "--output", output, "--yes"], environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"])
       #expect(how == "untouched" ? read < size + 8_000_000 : read > size, "\(read) bytes read, \(size) a shard")
       #expect(outcome.errors.contains("receipt written") && !outcome.errors.contains("read again"), "\(outcome.errors)")
       #expect((bytesSent(nginx, of: "consolidated.00") > before) == (how == "damaged"))
@@ -370,15 +372,6 @@ import Transfer
       #expect(try stage.isRight())
     }
   }
-}
-
-/// Runs drover to its end.
-/// - Returns: bytes too that it has read, as the kernel counts them in `/proc/PID/io` for the shell that waited for it.
-func countingReads(_ arguments: String..., port: UInt16) throws -> (outcome: Outcome, read: Int) {
-  let outcome = try run(
-    "/bin/sh", ["-c", #""$@" >&2 || exit; cat /proc/$$/io"#, "sh", droverPath] + arguments, environment: ["DROVER_URL": "http://127.0.0.1:\(port)/*"])
-  let read = outcome.output.split(separator: "\n").first { $0.hasPrefix("rchar:") }.flatMap { Int($0.dropFirst(7)) }
-  return (outcome, try #require(read, "\(outcome.errors)"))
 }
 
 /// Bytes of bodies that were sent of a file.

@@ -17,7 +17,7 @@ package struct FollowerState: Equatable {
 
   package static func == (a: Self, b: Self) -> Bool { a.weights.elementsEqual(b.weights) { $0.weight == $1.weight && $0.hash == $1.hash } }
 
-  private static let version = 1
+  private static let version = 2
 
   package var encoded: [UInt8] {
     var out = StateWriter()
@@ -29,7 +29,10 @@ package struct FollowerState: Equatable {
       out.put(Array(region.stored.rawValue.utf8))
       out.put(region.grid.shape.count)
       for size in region.grid.shape { out.put(size) }
-      for bound in [region.rows.lowerBound, region.rows.count, region.columns.lowerBound, region.columns.count, weight.offset] { out.put(bound) }
+      // Heads of no rows are those that lie in Meta's order.
+      for number in [region.rows.lowerBound, region.rows.count, region.columns.lowerBound, region.columns.count, weight.offset, weight.headDim ?? 0] {
+        out.put(number)
+      }
       switch hash {
       case .untouched: out.put(0)
       case .open(let state, let byteCount):
@@ -75,8 +78,12 @@ package struct FollowerState: Equatable {
     // Far above any tensor, and small enough that no product of sizes overflows.
     guard shape.reduce(1.0, { $0 * Double($1) }) < 1e14, shape[shape.count - 1] % dtype.blockElements == 0 else { return nil }
     let grid = TensorGrid(dtype: dtype, shape: shape, cut: name.role.cut)
-    guard let rows = input.range(within: grid.rows), let columns = input.range(within: grid.columns), let offset = input.number(), offset < 1 << 62 else { return nil }
-    return ShardWeight(name: name, region: GridRegion(grid, rows: rows, columns: columns, stored: dtype), offset: offset)
+    guard let rows = input.range(within: grid.rows), let columns = input.range(within: grid.columns), let offset = input.number(), offset < 1 << 62,
+      let headDim = input.number()
+    else { return nil }
+    let region = GridRegion(grid, rows: rows, columns: columns, stored: dtype)
+    let weight = ShardWeight(name: name, region: region, offset: offset, headDim: headDim == 0 ? nil : headDim)
+    return weight.hasWholeHeads ? weight : nil
   }
 
   private static func hash(_ input: inout StateReader, _ region: GridRegion) -> Hash? {

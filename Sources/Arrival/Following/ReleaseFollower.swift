@@ -4,10 +4,12 @@ import Integrity
 import SystemPackage
 import Transfer
 
-/// Follows the shards of a release while they arrive, and joins what they hash to.
+/// Follows the files of a model's weights while they arrive, and joins what they hash to.
 package struct ReleaseFollower: Sendable {
   /// By the files' paths in the download.
   private let shards: [String: ShardFollower]
+  /// Of what says how wide heads are, where weights may have Hugging Face's order of rows.
+  private let description: DescriptionFollower?
   /// What is known of the model beforehand: a release's manifest says it.
   package let keyValueHeads: Int?
 
@@ -24,15 +26,18 @@ package struct ReleaseFollower: Sendable {
     let names = Set(numbered.compactMap(Self.rank)) == Set(0..<numbered.count) ? numbered : []
     // A file that isn't numbered holds whole tensors.
     let others = files.keys.filter { Self.rank(of: $0) == nil && Checkpoint.hasWeights(FilePath($0)) }
+    let description = files[DescriptionFollower.name].map { DescriptionFollower($0) }
     var shards: [String: ShardFollower] = [:]
     for name in names + others {
       guard let path = files[name] else { continue }
       let (rank, ranks) = (Self.rank(of: name) ?? 0, others.contains(name) ? 1 : names.count)
       shards[path] = ShardFollower(FilePath(path)) { source throws(CheckpointError) in
-        try ShardWeight.read(source, rank: rank, ranks: ranks, kvHeads: keyValueHeads)
+        try ShardWeight.read(source, rank: rank, ranks: ranks, kvHeads: keyValueHeads) { () throws(CheckpointError) in
+          try description?.headDim()
+        }
       }
     }
-    self.shards = shards
+    (self.shards, self.description) = (shards, shards.isEmpty ? nil : description)
     self.keyValueHeads = keyValueHeads
   }
 
@@ -43,7 +48,11 @@ package struct ReleaseFollower: Sendable {
     return Int(pieces[1])
   }
 
-  package var followers: [String: any ContentFollower] { shards }
+  package var followers: [String: any ContentFollower] {
+    var followers: [String: any ContentFollower] = shards
+    if let description { followers[description.path] = description }
+    return followers
+  }
 
   /// The fingerprints of those tensors of which every part was followed.
   ///
@@ -54,7 +63,7 @@ package struct ReleaseFollower: Sendable {
   /// - Throws: `.corrupt` where copies of a tensor in several shards differ.
   package func join(_ checkpoint: Checkpoint, paths: [String?]) throws(CheckpointError) -> (digests: [String: Digest], missing: [LogicalTensor]) {
     let parts = paths.map { path in
-      Dictionary((path.flatMap { shards[$0]?.result } ?? []).map { ($0.weight.name, $0) }) { first, _ in first }
+      Dictionary((path.flatMap { shards[$0]?.finish() } ?? []).map { ($0.weight.name, $0) }) { first, _ in first }
     }
     var joined: [String: Digest] = [:]
     var missing: [LogicalTensor] = []

@@ -3,14 +3,14 @@ import Integrity
 import SystemPackage
 import Transfer
 
-/// Hashes the weights of one shard while its bytes pass by, so that nothing is read again for the fingerprint.
+/// Hashes the weights of one file while its bytes pass by, so that nothing is read again for the fingerprint.
 ///
-/// Which bytes are which weight's, the shard's directory says: that of a safetensors file comes first; that of a `.pth` is at its end, which the
-/// download fetches before the rest. Until it is here, bytes are kept in memory.
+/// Which bytes are which weight's, the file's directory says: that of a safetensors file or a GGUF comes first; that of a `.pth` is at its end, which the
+/// download fetches before the rest. Until it is here, and what describes the model where that is needed, bytes are kept in memory.
 package final class ShardFollower: ContentFollower, @unchecked Sendable {
   // Unchecked: the download calls it on one thread at a time, and the results are asked for when the download has ended.
 
-  /// Reads a shard's directory.
+  /// Reads a file's directory; throws `.io` where something isn't here yet.
   package typealias Layout = @Sendable (any ByteSource) throws(CheckpointError) -> [ShardWeight]
 
   private let path: FilePath
@@ -18,6 +18,8 @@ package final class ShardFollower: ContentFollower, @unchecked Sendable {
   private var file: (any FollowedFile)?
   /// The file's first bytes, as long as its directory isn't here.
   private var beginning: [UInt8] = []
+  /// With fewer of them the directory isn't whole.
+  private var leastBeginning = 0
   /// nil as long as the directory isn't here.
   private var hashing: WeightHashing?
   private var isGivenUp = false
@@ -29,13 +31,17 @@ package final class ShardFollower: ContentFollower, @unchecked Sendable {
   ///   - path: what messages call it.
   package init(_ path: FilePath, layout: @escaping Layout) { (self.path, self.layout) = (path, layout) }
 
-  /// The weights and what they hash to; nil unless all bytes were followed.
-  package var result: [(weight: ShardWeight, digests: RegionDigests)]? { hashing?.result }
+  /// The weights and what they hash to, once the download has ended; nil unless all bytes were followed.
+  package func finish() -> [(weight: ShardWeight, digests: RegionDigests)]? {
+    // A short file may have been here before what describes the model.
+    if hashing == nil, !isGivenUp, !beginning.isEmpty, beginning.count == file?.length { readDirectory() }
+    return hashing?.result
+  }
 
   // MARK: ContentFollower
 
   package func begin(_ file: any FollowedFile) {
-    (self.file, beginning, isGivenUp) = (file, [], false)
+    (self.file, beginning, leastBeginning, isGivenUp) = (file, [], 0, false)
     hashing = nil
   }
 
@@ -46,7 +52,7 @@ package final class ShardFollower: ContentFollower, @unchecked Sendable {
       return
     }
     beginning += bytes
-    readDirectory()
+    if beginning.count >= min(leastBeginning, Self.mostBeginning) { readDirectory() }
   }
 
   /// Empty as long as the directory isn't here: then the file's beginning, which is short, is read again.
@@ -76,8 +82,10 @@ package final class ShardFollower: ContentFollower, @unchecked Sendable {
       self.hashing = consume hashing
       beginning = []
     } catch {
-      // A file that is no shard isn't followed; what isn't here yet is asked for again with the next bytes.
-      giveUp(after: source.wasShort ? Self.mostBeginning : 0)
+      // A file that is no shard isn't followed; what isn't here yet is asked for again with later bytes.
+      giveUp(after: source.missing != nil || error.reason == .io ? Self.mostBeginning : 0)
+      // A reader that goes through the file from its start gets no further before these are here; it begins anew each time, so not with each few bytes.
+      if let missing = source.missing, missing.lowerBound <= beginning.count { leastBeginning = min(length, missing.upperBound + beginning.count / 8) }
     }
   }
 
@@ -94,8 +102,8 @@ private final class ArrivedPart: ByteSource, @unchecked Sendable {
   let count: Int
   private let beginning: [UInt8]
   private let file: any FollowedFile
-  /// Whether something was asked for that isn't here yet.
-  private(set) var wasShort = false
+  /// What was asked for and isn't here yet.
+  private(set) var missing: Range<Int>?
 
   var isHere: Bool { false }
 
@@ -108,7 +116,7 @@ private final class ArrivedPart: ByteSource, @unchecked Sendable {
     guard range.upperBound <= count else { throw CheckpointError(.corrupt, in: path, byte: offset, "ends at byte \(count)") }
     if range.upperBound <= beginning.count { return buffer.copyBytes(from: beginning[range]) }
     guard let bytes = file.bytes(in: range) else {
-      wasShort = true
+      missing = range
       throw CheckpointError(.io, in: path, byte: offset, "isn't here yet")
     }
     buffer.copyBytes(from: bytes)

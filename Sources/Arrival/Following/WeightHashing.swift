@@ -6,7 +6,8 @@ import Transfer
 struct WeightHashing: ~Copyable {
   private enum Progress {
     case untouched
-    case open(RegionHasher)
+    /// - Parameter heads: what its bytes go through before they are hashed, where its heads' rows lie in halves.
+    case open(RegionHasher, heads: HeadOrder?)
     case done(RegionDigests)
 
     var isDone: Bool { if case .done = self { true } else { false } }
@@ -25,7 +26,8 @@ struct WeightHashing: ~Copyable {
     progress = [Progress](repeating: .untouched, count: weights.count)
   }
 
-  /// Goes on from what was kept, having read again what its open bands had of the file up to `offset`: at most a band for each weight that was open.
+  /// Goes on from what was kept, having read again what its open bands had of the file up to `offset`: at most a band for each weight that was open, and a
+  /// head or two where heads' rows lie in halves.
   /// - Returns: nil when the state is no good, or the bytes aren't here.
   init?(resuming state: FollowerState, at offset: Int, of file: any FollowedFile) {
     weights = state.weights.map(\.weight)
@@ -38,13 +40,17 @@ struct WeightHashing: ~Copyable {
         guard weight.offset >= offset else { return nil }
         progress.append(.untouched)
       case .open(let folder, let byteCount):
-        guard var hasher = RegionHasher(weight.region, state: folder, byteCount: byteCount) else { return nil }
-        let start = weight.offset + byteCount
-        if start < min(offset, weight.bytes.upperBound) {
-          guard let bytes = file.bytes(in: start..<min(offset, weight.bytes.upperBound)) else { return nil }
-          bytes.withUnsafeBytes { hasher.update($0, &leaves) }
+        guard weight.offset + byteCount <= offset, var hasher = RegionHasher(weight.region, state: folder, byteCount: byteCount) else { return nil }
+        var heads = weight.headOrder
+        // The band begins within a head, whose rows lie all over it in the file.
+        let start = heads.map { byteCount / $0.headBytes * $0.headBytes } ?? byteCount
+        let range = weight.offset + start..<max(weight.offset + start, min(offset, weight.bytes.upperBound))
+        guard byteCount == start || range.count >= heads?.headBytes ?? 0 else { return nil }
+        if !range.isEmpty {
+          guard let bytes = file.bytes(in: range) else { return nil }
+          bytes.withUnsafeBytes { Self.feed(&hasher, &heads, $0, &leaves, without: byteCount - start) }
         }
-        progress.append(.open(hasher))
+        progress.append(.open(hasher, heads: heads))
       }
     }
     skipDone()
@@ -67,12 +73,27 @@ struct WeightHashing: ~Copyable {
   }
 
   private mutating func update(_ index: Int, _ bytes: UnsafeRawBufferPointer) {
-    var hasher: RegionHasher
-    if case .open(let begun) = progress[index] { hasher = begun } else { hasher = RegionHasher(weights[index].region) }
+    var (hasher, heads): (RegionHasher, HeadOrder?)
+    if case .open(let begun, let order) = progress[index] { (hasher, heads) = (begun, order) } else {
+      (hasher, heads) = (RegionHasher(weights[index].region), weights[index].headOrder)
+    }
     // Held in one place only, its arrays grow in place.
     progress[index] = .untouched
-    hasher.update(bytes, &leaves)
-    progress[index] = hasher.isComplete ? .done(hasher.finalize()) : .open(hasher)
+    Self.feed(&hasher, &heads, bytes, &leaves)
+    progress[index] = hasher.isComplete ? .done(hasher.finalize()) : .open(hasher, heads: heads)
+  }
+
+  /// Hashes the bytes of a weight that follow, in Meta's order.
+  /// - Parameter seen: of the first head, bytes in Meta's order that were hashed before.
+  private static func feed(
+    _ hasher: inout RegionHasher, _ heads: inout HeadOrder?, _ bytes: UnsafeRawBufferPointer, _ leaves: inout LeafHasher, without seen: Int = 0
+  ) {
+    guard heads != nil else { return hasher.update(bytes, &leaves) }
+    var seen = seen
+    heads?.take(bytes) { head in
+      hasher.update(UnsafeRawBufferPointer(rebasing: head[seen...]), &leaves)
+      seen = 0
+    }
   }
 
   private mutating func skipDone() {
@@ -84,7 +105,7 @@ struct WeightHashing: ~Copyable {
       zip(weights, progress).map { weight, progress in
         switch progress {
         case .untouched: (weight, .untouched)
-        case .open(let hasher): (weight, .open(hasher.state, byteCount: hasher.savedBytes))
+        case .open(let hasher, _): (weight, .open(hasher.state, byteCount: hasher.savedBytes))
         case .done(let digests): (weight, .done(digests))
         }
       })

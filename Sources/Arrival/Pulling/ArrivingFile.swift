@@ -1,4 +1,5 @@
 import Checkpoint
+import Integrity
 import Platform
 import SystemPackage
 import Transfer
@@ -13,8 +14,8 @@ final class ArrivingFile: ByteSource, PassingContent {
     /// Headers are read, each by a request of its own.
     case headers
     case arriving
-    /// Everything has come, and is right; some of it may still be read.
-    case right
+    /// Everything has come, and some of it may still be read; with what is wrong with it, or with the others that came.
+    case passed(CheckpointError?)
     case failed(CheckpointError)
   }
 
@@ -23,7 +24,7 @@ final class ArrivingFile: ByteSource, PassingContent {
     var window = 0
     /// No byte before this one will be read any more.
     var released = 0
-    /// Bytes that came, read or not.
+    /// Bytes that came, read or not; those of earlier runs too.
     var taken = 0
     /// What came and may still be read; ascending.
     var pieces: [PassingBytes] = []
@@ -31,6 +32,8 @@ final class ArrivingFile: ByteSource, PassingContent {
     var known: [(start: Int, bytes: [UInt8])] = []
     /// What is held against what was concluded beforehand, when all has passed.
     var kept: [(range: Range<Int>, bytes: [UInt8])] = []
+    /// Where its hash was: the last place that isn't behind `released`, and those after it.
+    var points: [ChainPoint] = []
     var more: (@Sendable () -> Void)?
     /// The window's end when that was last called.
     var told = 0
@@ -54,25 +57,57 @@ final class ArrivingFile: ByteSource, PassingContent {
     count = headers.count
   }
 
+  /// A digest of the headers that were fetched: of all that the plan was made from.
+  var headerDigest: Digest {
+    var hash = SHA256()
+    for (start, bytes) in headers.fetched.sorted(by: { $0.start < $1.start }) {
+      hash.update(Array("\(start) \(bytes.count)\n".utf8))
+      hash.update(bytes)
+    }
+    return hash.finalize()
+  }
+
   /// From now on bytes are those that pass.
   /// - Parameters:
   ///   - start: the first byte that will be read.
+  ///   - point: where an earlier run had come to; not behind `start`.
+  ///   - kept: what that run had of what is held against the plan in the end.
   ///   - isWanted: called when the first byte is waited for.
-  func arrive(from start: Int, window: Int, isWanted: @escaping @Sendable () -> Void) throws(CheckpointError) {
+  func arrive(from start: Int, window: Int, after point: ChainPoint?, kept: [UInt8], isWanted: @escaping @Sendable () -> Void) throws(CheckpointError) {
     let stretches = try PassingHeaders.stretches(of: self)
     let known = headers.fetched
     state.update { state in
-      state = State(stage: .arriving, window: window, released: start, known: known, isWanted: isWanted)
-      state.kept = stretches.map { (range: $0, bytes: [UInt8](repeating: 0, count: $0.count)) }
+      state = State(
+        stage: .arriving, window: window, released: start, taken: point?.position ?? 0, known: known, points: point.map { [$0] } ?? [], isWanted: isWanted)
+      var rest = kept[...]
+      for range in stretches {
+        let bytes = rest.prefix(range.count)
+        rest = rest.dropFirst(range.count)
+        state.kept.append((range: range, bytes: Array(bytes) + [UInt8](repeating: 0, count: range.count - bytes.count)))
+      }
     }
   }
+
+  /// What another run needs to go on with it: where its hash was when no byte before that was needed any more, and what came of `kept`.
+  var passed: (point: ChainPoint?, kept: [UInt8]) {
+    state.peek { state in
+      state.tidy()
+      return (state.points.first.flatMap { $0.position <= state.released ? $0 : nil }, state.kept.flatMap(\.bytes))
+    }
+  }
+
+  /// Whether all of it has come.
+  var isWhole: Bool { state.peek { $0.taken == count } }
 
   /// All has passed and is right, or something went wrong.
   func end(_ error: CheckpointError?) {
     state.update { state in
       if case .failed = state.stage { return }
-      let shorter = state.taken == count ? nil : CheckpointError(.corrupt, in: path, "has \(state.taken) bytes now, and had \(count) when its headers were read: it changes on the server")
-      state.stage = (error ?? shorter).map { .failed($0) } ?? .right
+      guard state.taken == count else {
+        let shorter = CheckpointError(.corrupt, in: path, "has \(state.taken) bytes now, and had \(count) when its headers were read: it changes on the server")
+        return state.stage = .failed(error ?? shorter)
+      }
+      state.stage = .passed(error)
     }
   }
 
@@ -108,7 +143,7 @@ final class ArrivingFile: ByteSource, PassingContent {
     switch state.stage {
     case .headers: return .headers
     case .failed(let error): return .failed(error)
-    case .arriving, .right:
+    case .arriving, .passed:
       state.isWanted?()
       state.isWanted = nil
       let first = state.index(range.lowerBound)
@@ -118,7 +153,7 @@ final class ArrivingFile: ByteSource, PassingContent {
         next += 1
       }
       if end >= range.upperBound { return .pieces(state.pieces[first..<next]) }
-      guard case .right = state.stage else { return nil }
+      guard case .passed = state.stage else { return nil }
       guard let kept = state.kept.first(where: { $0.range.lowerBound <= range.lowerBound && range.upperBound <= $0.range.upperBound }) else { return .headers }
       return .bytes(kept.bytes[range.lowerBound - kept.range.lowerBound..<range.upperBound - kept.range.lowerBound])
     }
@@ -131,18 +166,22 @@ final class ArrivingFile: ByteSource, PassingContent {
       state.isWanted = nil
       return switch state.stage {
       case .failed(let error): .some(error)
-      case .right: .some(nil)
+      case .passed(let error): .some(error)
       case .headers, .arriving: nil
       }
     }
     if let error { throw error }
-    try PassingHeaders.confirm(self)
+    do throws(CheckpointError) { try PassingHeaders.confirm(self) } catch {
+      state.update { $0.stage = .failed(error) }
+      throw error
+    }
   }
 
   // MARK: PassingContent
 
   var window: Int { state.peek { $0.window } }
   var windowEnd: Int { state.peek { $0.windowEnd } }
+  var beginning: ChainPoint? { state.peek { $0.points.first } }
 
   func begin(_ more: @escaping @Sendable () -> Void) { state.peek { $0.more = more } }
 
@@ -164,6 +203,17 @@ final class ArrivingFile: ByteSource, PassingContent {
     }
   }
 
+  /// Places closer to each other aren't worth a hash in memory.
+  private static let leastApart = 256 << 10
+
+  func hashed(_ point: ChainPoint) {
+    state.peek { state in
+      guard case .arriving = state.stage, point.isComplete || point.position >= (state.points.last?.position ?? 0) + Self.leastApart else { return }
+      state.points.append(point)
+      state.tidy()
+    }
+  }
+
   /// Less isn't worth a request.
   private static let leastTold = 1 << 20
 
@@ -172,6 +222,7 @@ final class ArrivingFile: ByteSource, PassingContent {
     let more = state.peek { state -> (@Sendable () -> Void)? in
       state.released = max(state.released, start)
       state.pieces.removeSubrange(..<state.index(state.released))
+      state.tidy()
       guard state.windowEnd >= state.told + Self.leastTold || state.released == count else { return nil }
       state.told = state.windowEnd
       return state.more
@@ -182,6 +233,12 @@ final class ArrivingFile: ByteSource, PassingContent {
 
 extension ArrivingFile.State {
   fileprivate var windowEnd: Int { released + window }
+
+  /// Forgets places before the last that isn't behind `released`.
+  fileprivate mutating func tidy() {
+    let passed = points.firstIndex { $0.position > released } ?? points.count
+    if passed > 1 { points.removeFirst(passed - 1) }
+  }
 
   /// The first piece that ends behind `offset`.
   fileprivate func index(_ offset: Int) -> Int {

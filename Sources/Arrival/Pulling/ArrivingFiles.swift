@@ -1,6 +1,7 @@
 import Checkpoint
 import Integrity
 import Platform
+import SystemPackage
 import Transfer
 
 /// The files of weights of one pull while their bytes pass: what the download brings, the plan takes.
@@ -23,13 +24,19 @@ final class ArrivingFiles: ArrivingSources {
   /// No more than this, whatever order the weights lie in.
   private static let mostMemory = 1 << 30
 
-  init(_ plan: ReshardPlan, _ schedule: ReadingSchedule) throws(CheckpointError) {
+  /// - Parameter before: what earlier runs had of the files, by index.
+  init(_ plan: ReshardPlan, _ schedule: ReadingSchedule, after before: [Int: PullJournal.Source]) throws(CheckpointError) {
     self.schedule = schedule
-    var files: [Int: ArrivingFile] = [:]
-    for (index, file) in plan.source.files.enumerated() { files[index] = file as? ArrivingFile }
-    self.files = files
+    files = plan.arriving
     let (state, windows) = (state, try Self.windows(plan, schedule))
-    for (index, file) in files { try file.arrive(from: schedule.starts[index], window: windows[index] ?? 0) { state.update { $0.isWanted = true } } }
+    for (index, file) in files {
+      let start = schedule.starts[index]
+      // Where something was lost behind the place that the hash had come to, it goes back.
+      let (point, kept) = (before[index]?.point?.back(to: start), before[index].map { [UInt8]($0.kept) } ?? [])
+      try file.arrive(from: start, window: windows[index] ?? 0, after: point, kept: kept) {
+        state.update { $0.isWanted = true }
+      }
+    }
   }
 
   /// Bytes of each file that arrives, by index, that may be in memory: what the plan needs at one time, and an equal share of the rest.
@@ -75,6 +82,22 @@ final class ArrivingFiles: ArrivingSources {
   /// What shows in the bytes themselves that a file isn't the one that the plan was made for.
   var change: CheckpointError? { files.values.lazy.compactMap(\.failure).first { $0.reason == .corrupt } }
 
+  /// Files of which nothing that came is of use.
+  /// - Parameter failure: how the download ended.
+  func bad(_ failure: TransferError?) -> Set<Int> {
+    let right = Set(report.files.map(\.path))
+    let bad = files.filter { _, file in
+      if file.failure?.reason == .corrupt { return true }
+      return switch failure {
+      // Others may have come to their ends meanwhile.
+      case .mismatch?, .otherBlob?: file.isWhole && !right.contains(file.path.string)
+      case .changed(let path, _)?: path == file.path.string
+      default: false
+      }
+    }
+    return Set(bad.keys)
+  }
+
   // MARK: What the plan says
 
   /// It has ended.
@@ -89,5 +112,12 @@ final class ArrivingFiles: ArrivingSources {
     }
     download?.cancel()
     for file in files.values { file.end(CheckpointError(.cancelled, in: file.path, "isn't waited for any more")) }
+  }
+}
+
+extension ReshardPlan {
+  /// Of its sources the files that arrive, by index.
+  var arriving: [Int: ArrivingFile] {
+    Dictionary(source.files.enumerated().compactMap { index, file in (file as? ArrivingFile).map { (index, $0) } }) { first, _ in first }
   }
 }

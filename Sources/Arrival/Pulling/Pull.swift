@@ -1,4 +1,5 @@
 import Checkpoint
+import FoundationEssentials
 import Integrity
 import Platform
 import Synchronization
@@ -40,7 +41,6 @@ public struct Pull: Sendable {
   public let headerBytes: Int
   public let headerRequests: Int
   private let companions: TransferReport
-  private let schedule: ReadingSchedule
   /// Bytes of weights that may be in memory.
   private let windows: Int
 
@@ -90,8 +90,7 @@ public struct Pull: Sendable {
     do throws(CheckpointError) {
       plan = try ReshardPlan(Checkpoint.open(at: model, arriving: arriving, opening).ignoring(settings.ignoredKeys), settings.plan)
     } catch { throw error.cause ?? error }
-    schedule = ReadingSchedule(plan)
-    windows = try ArrivingFiles.windows(plan, schedule).values.reduce(0, +)
+    windows = try ArrivingFiles.windows(plan, ReadingSchedule(plan)).values.reduce(0, +)
     var weights = request
     // Others aren't this model's.
     let paths = Set(plan.source.files.filter(\.isArriving).map(\.path.string))
@@ -124,54 +123,124 @@ public struct Pull: Sendable {
   /// Bytes of memory that it takes at most beside the program itself.
   public func peakMemory(_ options: ReshardPlan.WriteOptions) -> Int { plan.peakMemory(options) + windows + Download.memoryBesidePassing(request) }
 
-  /// Carries it out.
+  /// Carries it out, or goes on with what an earlier run has left.
   ///
   /// - Parameters:
+  ///   - folder: has what an earlier run has left, and keeps what this one leaves.
   ///   - options: how the output is written.
+  ///   - given: what another run must be given too to go on.
   ///   - download: downloads the request on the caller's thread, with these takers of what passes; calls its last argument once it can be cancelled.
-  ///   - progress: called on any thread with the index of an output's file and how many of its bytes are done.
   ///   - note: told, in sentences, what a person should know. Called on any thread.
   ///   - isCancelled: asked now and then; the download is cancelled besides by whoever asked for that.
-  /// - Throws: what the download throws, or the plan. Nothing is left behind of the output then.
+  /// - Throws: what the download throws, or the plan. Then what was made stays hidden for the same call in another run, if there is any.
   public func run(
-    to destination: FilePath, _ options: ReshardPlan.WriteOptions,
+    to destination: FilePath, in folder: PullFolder, _ options: ReshardPlan.WriteOptions, given: [String: String],
     download: (TransferRequest, [String: any PassingContent], @escaping @Sendable (MirroredDownload) -> Void) -> (TransferReport, TransferError?),
-    progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void = { _, _ in }, note: @escaping @Sendable (String) -> Void = { _ in },
+    note: @escaping @Sendable (String) -> Void = { _ in },
     isCancelled: @escaping @Sendable () -> Bool = { false }
   ) throws -> Outcome {
-    let arriving = try ArrivingFiles(plan, schedule)
-    var options = options
-    options.arriving = arriving
-    let companions = companions
-    options.provenance = .init(operation: "pull", origin: source.origin) { (companions.files + arriving.report.files).map { Receipt.File(path: FilePath($0.path), $0) } }
+    try folder.write(given)
+    let (output, arriving) = try begin(to: destination, in: folder, options, note, isCancelled)
+    let files = plan.arriving.values.map { (file: $0, expected: expected[$0.path.string], headers: $0.headerDigest) }
+    let journal = PullJournalWriter(folder, output) {
+      files.map { file, expected, headers in
+        let (point, kept) = file.passed
+        return PullJournal.Source(path: file.path.string, expected: expected, headers: headers, kept: Data(kept), point: point)
+      }
+    }
+    let provenance = ReshardPlan.Provenance(operation: "pull", origin: source.origin) { [companions] in
+      (companions.files + arriving.report.files).map { Receipt.File(path: FilePath($0.path), $0) }
+    }
     let result = Mutex<Result<[ReshardPlan.WrittenFile], CheckpointError>?>(nil)
-    let writer = WorkerThread.start { [plan, options] in
-      let written = Result { () throws(CheckpointError) in try plan.write(to: destination, options, progress: progress, note: note, isCancelled: isCancelled) }
+    let writer = WorkerThread.start {
+      let written = Result { () throws(CheckpointError) in
+        try output.write(arriving, provenance, wrote: { journal.wrote($0) }, note: note, isCancelled: isCancelled)
+      }
       result.withLock { $0 = written }
       arriving.planEnded()
     }
-    guard let thread = writer else { throw TransferError.library("no thread could be started") }
     var failure: TransferError?
-    // The plan has room for its output before anything comes.
-    if arriving.waitUntilWanted() {
-      var passing: [String: any PassingContent] = [:]
-      for case let file as ArrivingFile in plan.source.files { passing[file.path.string] = file }
-      let report: TransferReport
-      (report, failure) = download(request, passing) { arriving.begin($0) }
-      arriving.end(report, failure)
+    if let thread = writer {
+      if arriving.waitUntilWanted() {
+        var passing: [String: any PassingContent] = [:]
+        for file in plan.arriving.values { passing[file.path.string] = file }
+        let report: TransferReport
+        (report, failure) = download(request, passing) { arriving.begin($0) }
+        arriving.end(report, failure)
+      }
+      thread.join()
     }
-    thread.join()
-    let written = result.withLock { $0 }
-    switch written {
-    case .success(let written)?: return Outcome(written: written, sources: companions.files + arriving.report.files)
-    case .failure(let error)?:
-      if let change = arriving.change { throw ArrivalError.changed(change) }
-      // What the plan makes of an end of the download is no news, and what the download makes of an end of the plan isn't either.
-      guard let failure else { throw error }
-      if case .interrupted = failure, error.reason != .cancelled, error.cause == nil { throw error }
-      throw failure
-    case nil: throw TransferError.library("the output was never begun")
+    if case .success(let written)? = result.withLock({ $0 }) {
+      journal.forget()
+      return Outcome(written: written, sources: companions.files + arriving.report.files)
     }
+    let bad = Set(arriving.bad(failure).map { plan.source.files[$0].path.string })
+    let isKept = journal.close(without: bad)
+    guard case .failure(var error)? = result.withLock({ $0 }) else { throw TransferError.library("no thread could be started") }
+    if !isKept {
+      folder.forgetJournal()
+      error = output.discard(because: error)
+    }
+    if let change = arriving.change { throw ArrivalError.changed(change) }
+    // What the plan makes of an end of the download is no news, and what the download makes of an end of the plan isn't either.
+    guard let failure else { throw error }
+    if case .interrupted = failure, error.reason != .cancelled, error.cause == nil { throw error }
+    throw failure
+  }
+
+  /// What publishers say of the files of weights, by path.
+  private var expected: [String: Digest] {
+    Dictionary(request.files.compactMap { file in if case .hash(let digest)? = file.digest { (file.path, digest) } else { nil } }) { first, _ in first }
+  }
+
+  /// Opens the output, with what an earlier run has done of it that is still right, and has the files go on from where that one had come to.
+  private func begin(
+    to destination: FilePath, in folder: PullFolder, _ options: ReshardPlan.WriteOptions, _ note: (String) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
+  ) throws -> (KeptOutput, ArrivingFiles) {
+    let found = folder.journal
+    if folder.isKept, found == nil { note("the journal of what was made so far was damaged; everything is fetched afresh") }
+    var progress: PlanProgress?
+    var sources: [Int: PullJournal.Source] = [:]
+    if let (journal, _) = found {
+      if journal.plan == plan.digest {
+        (progress, sources) = usable(journal, note)
+      } else {
+        note("the model isn't what it was when this pull was begun; everything is fetched afresh")
+      }
+    }
+    if progress == nil { folder.forgetJournal() }
+    let output = try KeptOutput(
+      plan, at: destination, options, after: progress,
+      isInDoubt: { now, then, length in
+        found.map { journal, own in now.isInDoubt(since: then, isClosed: journal.isClosed, length: length, journal: own) } ?? true
+      }, note: note, isCancelled: isCancelled)
+    do throws(CheckpointError) { return (output, try ArrivingFiles(plan, output.schedule, after: sources)) } catch {
+      throw progress == nil ? output.discard(because: error) : error
+    }
+  }
+
+  /// What of a journal can be gone on with: not what came of files that are others now.
+  private func usable(_ journal: PullJournal, _ note: (String) -> Void) -> (PlanProgress, [Int: PullJournal.Source]) {
+    var progress = journal.progress
+    var sources: [Int: PullJournal.Source] = [:]
+    let before = Dictionary(journal.sources.map { ($0.path, $0) }) { first, _ in first }
+    for (index, file) in plan.arriving {
+      let path = file.path.string
+      guard let source = before[path] else {
+        progress.forget(index, of: plan)
+        continue
+      }
+      let isSame = source.headers == file.headerDigest && source.expected == expected[path] && source.point?.length ?? file.count == file.count
+      // What nobody vouches for is put together only behind a tag that tells whether the parts belong together.
+      guard isSame, source.expected != nil || source.point?.isStrong ?? true else {
+        let why = isSame ? "nothing vouches for it, and the server gave no strong ETag" : "it isn't what it was when this pull was begun"
+        note("\(path): \(why); what came of it is thrown away")
+        progress.forget(index, of: plan)
+        continue
+      }
+      sources[index] = source
+    }
+    return (progress, sources)
   }
 
   /// Whether another try may bring what this one didn't: what came wasn't what its publisher says, or has changed meanwhile.

@@ -1,21 +1,28 @@
+import Checkpoint
 import Glibc
 import Platform
 import SystemPackage
 import Transfer
 
-/// The hidden folder beside an output in which a pull keeps what describes the model, as long as it runs:
+/// The hidden folder beside an output in which a pull keeps what it needs to go on when it was interrupted, until the output is there:
 ///
 ///     .NAME.drover-pull/
 ///         lock      locked as long as the pull is alive
+///         options   what was asked for
+///         journal   what is done: see `PullJournal`
 ///         source/   the files beside the weights, where a download would put them
 ///
-/// What a pull that was killed left in it, the next one to the same place goes on with.
+/// The output itself grows in a work folder (`KeptOutput`). Nothing sweeps either of the two; the same command goes on with them, and `discard` removes them.
 public final class PullFolder: Sendable {
   let path: FilePath
   private let lock: FileDescriptor
 
+  private let destination: FilePath
+
   /// Where files land.
   var source: FilePath { path.appending("source") }
+  var journalPath: FilePath { path.appending("journal") }
+  private var optionsPath: FilePath { path.appending("options") }
 
   /// - Throws: `TransferError.busyFolder` where another pull to the same place is alive; `.disk` where it can't be made.
   public init(for destination: FilePath) throws(TransferError) {
@@ -23,7 +30,7 @@ public final class PullFolder: Sendable {
     var parent = destination.lexicallyNormalized().removingLastComponent()
     if destination.lastComponent?.kind != .regular { parent = destination.appending("..") }
     let path = parent.appending(".\(name).drover-pull")
-    self.path = path
+    (self.path, self.destination) = (path, destination)
     do throws(Errno) {
       if path.withPlatformString({ mkdir($0, 0o777) }) != 0, errno != EEXIST { throw Errno(rawValue: errno) }
       lock = try Self.open(path.appending("lock"))
@@ -40,10 +47,64 @@ public final class PullFolder: Sendable {
 
   deinit { try? lock.close() }
 
-  /// Removes it with all that is in it.
-  public func remove() {
+  // MARK: What an earlier run has left
+
+  private static let title = "drover pull's options 1"
+
+  /// Whether there is something to go on with.
+  var isKept: Bool { Directory.exists(journalPath) }
+
+  /// The journal, and what its file is; nil where there is none that could be read.
+  var journal: (PullJournal, FileStamp)? {
+    guard let bytes = try? SmallFile.read(journalPath, atMost: PullJournal.mostBytes), let journal = PullJournal(decoding: bytes),
+      let stamp = FileStamp(ofNamed: journalPath)
+    else { return nil }
+    return (journal, stamp)
+  }
+
+  /// Sees to it that nothing goes on with what was begun with other options.
+  /// - Parameter options: by the names that a person knows.
+  /// - Throws: `ArrivalError.otherPull`.
+  public func check(_ options: [String: String]) throws(ArrivalError) {
+    guard isKept, let bytes = try? SmallFile.read(optionsPath, atMost: 1 << 20),
+      let begun = SealedDocument.decoded(bytes, as: [String: String].self, title: Self.title), begun != options
+    else { return }
+    let name = Set(begun.keys).union(options.keys).sorted().first { begun[$0] != options[$0] } ?? ""
+    throw .otherPull(destination, option: name, begun: begun[name], now: options[name])
+  }
+
+  /// Notes down what is asked for.
+  func write(_ options: [String: String]) throws(TransferError) {
+    do throws(Errno) {
+      guard let bytes = try? SealedDocument.encoded(options, title: Self.title) else { throw .invalidArgument }
+      try SmallFile.write(bytes, to: optionsPath)
+    } catch { throw .disk(path: optionsPath.string, errno: error.rawValue) }
+  }
+
+  func forgetJournal() {
+    journalPath.remove()
+    SmallFile.temporary(for: journalPath).remove()
+  }
+
+  /// Removes what was made so far, of the output too.
+  public func discard() throws(CheckpointError) {
+    forgetJournal()
+    try KeptOutput.discard(at: destination)
     Self.remove(source)
-    path.appending("lock").remove()
+  }
+
+  /// Removes what a pull has left that was killed when its output had just got its name.
+  public static func tidy(for destination: FilePath) {
+    guard let folder = try? PullFolder(for: destination) else { return }
+    if folder.isKept, !KeptOutput.isInTheMaking(at: destination) { try? folder.discard() }
+    folder.removeUnlessKept()
+  }
+
+  /// Removes it with all that is in it, unless there is something to go on with.
+  public func removeUnlessKept() {
+    guard !isKept else { return }
+    Self.remove(source)
+    for file in [optionsPath, SmallFile.temporary(for: optionsPath), SmallFile.temporary(for: journalPath), path.appending("lock")] { file.remove() }
     _ = path.withPlatformString { rmdir($0) }
   }
 

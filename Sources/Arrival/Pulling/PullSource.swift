@@ -8,6 +8,8 @@ import Transfer
 public struct PullSource: Sendable {
   /// What messages call it.
   public let name: String
+  /// What it is called among all models, whatever version of it.
+  public let identity: String
   /// Relative to a download's folder.
   let folder: FilePath
   let origin: Receipt.Origin
@@ -24,7 +26,7 @@ public struct PullSource: Sendable {
   private static func hasWeights(_ path: String) -> Bool { FilePath(path).extension.map(endings.contains) ?? false }
 
   public init(_ release: Release) {
-    name = release.id
+    (name, identity) = (release.id, release.id)
     folder = FilePath(release.folder)
     origin = .release(release.id)
     keyValueHeads = release.shape?.kvHeads
@@ -36,7 +38,7 @@ public struct PullSource: Sendable {
   /// - Parameter files: that are wanted of it.
   /// - Throws: `.unsafePath` for a file that must not be written.
   public init(_ repository: HubRepository, files: [HubRepository.File]) throws(ArrivalError) {
-    name = repository.name.name
+    (name, identity) = (repository.name.name, "hf:" + repository.name.repository)
     folder = FilePath(repository.name.name)
     origin = .repository(repository.name.repository, commit: repository.commit)
     keyValueHeads = nil

@@ -80,15 +80,31 @@ struct TokenizerFiles {
     add("special_tokens_map.json", try encodeJSON(config.specialTokens))
   }
 
+  /// - Returns: nil, or why the vocabulary can't be said in SentencePiece's file.
+  private mutating func addModel(_ vocabulary: Vocabulary) throws(VocabularyError) -> VocabularyError? {
+    do throws(VocabularyError) {
+      add(Self.model, try vocabulary.sentencePieceFile())
+      return nil
+    } catch {
+      guard error.reason == .unsupported else { throw error }
+      return error
+    }
+  }
+
   /// The vocabulary of a GGUF as the file its kind usually has.
   private mutating func write(_ source: Checkpoint, for format: Checkpoint.Format) throws(CheckpointError) {
     let vocabulary: Vocabulary
     do throws(VocabularyError) {
       guard let own = try source.vocabulary() else { return }
       vocabulary = own
-      if own.model == .sentencePiece { add(Self.model, try own.sentencePieceFile()) } else { add(Self.json, try own.huggingFaceFile()) }
+      if own.model == .sentencePiece, let reason = try addModel(own) {
+        add(Self.json, try own.huggingFaceFile())
+        notes.append("no \(Self.model) is written, and programs that read only that won't find the tokenizer, which is in \(Self.json): \(reason)")
+      } else if own.model != .sentencePiece {
+        add(Self.json, try own.huggingFaceFile())
+      }
     } catch {
-      throw CheckpointError(.unsupported, "the tokenizer can't come along: \(error)")
+      throw CheckpointError(.unsupported, "the tokenizer can't come along: \(error); --format gguf keeps it as it is")
     }
     if format == .hf { if has(Self.json) { try addSettings(of: vocabulary, from: source) } else { try translate(source) } }
     add("tokenizer_config.json", try encodeJSON(TokenizerConfig(vocabulary)))

@@ -34,14 +34,17 @@ extension Checkpoint {
   /// - Throws: `CheckpointError` of the kind `unsupported` that names every key, or what the model has that drover doesn't compute.
   public func requireHonoured() throws(CheckpointError) {
     if let architecture = params.architecture {
-      throw CheckpointError(.unsupported, in: files.first?.path, "holds a Llama with \(architecture), which drover inspects, fingerprints and reshards, and neither runs nor converts to another family's format")
+      throw CheckpointError(
+        .unsupported, in: files.first?.path,
+        "holds a Llama with \(architecture), which drover inspects, fingerprints and reshards, and neither runs nor converts to another family's format")
     }
     guard let first = unhonoured.first else { return }
     let statements = unhonoured.map(\.statement).joined(separator: ", ")
     let options = unhonoured.map { "--ignore-key \($0.name)" }.joined(separator: " ")
+    let without = unhonoured.count == 1 ? "it wasn't" : "they weren't"
     throw CheckpointError(
       .unsupported, in: first.file,
-      "says \(statements), which drover doesn't honour: the numbers could be others than the model's; \(options) goes on as if \(unhonoured.count == 1 ? "it wasn't" : "they weren't") there")
+      "says \(statements), which drover doesn't honour: the numbers could be others than the model's; \(options) goes on as if \(without) there")
   }
 
   /// The same checkpoint, read as if some keys of its description weren't there.

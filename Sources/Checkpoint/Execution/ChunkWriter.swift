@@ -1,7 +1,4 @@
-import CLinux
 import Integrity
-import Platform
-import SystemPackage
 
 #if canImport(Glibc)
   import Glibc
@@ -11,6 +8,8 @@ import SystemPackage
 struct ChunkWriter {
   let files: [OpenOutput]
   private var room = Room()
+  /// What the last chunk adds to checksums of files' pieces.
+  private(set) var sums: [PlanProgress.PieceSum] = []
 
   init(files: [OpenOutput]) { self.files = files }
 
@@ -20,6 +19,7 @@ struct ChunkWriter {
   mutating func write(
     _ chunk: TensorPlan.Chunk, of plan: TensorPlan, _ bytes: UnsafeRawBufferPointer, keep: (_ file: Int, _ offset: Int, [UInt8]) -> Void
   ) throws(CheckpointError) {
+    sums.removeAll(keepingCapacity: true)
     guard let base = bytes.baseAddress else { return }
     let pitch = plan.dtype.byteCount(chunk.columns.count)
     for destination in plan.destinations {
@@ -36,7 +36,7 @@ struct ChunkWriter {
           for step in 0..<run.count {
             let piece = UnsafeRawBufferPointer(start: from + (run.meta + step * run.step - chunk.rows.lowerBound) * pitch, count: part)
             let offset = destination.offset + (run.disk + step - region.rows.lowerBound) * width + start
-            try files[destination.file].write(piece, at: offset, piece: destination.piece)
+            try write(piece, at: offset, destination)
           }
         }
         continue
@@ -60,72 +60,19 @@ struct ChunkWriter {
           }
           stretch = UnsafeRawBufferPointer(start: to, count: count * width)
         }
-        try files[destination.file].write(stretch, at: offset, piece: destination.piece)
+        try write(stretch, at: offset, destination)
         if plan.tensor.name.role.isBuffer { keep(destination.file, offset, Array(stretch)) }
         index = end
       }
     }
   }
-}
 
-/// A file of a plan that is being written. Any thread may write to any place of it.
-final class OpenOutput: Sendable {
-  let file: OutputFile
-  let checksums: FileChecksums
-  let chain: FileChain?
-  private let folder: OutputFolder
-  private let descriptor: FileDescriptor
-  private let progress: FileProgress
-
-  init(_ file: OutputFile, _ folder: OutputFolder, digests: Set<HashAlgorithm>, progress: FileProgress) throws(CheckpointError) {
-    self.file = file
-    self.folder = folder
-    self.progress = progress
-    descriptor = try folder.create(file.name, bytes: file.byteCount)
-    let checksums = FileChecksums(file)
-    self.checksums = checksums
-    let pieces = Dictionary(file.pieces.enumerated().map { ($1.offset, $0) }) { first, _ in first }
-    chain = digests.isEmpty ? nil : FileChain(digests) { offset in pieces[offset].flatMap { checksums.bytes(ofPiece: $0) } }
-  }
-
-  deinit { try? descriptor.close() }
-
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, piece: Int) throws(CheckpointError) {
-    checksums.add(bytes, at: offset, piece: piece)
-    try write(bytes, at: offset)
-    chain?.add(bytes, at: offset)
-    guard let stretch = progress.add(bytes.count, at: offset) else { return }
-    // Starts writing to the disk, and doesn't wait: so the disk works while the processor does, and `sync` has little left to do.
-    _ = sync_file_range(descriptor.rawValue, off_t(stretch.lowerBound), off_t(stretch.count), CLINUX_SYNC_FILE_RANGE_WRITE)
-  }
-
-  private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
-    do { try descriptor.write(all: bytes, at: offset) } catch { throw folder.failure(file.name, error, file.byteCount) }
-  }
-
-  /// Writes what isn't a tensor's, when all tensors are written.
-  func writeRest() throws(CheckpointError) {
-    for (index, piece) in file.pieces.enumerated() {
-      guard let bytes = checksums.bytes(ofPiece: index) else { continue }
-      do { try descriptor.write(all: bytes, at: piece.offset) } catch { throw folder.failure(file.name, error, file.byteCount) }
-      _ = progress.add(bytes.count, at: piece.offset)
+  private mutating func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ destination: TensorPlan.Destination) throws(CheckpointError) {
+    guard let sum = try files[destination.file].write(bytes, at: offset, piece: destination.piece) else { return }
+    if let last = sums.indices.last, sums[last].file == destination.file, sums[last].piece == destination.piece {
+      sums[last].sum ^= sum
+    } else {
+      sums.append(.init(file: destination.file, piece: destination.piece, sum: sum))
     }
-  }
-
-  /// Digests of the whole file, of what was written in another order than its own: it is read back.
-  func readBack(_ algorithms: Set<HashAlgorithm>) throws(CheckpointError) -> [HashAlgorithm: ChainedDigest] {
-    var (md5, sha256) = (ChainedHash<MD5>(), ChainedHash<SHA256>())
-    let block = Block(count: ReshardPlan.chunkBytes)
-    for offset in stride(from: 0, to: file.byteCount, by: block.count) {
-      let memory = UnsafeMutableRawBufferPointer(rebasing: block.memory[..<min(block.count, file.byteCount - offset)])
-      do { try descriptor.readAll(into: memory, at: offset) } catch { throw folder.failure(file.name, error, file.byteCount) }
-      if algorithms.contains(.md5) { md5.update(UnsafeRawBufferPointer(memory)) }
-      if algorithms.contains(.sha256) { sha256.update(UnsafeRawBufferPointer(memory)) }
-    }
-    return [.md5: md5.finalize(), .sha256: sha256.finalize()].filter { algorithms.contains($0.key) }
-  }
-
-  func sync() throws(CheckpointError) {
-    do { try descriptor.sync() } catch { throw folder.failure(file.name, error, file.byteCount) }
   }
 }

@@ -13,13 +13,18 @@ final class FileChecksums: Sendable {
 
   /// Takes a stretch of a piece.
   /// - Parameter offset: of its first byte in the file.
-  func add(_ bytes: UnsafeRawBufferPointer, at offset: Int, piece: Int) {
-    guard file.needsChecksums else { return }
+  /// - Returns: what it adds to the piece's; nil where nobody asks for that.
+  func add(_ bytes: UnsafeRawBufferPointer, at offset: Int, piece: Int) -> UInt32? {
+    guard file.needsChecksums else { return nil }
     let sum = drover_crc32(0, bytes.baseAddress, bytes.count)
     let behind = file.pieces[piece].offset + file.pieces[piece].byteCount - offset - bytes.count
     let moved = drover_crc32_combine(sum, 0, UInt64(behind))
-    sums.withLock { $0[piece, default: 0] ^= moved }
+    add(moved, piece: piece)
+    return moved
   }
+
+  /// Takes what stretches of a piece add, that were done in an earlier run.
+  func add(_ sum: UInt32, piece: Int) { sums.withLock { $0[piece, default: 0] ^= sum } }
 
   /// The bytes of a piece that has no region, with the checksums of those before it, which must be done.
   func bytes(ofPiece index: Int) -> [UInt8]? {

@@ -190,10 +190,53 @@ struct PartReader {
     var seen: [[UInt8]: LogicalTensor.Part] = [:]
     for (part, row) in zip(tensor.parts, try firstRows(of: tensor)) {
       guard let other = seen.updateValue(part, forKey: row) else { continue }
+      throw sameFirstRow(tensor, other, part)
+    }
+  }
+
+  /// What is wrong where two parts that aren't copies of each other begin alike.
+  func sameFirstRow(_ tensor: LogicalTensor, _ other: LogicalTensor.Part, _ part: LogicalTensor.Part) -> CheckpointError {
+    CheckpointError(
+      .corrupt, in: files[part.file].path, byte: part.offset,
+      "\(tensor.name) begins with the same row in shards \(other.rank) and \(part.rank), which layer 0 has as different heads. "
+        + "A shard is damaged or of another model, or heads are alike by chance: then --kv-heads N says how many the model has")
+  }
+
+  /// SHA-256 of the first row of a source's part.
+  mutating func firstRow(of plan: TensorPlan, source: Int) throws(CheckpointError) -> Digest {
+    var tensor = plan.tensor
+    tensor.parts = [plan.sources[source].part]
+    return SHA256.hash(try firstRows(of: tensor)[0])
+  }
+
+  /// SHA-256 of what a copy has of a chunk of its source, as it lies there.
+  mutating func copyDigest(of plan: TensorPlan, _ part: LogicalTensor.Part, _ chunk: TensorPlan.Chunk) throws(CheckpointError) -> Digest {
+    let dtype = plan.tensor.dtype
+    let (rows, columns) = (part.rows.clamped(to: chunk.rows), part.columns.clamped(to: chunk.columns))
+    let first = columns.lowerBound - part.columns.lowerBound
+    let blocks = first / dtype.blockElements..<(first + columns.count - 1) / dtype.blockElements + 1
+    var hash = SHA256()
+    for run in plan.tensor.rowOrder.runs(rows) {
+      let count = run.count * blocks.count * dtype.blockBytes
+      let bytes = replica.of(count)
+      try read(part, dtype, run.disk - part.rows.lowerBound..<run.disk - part.rows.lowerBound + run.count, blocks, into: bytes)
+      hash.update(UnsafeRawBufferPointer(start: bytes, count: count))
+    }
+    return hash.finalize()
+  }
+
+  /// Holds copies of a chunk, of which others were written before, against those.
+  /// - Parameters:
+  ///   - unseen: the files whose copies are compared.
+  ///   - digest: of the others'.
+  mutating func compare(_ plan: TensorPlan, source: Int, _ chunk: TensorPlan.Chunk, unseen: Set<Int>, with digest: Digest) throws(CheckpointError) {
+    let parts = [plan.sources[source].part] + plan.sources[source].replicas
+    for part in parts where unseen.contains(part.file) {
+      guard try copyDigest(of: plan, part, chunk) != digest else { continue }
+      let other = parts.first { !unseen.contains($0.file) } ?? part
       throw CheckpointError(
         .corrupt, in: files[part.file].path, byte: part.offset,
-        "\(tensor.name) begins with the same row in shards \(other.rank) and \(part.rank), which layer 0 has as different heads. "
-          + "A shard is damaged or of another model, or heads are alike by chance: then --kv-heads N says how many the model has")
+        "\(plan.tensor.name) should be the same in shards \(other.rank) and \(part.rank), and isn't: one of the two is damaged")
     }
   }
 

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Integrity
 import Platform
 import Synchronization
@@ -17,17 +18,29 @@ final class PlanExecution: Sendable {
   }
 
   private struct State {
-    /// The tensor whose chunks are handed out, and those that are left of it, the next one last.
+    /// The tensor whose chunks are handed out, and what is left of it, the next one last.
     var tensor = -1
     /// Chunks that were handed out.
     var handedOut = 0
-    var chunks: [TensorPlan.Chunk] = []
-    var prover: TensorProver?
-    var outcomes: [TensorProver.Outcome] = []
+    var work: [TensorPlan.Work] = []
+    var current: TensorProgress?
+    /// Tensors that were begun and aren't done.
+    var open: [TensorProgress] = []
+    /// What is done of those that are, and of those that weren't begun in this run.
+    var done: [String: [PlanProgress.Unit]]
+    var outcomes: [TensorProgress.Outcome] = []
     /// Bytes of tensors that are no weights, by file and offset.
     var buffers: [Int: [Int: [UInt8]]] = [:]
     var overflows: [TensorName: Int] = [:]
     var failure: CheckpointError?
+  }
+
+  /// What is handed out to a thread.
+  private struct Assignment {
+    /// In the order of the schedule.
+    let number: Int
+    let tensor: TensorProgress
+    let work: TensorPlan.Work
   }
 
   private let tensors: [TensorPlan]
@@ -36,9 +49,11 @@ final class PlanExecution: Sendable {
   private let order: TensorPlan.Order
   private let proves: Bool
   private let progress: ReadingProgress?
+  /// Whether what is done is noted down for another run.
+  private let keeps: Bool
   private let didRead: @Sendable (_ bytes: Int) -> Void
   private let isCancelled: @Sendable () -> Bool
-  private let state = Mutex(State())
+  private let state: Mutex<State>
 
   /// - Parameters:
   ///   - sources: the files that parts count in.
@@ -46,13 +61,16 @@ final class PlanExecution: Sendable {
   ///   - order: that of the output, or of the source.
   ///   - proves: whether weights are hashed.
   ///   - progress: told which chunks are done, by their numbers in that order.
+  ///   - earlier: what another run has done; nil where there is none, and will be none.
   ///   - didRead: called on any thread with bytes of tensors, as they are written, that were done since its last call.
   init(
     _ tensors: [TensorPlan], from sources: [any ByteSource], to outputs: [OpenOutput] = [], order: TensorPlan.Order = .output, proves: Bool, progress: ReadingProgress? = nil,
-    didRead: @escaping @Sendable (_ bytes: Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool
+    after earlier: PlanProgress? = nil, didRead: @escaping @Sendable (_ bytes: Int) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool
   ) {
     self.tensors = Self.sorted(tensors, order)
     self.progress = progress
+    keeps = earlier != nil
+    state = Mutex(State(done: earlier?.byTensor ?? [:]))
     self.order = order
     self.sources = sources
     self.outputs = outputs
@@ -103,7 +121,14 @@ final class PlanExecution: Sendable {
     if let failure = state.withLock({ $0.failure }) { throw failure }
   }
 
-  private func fail(_ error: CheckpointError) {
+  /// What is done now, and written.
+  var done: [PlanProgress.Unit] {
+    let (done, open) = state.withLock { ($0.done, $0.open) }
+    // Where parts are alike that mustn't be, all of them are read again.
+    return open.filter { $0.alike == nil }.reduce(into: done) { $0[$1.plan.tensor.name.text] = $1.done }.values.flatMap(\.self)
+  }
+
+  func fail(_ error: CheckpointError) {
     state.withLock { $0.failure = $0.failure ?? error }
     for output in outputs { output.chain?.giveUp() }
     progress?.giveUp()
@@ -114,43 +139,88 @@ final class PlanExecution: Sendable {
     var writer = ChunkWriter(files: outputs)
     var leaves = LeafHasher()
     var room = Room()
-    while let (number, tensor, chunk, prover) = next() {
+    while let task = next() {
       do throws(CheckpointError) {
-        let plan = tensors[tensor]
-        if plan.readsFirstRows(with: chunk) { try reader.checkFirstRowsDiffer(plan) }
-        let count = chunk.rows.count * plan.dtype.byteCount(chunk.columns.count)
-        let bytes = room.of(count)
-        let overflows = try reader.read(plan, chunk, into: bytes)
-        if overflows > 0 { state.withLock { $0.overflows[plan.tensor.name, default: 0] += overflows } }
-        let filled = UnsafeRawBufferPointer(start: bytes, count: count)
-        let outcome = prover?.prove(chunk, filled, &leaves)
-        try writer.write(chunk, of: plan, filled) { file, offset, bytes in state.withLock { $0.buffers[file, default: [:]][offset] = bytes } }
-        if let outcome { state.withLock { $0.outcomes.append(outcome) } }
-        didRead(count)
-        progress?.finish(number)
+        let (tensor, work) = (task.tensor, task.work)
+        let isDone: Bool
+        if let unseen = work.comparing, let source = tensor.units[work.unit].source, let copy = tensor.copy(of: work) {
+          try reader.compare(tensor.plan, source: source, work.chunk, unseen: unseen, with: copy)
+          isDone = tensor.compared(work)
+        } else {
+          isDone = tensor.finish(work, try carryOut(work, of: tensor, &reader, &writer, &leaves, &room))
+        }
+        if isDone { try settle(tensor, reader) }
+        progress?.finish(task.number)
       } catch {
         fail(error)
       }
     }
   }
 
-  /// - Returns: nil when there is nothing left to do.
-  private func next() -> (number: Int, tensor: Int, chunk: TensorPlan.Chunk, prover: TensorProver?)? {
-    if isCancelled() { fail(CheckpointError(.cancelled, "stopped before the end")) }
-    return state.withLock { state in
-      guard state.failure == nil else { return nil }
-      while state.chunks.isEmpty {
-        state.tensor += 1
-        guard state.tensor < tensors.count else {
-          state.tensor = tensors.count
-          return nil
-        }
-        let tensor = tensors[state.tensor]
-        state.chunks = tensor.chunks(limit: ReshardPlan.chunkBytes, order).reversed()
-        state.prover = proves && !tensor.tensor.name.role.isBuffer ? TensorProver(tensor, chunks: state.chunks.count, order) : nil
+  /// Reads, hashes and writes a chunk.
+  private func carryOut(
+    _ work: TensorPlan.Work, of tensor: TensorProgress, _ reader: inout PartReader, _ writer: inout ChunkWriter, _ leaves: inout LeafHasher, _ room: inout Room
+  ) throws(CheckpointError) -> TensorProgress.Result {
+    let (plan, chunk, unit) = (tensor.plan, work.chunk, tensor.units[work.unit])
+    var result = TensorProgress.Result()
+    if unit.source == nil, plan.readsFirstRows(with: chunk) { try reader.checkFirstRowsDiffer(plan) }
+    let count = chunk.rows.count * plan.dtype.byteCount(chunk.columns.count)
+    let bytes = room.of(count)
+    result.overflows = try reader.read(plan, chunk, into: bytes)
+    if let source = unit.source {
+      if unit.hasCopies { result.copy = try reader.copyDigest(of: plan, plan.sources[source].part, chunk) }
+      if plan.tensor.firstRowsDiffer, work.index == 0 { result.firstRow = try reader.firstRow(of: plan, source: source) }
+    }
+    let filled = UnsafeRawBufferPointer(start: bytes, count: count)
+    tensor.hash(chunk, filled, &leaves, into: &result)
+    try writer.write(chunk, of: plan, filled) { file, offset, bytes in result.buffers.append(.init(file: file, offset: offset, bytes: Data(bytes))) }
+    result.sums = writer.sums
+    didRead(count)
+    return result
+  }
+
+  /// All of a tensor is done.
+  private func settle(_ tensor: TensorProgress, _ reader: PartReader) throws(CheckpointError) {
+    if let (other, part) = tensor.alike { throw reader.sameFirstRow(tensor.plan.tensor, other, part) }
+    let (name, done, outcome) = (tensor.plan.tensor.name, tensor.done, tensor.outcome)
+    state.withLock { state in
+      state.open.removeAll { $0 === tensor }
+      for unit in done {
+        if unit.overflows > 0 { state.overflows[name, default: 0] += unit.overflows }
+        for buffer in unit.buffers { state.buffers[buffer.file, default: [:]][buffer.offset] = [UInt8](buffer.bytes) }
       }
-      state.handedOut += 1
-      return (state.handedOut - 1, state.tensor, state.chunks.removeLast(), state.prover)
+      if keeps { state.done[name.text] = done }
+      if let outcome { state.outcomes.append(outcome) }
+    }
+  }
+
+  /// - Returns: nil when there is nothing left to do.
+  private func next() -> Assignment? {
+    if isCancelled() { fail(CheckpointError(.cancelled, "stopped before the end")) }
+    while true {
+      let (task, finished) = state.withLock { state -> (Assignment?, TensorProgress?) in
+        guard state.failure == nil else { return (nil, nil) }
+        while true {
+          if let work = state.work.popLast(), let tensor = state.current {
+            state.handedOut += 1
+            return (Assignment(number: state.handedOut - 1, tensor: tensor, work: work), nil)
+          }
+          state.tensor += 1
+          guard state.tensor < tensors.count else {
+            state.tensor = tensors.count
+            return (nil, nil)
+          }
+          let plan = tensors[state.tensor]
+          let tensor = TensorProgress(plan, order, proves: proves, after: state.done[plan.tensor.name.text] ?? [])
+          if tensor.isDone { return (nil, tensor) }
+          state.open.append(tensor)
+          state.current = tensor
+          state.work = tensor.work.reversed()
+        }
+      }
+      guard let finished else { return task }
+      // An earlier run has done all of it.
+      do throws(CheckpointError) { try settle(finished, PartReader(files: sources)) } catch { fail(error) }
     }
   }
 

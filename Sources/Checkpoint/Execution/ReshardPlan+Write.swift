@@ -89,23 +89,24 @@ extension ReshardPlan {
   ) throws(CheckpointError) -> [WrittenFile] {
     let folder = try OutputFolder(destination, replacing: options.replacing, source: source.files.filter(\.isHere).map(\.path), bytes: byteCount, note: note)
     let written: [WrittenFile]
-    do { written = try fill(folder, options, progress, note, isCancelled) } catch { throw folder.discard(because: error) }
+    do throws(CheckpointError) {
+      var outputs: [OpenOutput] = []
+      for (index, file) in files.enumerated() {
+        outputs.append(try OpenOutput(file, folder, digests: options.arriving == nil ? options.digests : [], progress: FileProgress { progress(index, $0) }))
+      }
+      let execution = PlanExecution(
+        tensors, from: source.files, to: outputs, order: options.arriving == nil ? .output : .arrival, proves: options.tool != nil,
+        progress: options.arriving.map { ReadingProgress($0) }, isCancelled: isCancelled)
+      written = try fill(folder, outputs, execution, options, note)
+    } catch { throw folder.discard(because: error) }
     try folder.publish(note: note)
     return written
   }
 
   /// Writes and syncs all files; `checklist.chk` and the receipt last.
-  private func fill(
-    _ folder: OutputFolder, _ options: WriteOptions, _ progress: @escaping @Sendable (_ file: Int, _ bytes: Int) -> Void, _ note: (String) -> Void,
-    _ isCancelled: @escaping @Sendable () -> Bool
+  func fill(
+    _ folder: OutputFolder, _ outputs: [OpenOutput], _ execution: PlanExecution, _ options: WriteOptions, _ note: (String) -> Void
   ) throws(CheckpointError) -> [WrittenFile] {
-    var outputs: [OpenOutput] = []
-    for (index, file) in files.enumerated() {
-      outputs.append(try OpenOutput(file, folder, digests: options.arriving == nil ? options.digests : [], progress: FileProgress { progress(index, $0) }))
-    }
-    let execution = PlanExecution(
-      tensors, from: source.files, to: outputs, order: options.arriving == nil ? .output : .arrival, proves: options.tool != nil,
-      progress: options.arriving.map { ReadingProgress($0) }, isCancelled: isCancelled)
     let proof = try execution.run(threads: options.threads)
     for plan in tensors {
       guard let count = proof.overflows[plan.tensor.name] else { continue }

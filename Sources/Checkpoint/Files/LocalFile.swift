@@ -29,7 +29,8 @@ final class LocalFile: ByteSource {
       case .noSuchFileOrDirectory: throw CheckpointError(.missing, in: path, "can't be read: \(error)")
       case .isDirectory: throw CheckpointError(.unsupported, in: path, "is a folder, where a file is due")
       case .invalidArgument, .noSuchAddressOrDevice:
-        throw CheckpointError(.unsupported, in: path, "is a pipe, a socket or a device, and a checkpoint's files are read out of order; save it as a file, and name that")
+        throw CheckpointError(
+          .unsupported, in: path, "is \(Directory.specialKind(of: path)), and weights and what describes them are read at any place: save it to a file first, and name that")
       default: throw CheckpointError(.io, in: path, "can't be read: \(error)")
       }
     }

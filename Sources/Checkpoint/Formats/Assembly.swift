@@ -84,8 +84,8 @@ struct Assembly {
     let headDim = queryRows / heads
     let expected = stated.headDim ?? dim / heads
     guard headDim == expected else {
-      throw corrupt(
-        "has \(queryRows) rows in \(modelParallel) shard\(modelParallel == 1 ? "" : "s") of attention.wq, so \(heads) heads of \(headDim), where \(expected) is due: is a shard missing, or \(description) of another model?")
+      let rows = "\(queryRows) rows in \(modelParallel) shard\(modelParallel == 1 ? "" : "s") of attention.wq"
+      throw corrupt("has \(rows), so \(heads) heads of \(headDim), where \(expected) is due: is a shard missing, or \(description) of another model?")
     }
     // RoPE turns pairs of a head's columns.
     guard headDim > 0, headDim % 2 == 0 else { throw corrupt("has heads of \(headDim), which rotary embeddings can't cut into pairs: is \(description) of another model?") }
@@ -271,7 +271,10 @@ struct Assembly {
   private func checkStatements(_ params: ModelParams) throws(CheckpointError) -> [String] {
     var notes: [String] = []
     if stated.isHeadless { notes.append("there is no output projection, so the model can't be asked for the next token: it is the body of one, or a reward model") }
-    for (what, says, roles) in [("attention", stated.hasAttentionBias, TensorName.Role.attentionBiases), ("feed-forward", stated.hasFeedForwardBias, TensorName.Role.feedForwardBiases)] where says == true {
+    let biases = [
+      ("attention", stated.hasAttentionBias, TensorName.Role.attentionBiases), ("feed-forward", stated.hasFeedForwardBias, TensorName.Role.feedForwardBiases),
+    ]
+    for (what, says, roles) in biases where says == true {
       for role in roles where shards[0][TensorName(role, layer: 0)] == nil {
         throw corrupt("\(description) says that the \(what) layers have biases, and \(TensorName(role, layer: 0)) isn't there")
       }

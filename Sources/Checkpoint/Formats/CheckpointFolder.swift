@@ -27,7 +27,10 @@ struct CheckpointFolder {
     do throws(Errno) {
       guard try Directory.kind(of: path) == .folder else { return nil }
     } catch {
-      throw error == .noSuchFileOrDirectory ? CheckpointError(.missing, in: path, "isn't there") : CheckpointError(.io, in: path, "can't be read: \(error)")
+      guard error == .noSuchFileOrDirectory else { throw CheckpointError(.io, in: path, "can't be read: \(error)") }
+      // What stands for standard input elsewhere.
+      let advice = path == "-" ? ", and weights can't be taken from standard input, since they are read at any place: save them to a file first, and name that" : ""
+      throw CheckpointError(.missing, in: path, "isn't there" + advice)
     }
     do { names = try Directory.names(in: path) } catch { throw CheckpointError(.io, in: path, "can't be listed: \(error)") }
   }

@@ -13,34 +13,44 @@ final class OutputFolder: Sendable {
   private let place: OutputPlace
   private let work: WorkFolder
   private let isInMemory: Bool
+  /// Whether what was written stays for another run where the folder can't get its name.
+  private let keeps: Bool
 
   /// - Parameters:
+  ///   - keeping: whether an earlier run has made something of it, or another may go on.
   ///   - replacing: whether a checkpoint under `destination` may be replaced. Anything that isn't one is never touched.
   ///   - source: files that must survive.
   ///   - note: told what a person should know.
-  init(_ destination: FilePath, replacing: Bool, source: [FilePath], bytes: Int, note: (String) -> Void) throws(CheckpointError) {
-    (place, work) = try Self.begin(note) { () throws(CheckpointError) in try .found(at: destination, replacing: replacing, source: source) }
+  init(_ destination: FilePath, _ keeping: WorkFolder.Keeping = .none, replacing: Bool, source: [FilePath], bytes: Int, note: (String) -> Void) throws(CheckpointError) {
+    keeps = keeping != .none
+    (place, work) = try Self.begin(keeping, note) { () throws(CheckpointError) in try .found(at: destination, replacing: replacing, source: source) }
     var system = statfs()
     isInMemory = fstatfs(work.output.descriptor.rawValue, &system) == 0 && system.f_type == 0x0102_1994  // TMPFS_MAGIC (linux/magic.h)
     // Some file systems don't say how large they are: 0 blocks in all.
     var status = statvfs()
     if fstatvfs(work.output.descriptor.rawValue, &status) == 0, status.f_blocks > 0 {
       let free = Int(clamping: status.f_bavail).multipliedReportingOverflow(by: Int(clamping: status.f_frsize))
+      let bytes = keeping == .resumed ? bytes - Self.allocated(in: work.output) : bytes
       if !free.overflow, free.partialValue < bytes { throw discard(because: place.refusal("needs \(bytes) bytes, and the disk has \(free.partialValue) left")) }
     }
   }
 
+  /// Bytes that files in a folder have on the disk.
+  private static func allocated(in folder: OpenFolder) -> Int {
+    ((try? folder.names()) ?? []).reduce(0) { $0 + ((try? folder.status(of: $1)).map { Int($0.sizeAllocated) } ?? 0) }
+  }
+
   /// Makes the work folder, and gives the new folder the owner and the group of the one that it will replace.
-  private static func begin(_ note: (String) -> Void, find: () throws(CheckpointError) -> OutputPlace) throws(CheckpointError) -> (OutputPlace, WorkFolder) {
+  private static func begin(_ keeping: WorkFolder.Keeping, _ note: (String) -> Void, find: () throws(CheckpointError) -> OutputPlace) throws(CheckpointError) -> (OutputPlace, WorkFolder) {
     var place = try find()
-    let work = try WorkFolder(at: place, note: note)
+    let work = try WorkFolder(at: place, keeping, note: note)
     do throws(CheckpointError) {
       // Another run may have ended between the look and the lock.
       let now = try find()
       guard now.isFilled == place.isFilled else { throw place.refusal("changed while this run began; run the command again") }
       place = now
     } catch {
-      _ = work.remove()
+      if keeping != .resumed { _ = work.remove() }
       throw error
     }
     guard let model = place.model, !place.isFilled else { return (place, work) }
@@ -54,7 +64,7 @@ final class OutputFolder: Sendable {
         throw place.refusal("belongs to another user or group, which a new folder can't be given (\(error)); remove it yourself, or name another folder")
       }
       let filled = try place.filled()
-      return (filled, try WorkFolder(at: filled, note: note))
+      return (filled, try WorkFolder(at: filled, keeping, note: note))
     }
     return (place, work)
   }
@@ -67,16 +77,50 @@ final class OutputFolder: Sendable {
     guard let component = FilePath.Component(name) else { throw place.refusal("can't hold a file called \(name)") }
     let descriptor: FileDescriptor
     do { descriptor = try work.output.open(component, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666) } catch { throw failure(name, error, bytes) }
+    do throws(CheckpointError) { try takeRoom(descriptor, name, bytes) } catch {
+      try? descriptor.close()
+      throw error
+    }
+    return descriptor
+  }
+
+  /// Opens a file of `bytes` bytes that an earlier run has made, or makes it.
+  /// - Returns: a descriptor, which the caller closes, and what the file was; nil for a new one.
+  func reopen(_ name: String, bytes: Int) throws(CheckpointError) -> (FileDescriptor, FileStamp?) {
+    guard let component = FilePath.Component(name), let status = try? work.output.status(of: component) else { return (try create(name, bytes: bytes), nil) }
+    do throws(Errno) {
+      // What has another name too is somebody's copy.
+      guard status.type == .regular, status.linkCount == 1 else {
+        try work.output.remove(component)
+        throw .noSuchFileOrDirectory
+      }
+      let descriptor = try work.output.open(component, O_RDWR | O_NOFOLLOW)
+      let found = FileStamp(of: descriptor)
+      // Also where its length is that already, this would change its time.
+      if Int(status.size) != bytes, ftruncate(descriptor.rawValue, off_t(bytes)) != 0 {
+        let error = Errno(rawValue: errno)
+        try? descriptor.close()
+        throw error
+      }
+      return (descriptor, found)
+    } catch {
+      guard error == .noSuchFileOrDirectory else { throw failure(name, error, bytes) }
+      return (try create(name, bytes: bytes), nil)
+    }
+  }
+
+  /// Removes what an earlier run has left besides.
+  func remove(allBut names: Set<String>) {
+    for name in (try? work.output.names()) ?? [] where !names.contains(name.string) { try? work.output.remove(name) }
+  }
+
+  private func takeRoom(_ descriptor: FileDescriptor, _ name: String, _ bytes: Int) throws(CheckpointError) {
     // Room is taken now, so that a full disk shows before the work; where the file system can't, writes will tell. In memory that would be most of the
     // work of writing, done by one thread while the others wait.
     if bytes > 0, !isInMemory, fallocate(descriptor.rawValue, 0, 0, off_t(bytes)) != 0 {
       let error = Errno(rawValue: errno)
-      if ![.notSupported, .noFunction, .invalidArgument].contains(error) {
-        try? descriptor.close()
-        throw failure(name, error, bytes)
-      }
+      if ![.notSupported, .noFunction, .invalidArgument].contains(error) { throw failure(name, error, bytes) }
     }
-    return descriptor
   }
 
   /// Writes a small file whole.
@@ -93,6 +137,11 @@ final class OutputFolder: Sendable {
   func failure(_ name: String, _ error: Errno, _ bytes: Int) -> CheckpointError {
     let limit = error == .fileTooLarge ? ": it has \(bytes) bytes, more than the file system or this process (`ulimit -f`) may write" : ""
     return CheckpointError(.output, in: place.destination.appending(name), "can't be written: \(error)\(limit)")
+  }
+
+  /// Makes the names of its files survive a loss of power.
+  func syncNames() throws(CheckpointError) {
+    do throws(Errno) { for folder in [work.output, work.folder, place.workplace] { try folder.sync() } } catch { throw place.failure(error) }
   }
 
   // MARK: The end
@@ -122,7 +171,8 @@ final class OutputFolder: Sendable {
       }
     } catch {
       let isTaken = [.directoryNotEmpty, .fileExists, .notDirectory].contains(error)
-      throw discard(because: isTaken ? place.refusal("holds something that wasn't there when this run began, so it isn't touched") : place.failure(error))
+      let refusal = isTaken ? place.refusal("holds something that wasn't there when this run began, so it isn't touched") : place.failure(error)
+      throw keeps ? refusal : discard(because: refusal)
     }
     // The output is in its place: from here on nothing is taken back.
     if let model = place.model, !place.isFilled { try? work.output.setPermissions(model.permissions) }

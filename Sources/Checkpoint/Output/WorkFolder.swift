@@ -10,11 +10,13 @@ import SystemPackage
 ///     .NAME.partial-drover/
 ///         lock    locked as long as the run is alive; has its `WorkRecord`
 ///         new/    is being filled
+///         pull    there where another run may go on with `new`, of which a journal knows what is right of it
 ///
 /// A destination has only one: so two runs to one place meet at its lock before they work, and the next run finds what a killed one left.
 final class WorkFolder: Sendable {
   static let new: FilePath.Component = "new"
   private static let lockName: FilePath.Component = "lock"
+  private static let mark: FilePath.Component = "pull"
 
   /// What it is called for an output that is called `name`.
   static func name(for name: FilePath.Component) -> FilePath.Component { name.adding(before: ".", ".partial-drover") }
@@ -26,26 +28,47 @@ final class WorkFolder: Sendable {
   private let name: FilePath.Component
   private let lock: FileDescriptor
 
-  /// Makes it, and removes what a killed run left of it.
+  /// What becomes of `new` when the run ends before its time.
+  enum Keeping {
+    /// It is removed.
+    case none
+    /// It stays, for a run that goes on.
+    case anew
+    /// This run goes on with one that stayed.
+    case resumed
+  }
+
+  /// Makes it, and removes what a killed run left of it, but for what it goes on with.
   /// - Parameter note: told where something is that a killed run had replaced and not yet removed.
   /// - Throws: `.output` where another run works on the same destination, or what is there is no leftover.
-  init(at place: OutputPlace, note: (String) -> Void) throws(CheckpointError) {
+  init(at place: OutputPlace, _ keeping: Keeping = .none, note: (String) -> Void) throws(CheckpointError) {
     parent = place.workplace
     name = Self.name(for: place.name)
-    (folder, lock) = try Self.take(name, at: place)
+    (folder, lock) = try Self.take(name, at: place, keeping)
     do throws(CheckpointError) {
+      if keeping == .resumed, let kept = Self.kept(folder, lock, place) {
+        output = kept
+        return
+      }
       let leftover: Leftover
       do throws(Errno) {
-        leftover = try Self.sweep(folder, lock, place)
+        leftover = try Self.sweep(folder, lock, place, keeping)
       } catch { throw place.failure(error) }
       switch leftover {
       case .none: break
       case .unknown(let other):
         throw place.refusal(
           "can't be written: \(folder.path ?? "its work folder") holds \(other), which no killed reshard leaves; look at it and remove it yourself, or name another folder")
+      case .pulled:
+        throw place.refusal(
+          "can't be written: \(folder.path ?? "its work folder") holds what an interrupted `drover pull` has made so far; run that pull again, throw it away with its --discard, or name another folder")
       case .replaced(let kept): note("a run that was killed had just replaced what lay in \(place.destination); that is kept in \(kept)")
       }
       do throws(Errno) {
+        if keeping != .none {
+          let mark = try folder.open(Self.mark, O_WRONLY | O_CREAT | O_NOFOLLOW, mode: 0o666)
+          try? mark.close()
+        }
         try folder.makeFolder(Self.new)
         output = try OpenFolder(Self.new, in: folder)
         try WorkRecord(output: try output.status()).write(to: lock)
@@ -78,6 +101,7 @@ final class WorkFolder: Sendable {
   /// Removes it when `new` has gone to its place.
   func close() -> Bool {
     do throws(Errno) {
+      try? folder.remove(Self.mark)
       try folder.remove(Self.lockName)
       try parent.removeFolder(name)
     } catch {
@@ -98,10 +122,10 @@ final class WorkFolder: Sendable {
     case gone
   }
 
-  private static func take(_ name: FilePath.Component, at place: OutputPlace) throws(CheckpointError) -> (OpenFolder, FileDescriptor) {
+  private static func take(_ name: FilePath.Component, at place: OutputPlace, _ keeping: Keeping) throws(CheckpointError) -> (OpenFolder, FileDescriptor) {
     while true {
       let attempt: Attempt
-      do throws(Errno) { attempt = try self.attempt(name, in: place.workplace) } catch { throw place.failure(error) }
+      do throws(Errno) { attempt = try self.attempt(name, in: place.workplace, keeping) } catch { throw place.failure(error) }
       switch attempt {
       case .taken(let folder, let lock): return (folder, lock)
       case .inUse: throw place.refusal("is being written by another drover now; wait for that one, or name another folder")
@@ -113,7 +137,7 @@ final class WorkFolder: Sendable {
     }
   }
 
-  private static func attempt(_ name: FilePath.Component, in parent: OpenFolder) throws(Errno) -> Attempt {
+  private static func attempt(_ name: FilePath.Component, in parent: OpenFolder, _ keeping: Keeping) throws(Errno) -> Attempt {
     // Of several runs only one makes it.
     var isOurs = true
     do { try parent.makeFolder(name) } catch {
@@ -126,7 +150,8 @@ final class WorkFolder: Sendable {
       let lock = try folder.open(lockName, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o666)
       descriptor = lock
       let isLocked = try self.isLocked(lock)
-      if isLocked == false || isLocked == nil && !isOurs {
+      // Who goes on with what is there must do without, where a file system has no locks.
+      if isLocked == false || isLocked == nil && !isOurs && keeping != .resumed {
         try? lock.close()
         return isLocked == nil ? .unknown : .inUse
       }
@@ -157,15 +182,21 @@ final class WorkFolder: Sendable {
     case none
     /// Something that a killed run of reshard doesn't leave.
     case unknown(FilePath.Component)
+    /// What a pull goes on with.
+    case pulled
     /// What the run had replaced: it was killed when its own folder had taken the place. It is kept, and lies here.
     case replaced(FilePath)
   }
 
   /// Removes what a killed run of reshard leaves, which is a folder of files, and nothing else: whoever keeps a journal can go on.
-  private static func sweep(_ folder: OpenFolder, _ lock: FileDescriptor, _ place: OutputPlace) throws(Errno) -> Leftover {
+  private static func sweep(_ folder: OpenFolder, _ lock: FileDescriptor, _ place: OutputPlace, _ keeping: Keeping) throws(Errno) -> Leftover {
+    let isPulled = try folder.names().contains(mark)
+    // When its output has its name, nothing is left to go on with.
+    if isPulled, keeping == .none, (try? folder.status(of: new)) != nil { return .pulled }
     let record = WorkRecord(in: lock)
     // First what has its name already: as long as `new` holds something, the rest is known for a leftover.
     if case .fill(let destination) = place.way, let record, isUnfinished(folder) { for name in record.moved(in: destination) { try destination.remove(name) } }
+    if isPulled { try folder.remove(mark) }
     let names = try folder.names().filter { $0 != lockName }
     if let other = names.first(where: { $0 != new }) { return .unknown(other) }
     guard !names.isEmpty else { return .none }
@@ -180,6 +211,18 @@ final class WorkFolder: Sendable {
       return .replaced(try place.keep(new, in: folder))
     }
     return .none
+  }
+
+  /// What a pull has made so far; files that had just got their names in a folder that is filled are taken back.
+  /// - Returns: nil where this isn't what it has left.
+  private static func kept(_ folder: OpenFolder, _ lock: FileDescriptor, _ place: OutputPlace) -> OpenFolder? {
+    guard (try? folder.status(of: mark)) != nil, let record = WorkRecord(in: lock), let left = try? OpenFolder(new, in: folder), let status = try? left.status(),
+      status.inode.rawValue == record.output
+    else { return nil }
+    if case .fill(let destination) = place.way {
+      for name in record.moved(in: destination) { try? destination.renameNew(name, to: name, in: left) }
+    }
+    return left
   }
 
   /// Whether files are left in `new`. When all of them have their names in the destination, the output is whole, and no leftover.

@@ -16,13 +16,16 @@ public struct ReadingSchedule: Sendable {
   /// By file.
   fileprivate let lengths: [Int]
 
-  /// - Parameter tensors: in the order in which they are read.
-  init(_ tensors: [TensorPlan], _ files: [any ByteSource]) {
+  /// - Parameters:
+  ///   - tensors: in the order in which they are read.
+  ///   - done: what was done before, by tensor.
+  init(_ tensors: [TensorPlan], _ files: [any ByteSource], _ done: [String: [PlanProgress.Unit]] = [:]) {
     var needs = [[(chunk: Int, range: Range<Int>)]](repeating: [], count: files.count)
     var number = 0
     for tensor in tensors {
-      for chunk in tensor.chunks(limit: ReshardPlan.chunkBytes, .arrival) {
-        for (file, range) in tensor.stretches(of: chunk) { needs[file].append((number, range)) }
+      let units = tensor.units(.arrival)
+      for work in tensor.work(units, done[tensor.tensor.name.text] ?? []) {
+        for (file, range) in tensor.stretches(of: work, units) { needs[file].append((number, range)) }
         number += 1
       }
     }
@@ -42,7 +45,10 @@ public struct ReadingSchedule: Sendable {
   }
 
   /// Of a plan whose sources arrive. Some hundred thousand pieces of work are looked at for a large model.
-  public init(_ plan: ReshardPlan) { self.init(PlanExecution.sorted(plan.tensors, .arrival), plan.source.files) }
+  /// - Parameter progress: what was done before.
+  public init(_ plan: ReshardPlan, after progress: PlanProgress = PlanProgress()) {
+    self.init(PlanExecution.sorted(plan.tensors, .arrival), plan.source.files, progress.byTensor)
+  }
 
   /// The first byte of each file that is needed at all.
   public var starts: [Int] { zip(marks, lengths).map { $0.first?.start ?? $1 } }

@@ -3,7 +3,8 @@ import Integrity
 /// Which bytes of which files a piece of work reads.
 extension TensorPlan {
   /// - Returns: by file the stretch from the first byte that `chunk` needs to the last. There may be others between them.
-  func stretches(of chunk: Chunk) -> [Int: Range<Int>] {
+  /// - Parameter comparesFirstRows: whether the first rows of all parts are read with the first chunk, where they must differ.
+  func stretches(of chunk: Chunk, comparesFirstRows: Bool) -> [Int: Range<Int>] {
     var stretches: [Int: Range<Int>] = [:]
     func add(_ range: Range<Int>, of file: Int) { stretches[file] = stretches[file].map { min($0.lowerBound, range.lowerBound)..<max($0.upperBound, range.upperBound) } ?? range }
     for source in sources {
@@ -17,7 +18,7 @@ extension TensorPlan {
         for table in part.coding?.tables ?? [] { add(table.bytes, of: table.file) }
       }
     }
-    if readsFirstRows(with: chunk) { for part in tensor.parts { add(bytes(of: part, 0..<1, 0..<part.columns.count), of: part.file) } }
+    if comparesFirstRows, readsFirstRows(with: chunk) { for part in tensor.parts { add(bytes(of: part, 0..<1, 0..<part.columns.count), of: part.file) } }
     return stretches
   }
 
@@ -35,7 +36,7 @@ extension TensorPlan {
 }
 
 extension StoredCoding {
-  fileprivate var tables: [Table] { [scales, zeros, adaptor?.a, adaptor?.b].compactMap(\.self) }
+  var tables: [Table] { [scales, zeros, adaptor?.a, adaptor?.b].compactMap(\.self) }
 }
 
 extension StoredCoding.Table {

@@ -107,10 +107,11 @@ extension TensorPlan {
   /// A chunk is made of whole leaves of the grid and lies within one of `rectangles(order)`.
   func chunks(limit: Int, _ order: Order) -> [Chunk] {
     guard order != .output, canFollowSources else { return chunks(limit: limit, rows: 0..<tensor.rows, columnGroups) }
-    let parts = sources.map { chunks(limit: limit, rows: $0.part.rows, [$0.part.columns]) }
-    guard order == .arrival else { return parts.flatMap(\.self) }
-    return (0..<(parts.map(\.count).max() ?? 0)).flatMap { index in parts.compactMap { index < $0.count ? $0[index] : nil } }
+    return sources.indices.flatMap { chunks(limit: limit, ofSource: $0) }
   }
+
+  /// Those of one source, where they follow the sources.
+  func chunks(limit: Int, ofSource index: Int) -> [Chunk] { chunks(limit: limit, rows: sources[index].part.rows, [sources[index].part.columns]) }
 
   /// What is hashed as one: the rectangles of the destinations, each once, or of the parts. Where edges of destinations cut leaves, the whole tensor
   /// besides; where there are no destinations, all rows of each group of columns.
@@ -128,7 +129,7 @@ extension TensorPlan {
   }
 
   /// Whether parts and destinations are cut on the grid. Otherwise the tensor is put together as for `.output`.
-  private var canFollowSources: Bool {
+  var canFollowSources: Bool {
     isOnGrid && sources.allSatisfy { [grid] in grid.fallsOnLeaves(rows: $0.part.rows, columns: $0.part.columns) && $0.part.columns.lowerBound % tensor.dtype.blockElements == 0 }
   }
 

@@ -15,6 +15,14 @@ public struct ReceiptError: Error, CustomStringConvertible, Equatable {
   public let path: FilePath
   public let reason: Reason
 
+  /// Whether what was read is no receipt at all.
+  package var holdsSomethingElse: Bool {
+    switch reason {
+    case .ofAnotherKind, .unreadable(.fileTooLarge): true
+    default: false
+    }
+  }
+
   public var description: String {
     switch reason {
     case .unreadable(let error): "\(path): cannot be read: \(error)."

@@ -87,8 +87,8 @@ public struct NodeFolder: Sendable {
   }
 
   /// - Returns: nil when `state` isn't one of this region's.
-  init?(_ region: GridRegion, _ state: State) {
-    self.init(region)
+  public init?(_ region: GridRegion, others: [GridRegion] = [], _ state: State) {
+    self.init(region, others: others)
     guard region.rows.contains(state.nextRow) || state.nextRow == region.rows.upperBound, state.leaves.values.allSatisfy({ $0.count == 32 }) else { return nil }
     let isAtEdge = state.nextRow == region.rows.upperBound || state.nextRow % region.grid.nodeRows == 0
     let begun = state.nextRow == region.rows.lowerBound

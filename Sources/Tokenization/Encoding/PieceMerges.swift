@@ -7,8 +7,17 @@ extension Vocabulary {
   ///   often is another.
   func pieceMerges() throws(VocabularyError) -> [Merge] {
     func unsupported(_ what: String) -> VocabularyError { VocabularyError(.unsupported, in: "tokenizer.json", what) }
-    guard !rules.isUnigram, rules.characters == nil, !rules.removesExtraSpaces, !rules.spaceFollows, rules.escapesSpaces, rules.prefix != .first, added == nil else {
+    let isPlain = !rules.isUnigram && rules.characters == nil && !rules.removesExtraSpaces && !rules.spaceFollows && rules.escapesSpaces && rules.prefix != .first
+    guard isPlain, added?.tokens.allSatisfy({ !$0.isSingleWord && !$0.stripsLeft && !$0.stripsRight }) ?? true else {
       throw unsupported("a SentencePiece model that prepares text otherwise than Llama's do")
+    }
+    // Added tokens that are looked for in the prepared text are prepared themselves: with a space before it each would be another.
+    if added == nil, rules.prefix == .always, let id = kinds.firstIndex(of: .userDefined) {
+      throw unsupported(
+        "the piece “\(tokens.string(id))” is defined by a user: SentencePiece puts a space before a text that begins with it and none behind it, and a tokenizer.json can say only one of the two")
+    }
+    if added == nil, let id = kinds.indices.first(where: { kinds[$0] == .userDefined && tokens[$0].contains(UInt8(ascii: " ")) }) {
+      throw unsupported("the piece “\(tokens.string(id))” has a space where SentencePiece's texts have U+2581, so that SentencePiece never finds it and a tokenizer.json would")
     }
     try checkMergeWork()
     var cuts: [(score: Float, piece: Int, merges: [Merge])] = []
@@ -16,8 +25,10 @@ extension Vocabulary {
       switch kinds[id] {
       case .normal: break
       case .unknown, .control, .byte: continue
-      case .userDefined, .unused:
-        throw unsupported("the piece “\(tokens.string(id))” is \(kinds[id] == .unused ? "unused" : "defined by a user"), which a tokenizer.json says otherwise than SentencePiece")
+      // What a user defined is found before anything is merged, so that nothing is left to merge to it; unless that is looked for in the text as it is,
+      // and merged with the space that is put before it.
+      case .userDefined: if added == nil || !tokens[id].starts(with: "▁".utf8) { continue }
+      case .unused: throw unsupported("the piece “\(tokens.string(id))” is unused, which a tokenizer.json says otherwise than SentencePiece")
       }
       var merges: [Merge] = []
       let isMadeOfPieces = tokens.withBytes(id) { bytes in

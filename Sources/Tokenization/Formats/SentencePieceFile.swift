@@ -67,19 +67,21 @@ extension Vocabulary {
 
   /// This vocabulary as SentencePiece's own file, which `sentencepiece` loads and Meta's programs expect as `tokenizer.model`.
   ///
-  /// - Throws: `unsupported` for any other model than ``Model/sentencePiece``, and for one that came in such a file and prepares text as no GGUF can say.
+  /// - Throws: `unsupported` for any other model than ``Model/sentencePiece``, for one that came in such a file and prepares text as no GGUF can say, and for
+  ///   tokens that such a file can't say.
   public func sentencePieceFile() throws(VocabularyError) -> [UInt8] {
-    guard model == .sentencePiece, rules.characters == nil, !rules.isUnigram else {
+    guard model == .sentencePiece, rules.characters == nil, !rules.isUnigram, rules.prefix != .first else {
       throw VocabularyError(.unsupported, in: "tokenizer.model", "a \(model.rawValue) vocabulary can't be written as a SentencePiece model")
     }
+    try checkPlainTokens()
     var proto = SentencePieceModel()
-    // sentencepiece takes one unknown piece and no more. GGUFs call padding so too, which no text becomes either (Phi 3's).
+    // sentencepiece takes one unknown piece and no more. GGUFs call padding so too (Phi 3's), which no text becomes either.
     let theUnknown = unknown ?? kinds.firstIndex(of: .unknown)
     proto.pieces = (0..<count).map { id in
       var piece = SentencePieceModel.SentencePiece()
       piece.piece = Data(tokens[id])
       piece.score = scores[id]
-      let kind: Vocabulary.TokenKind = id == theUnknown ? .unknown : kinds[id] == .unknown ? .unused : kinds[id]
+      let kind: Vocabulary.TokenKind = id == theUnknown ? .unknown : kinds[id] == .unknown ? .control : kinds[id]
       if kind != .normal { piece.type = .init(rawValue: Int(kind.rawValue)) ?? .normal }
       return piece
     }
@@ -97,6 +99,16 @@ extension Vocabulary {
       return try proto.serializedBytes()
     } catch {
       throw VocabularyError(.unsupported, in: "tokenizer.model", "can't be written: \(error)")
+    }
+  }
+  /// Checks that the tokens which are looked for in the text as it is written would be found in SentencePiece's prepared text alike. There they are
+  /// found as well, but a space is put before the whole text only, and not anew behind each of them; and a space and U+2581 are one.
+  private func checkPlainTokens() throws(VocabularyError) {
+    for token in added?.tokens ?? [] where !token.isSpecial {
+      guard rules.prefix != .never || token.content.unicodeScalars.contains(where: { " \u{2581}\u{FFFD}".unicodeScalars.contains($0) }) else { continue }
+      throw VocabularyError(
+        .unsupported, in: "tokenizer.model",
+        "the text behind the token “\(token.content)”, or the spaces in it, are read otherwise than a SentencePiece model can say")
     }
   }
 }

@@ -75,7 +75,9 @@ extension Vocabulary {
       json.separate(&isFirst)
       json.raw(#"{"id":\#(id),"content":"#)
       json.string(tokens[id])
-      json.raw(#","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":\#(kinds[id] != .userDefined)}"#)
+      // SentencePiece looks for its own pieces in the prepared text; a GGUF's are looked for in the text as it is.
+      let isNormalized = kinds[id] == .userDefined && model == .sentencePiece && added == nil
+      json.raw(#","single_word":false,"lstrip":false,"rstrip":false,"normalized":\#(isNormalized),"special":\#(kinds[id] != .userDefined)}"#)
     }
     json.raw(#"],"normalizer":\#(steps.normalizer),"pre_tokenizer":\#(steps.preTokenizer),"post_processor":"#)
     writeTemplate(to: &json)
@@ -83,10 +85,11 @@ extension Vocabulary {
     if let unknown { json.string(tokens[unknown]) } else { json.raw("null") }
     json.raw(#","continuing_subword_prefix":null,"end_of_word_suffix":null,\#(steps.options),"vocab":{"#)
     isFirst = true
-    var known = Set<String>()
+    // By their bytes: for Swift a text is the same in each of Unicode's forms, and Llama 2's vocabulary has “ί” in two of them.
+    var known = Set<[UInt8]>()
     for id in kinds.indices where !tokens[id].isEmpty {
       let text = spelled(id)
-      guard known.insert(text).inserted else {
+      guard known.insert(Array(text.utf8)).inserted else {
         throw VocabularyError(.unsupported, in: Self.jsonName, "token “\(text)” occurs twice, and a tokenizer.json can't say so")
       }
       json.separate(&isFirst)

@@ -58,7 +58,8 @@ extension Vocabulary {
       case .noSuchFileOrDirectory: throw VocabularyError(.missing, in: path.string, "\(error)")
       case .isDirectory: throw VocabularyError(.unsupported, in: path.string, "is a folder, where a tokenizer's file is due")
       case .invalidArgument, .noSuchAddressOrDevice:
-        throw VocabularyError(.unsupported, in: path.string, "is a pipe, a socket or a device, and what lies beside a tokenizer tells too; save it as a file, and name that")
+        throw VocabularyError(
+          .unsupported, in: path.string, "is \(Directory.specialKind(of: path)), and what lies beside a tokenizer tells too: save it to a file first, and name that")
       case .fileTooLarge: throw VocabularyError(.corrupt, in: path.string, "is over \(longestFile >> 20) MB long, which no tokenizer is")
       default: throw VocabularyError(.unreadable, in: path.string, "\(error)")
       }

@@ -11,10 +11,12 @@ extension Engine {
     let (index, download) = (file.index, download)
     guard let part = file.partial else {
       let mailbox = mailbox
-      (file.part as? PassingFile)?.begin { mailbox.post(.memory) }
-      return prepared(file, .partial(file.newChain, note: nil))
+      guard let chain = (file.part as? PassingFile)?.begin(file.expected, { mailbox.post(.memory) }) else {
+        return fail(file, .changed(path: file.request.path, why: "its digest is of another kind now"))
+      }
+      return prepared(file, .partial(chain, note: nil))
     }
-    if file.isChecklist {
+    if file.isChecklist, file.request.stored == nil {
       // A licence that is here is as good as a new one; a checklist is not.
       let chain = file.newChain
       preparing.submit {
@@ -28,7 +30,7 @@ extension Engine {
       return
     }
     let resumption = Resumption(
-      part: part, expected: file.expected, blob: file.blob, repair: file.request.repair, follower: file.follower, isTrusting: file.request.isOptional,
+      part: part, expected: file.expected, blob: file.blob, repair: file.request.repair, stored: file.request.stored, follower: file.follower, isTrusting: file.request.isOptional,
       isCancelled: { download.isCancelled.load(ordering: .relaxed) || download.isEnding.load(ordering: .relaxed) })
     preparing.submit { download.mailbox.post(.prepared(file: index, resumption.prepare())) }
   }
@@ -36,6 +38,8 @@ extension Engine {
   func prepared(_ file: FileTask, _ preparation: Preparation) {
     guard file.stage == .preparing else { return }
     switch preparation {
+    // A store's damaged file costs only that file.
+    case .failed(.damagedCopy(let path, let source)): fail(file, .damagedCopy(path: path, source: source))
     case .failed(let error): fail(file, error, isFatal: true)
     case .present(let chain):
       file.part.state.update { ($0.length, $0.origin) = (chain.position, .finished) }
@@ -46,6 +50,17 @@ extension Engine {
       if let note { tell(note) }
       file.beginning = chain
       file.stage = .fetching
+    case .content(let content, let chain):
+      file.isCopied = true
+      file.begin(with: RangeSet(0..<content.count), length: content.count)
+      file.begin(with: chain)
+      file.content = content
+      file.part.state.update { ($0.isKnown, $0.origin, $0.length) = (true, .thisRun, content.count) }
+      file.stage = .fetching
+      settle(file)
+    case .copied(let chain):
+      file.isCopied = true
+      prepared(file, .partial(chain, note: nil))
     case .partial(let chain, let note):
       if let note { tell(note) }
       let (written, length) = file.part.state.peek { ($0.written, $0.length) }
@@ -182,7 +197,7 @@ extension Engine {
 
   func cleared(_ file: FileTask, _ error: TransferError?) {
     guard file.stage == .clearing else { return }
-    (file.isMet, file.isAllocated, file.isAboveDoubt, file.beginning, file.result, file.otherLength) = (false, false, true, nil, nil, nil)
+    (file.isMet, file.isAllocated, file.isAboveDoubt, file.isCopied, file.beginning, file.result, file.otherLength) = (false, false, true, false, nil, nil, nil)
     file.begin(with: RangeSet(), length: nil)
     _ = file.takeChain()
     file.stage = .fetching
@@ -224,7 +239,7 @@ extension Engine {
     guard !file.stage.isOver else { return }
     let total = file.length ?? 0
     file.stage = .finished(status)
-    download.observe(.progress(file: file.index, done: total, total: total, before: status == .present ? total : file.before))
+    download.observe(.progress(file: file.index, done: total, total: total, before: status == .present || status == .copied ? total : file.before))
     download.observe(.finished(file: file.index, status, isVerified: file.isVouchedFor))
   }
 }

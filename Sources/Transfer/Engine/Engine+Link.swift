@@ -23,7 +23,7 @@ extension Engine {
   func refused(_ connection: Connection, from origin: String) {
     let file = connection.file
     let refusal = Refusal(connection.head, excerpt: connection.excerpt)
-    let why = refusal.words(link, host: origin, next: "ask for a new link and run the same command\(file.partial == nil ? "" : ": what is here stays")")
+    let why = refusal.words(link, host: origin, next: "ask for a new link and run the same command: what is here stays")
     let error = TransferError.refused(path: file.request.path, status: connection.head.status, why: why)
     file.refusalWords = refusal.words(host: origin)
     if refusal.isOver(link) {

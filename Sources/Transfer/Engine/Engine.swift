@@ -189,9 +189,9 @@ final class Engine: @unchecked Sendable {
     case .discarded(let index, let error): fail(files[index], error)
     case .committed(let index, let wasThere, let error):
       let file = files[index]
-      if let error { fail(file, error, isFatal: true) } else { finish(file, wasThere ? .present : file.before > 0 ? .resumed : .downloaded) }
+      if let error { fail(file, error, isFatal: true) } else { finish(file, wasThere ? .present : file.isCopied ? .copied : file.before > 0 ? .resumed : .downloaded) }
     case .named(let named):
-      for one in named { if let failure = one.failure { fail(files[one.file], failure, isFatal: true) } else { finish(files[one.file], .downloaded) } }
+      for one in named { if let failure = one.failure { fail(files[one.file], failure, isFatal: true) } else { finish(files[one.file], files[one.file].isCopied ? .copied : .downloaded) } }
     case .otherBlob(let index, let actual): isOtherBlob(files[index], actual)
     case .newLink(let new): answered(new)
     }

@@ -53,6 +53,8 @@ final class FileTask {
   private(set) var chain: FileChain?
   /// All of a small file, until it is on its way to the disk.
   var content: [UInt8]?
+  /// Whether it comes out of a store on this machine.
+  var isCopied = false
   /// Whether it was asked for in this run.
   var isAsked = false
   /// Another program's beginning of the file, under its final name.

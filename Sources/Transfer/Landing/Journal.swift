@@ -1,13 +1,10 @@
-import CCurl  // for the members of `timespec`, which its headers bring too
 import FoundationEssentials
-import Glibc
 import Integrity
 import Platform
 
 /// What is known to be safe of a partial file, kept beside it.
 ///
-/// A journal is small, says nothing of the link, and is replaced atomically after the data it speaks of was synced. A first line holds the
-/// format's version and a SHA-256 of what follows, which is JSON.
+/// A journal is small, says nothing of the link, and is replaced atomically after the data it speaks of was synced. It is a `SealedDocument`.
 package struct Journal: Equatable, Sendable {
   /// What stands for the link's `*`, so that a journal that strayed to another file is noticed.
   package var remote: String
@@ -27,22 +24,7 @@ package struct Journal: Equatable, Sendable {
   /// Whether nothing was written after the journal.
   package var isClosed: Bool
 
-  /// What tells that a file was touched by someone else.
-  package struct Identity: Equatable, Sendable, Codable {
-    package var inode: UInt64
-    package var size: Int
-    /// Nanoseconds since 1970.
-    package var modified: Int
-
-    package init(inode: UInt64, size: Int, modified: Int) {
-      self.inode = inode
-      self.size = size
-      self.modified = modified
-    }
-
-    /// Times far away wrap around; only whether two are the same has to be right.
-    static func nanoseconds(_ time: timespec) -> Int { Int(time.tv_sec) &* 1_000_000_000 &+ Int(time.tv_nsec) }
-  }
+  package typealias Identity = FileStamp
 
   private struct Document: Codable {
     var remote: String
@@ -58,7 +40,7 @@ package struct Journal: Equatable, Sendable {
     var isClosed: Bool
   }
 
-  private static let title = "drover journal 3 sha256="
+  private static let title = "drover journal 3"
   static let mostBytes = 16 << 20
 
   /// The file's content.
@@ -67,17 +49,13 @@ package struct Journal: Equatable, Sendable {
       remote: remote, length: length, validators: validators, expected: expected, safe: safe.ranges.map { [$0.lowerBound, $0.upperBound] },
       algorithm: hash.algorithm, hash: Data(hash.state), states: Data(hash.passed.bytes), follower: followerState.map { Data($0) }, identity: identity,
       isClosed: isClosed)
-    let body = try JSONText.encode(document, isCompact: true)
-    return Array((Self.title + SHA256.hash(body).hex + "\n").utf8) + body
+    return try SealedDocument.encoded(document, title: Self.title)
   }
 
   /// Reads a journal's content.
   /// - Returns: nil when it was damaged, or contradicts itself.
   package init?(decoding bytes: [UInt8]) {
-    let title = Array(Self.title.utf8)
-    guard bytes.starts(with: title), let newline = bytes.firstIndex(of: 0x0A) else { return nil }
-    let body = Array(bytes[(newline + 1)...])
-    guard SHA256.hash(body).hex.utf8.elementsEqual(bytes[title.count..<newline]), let document = try? JSONDecoder().decode(Document.self, from: Data(body)) else { return nil }
+    guard let document = SealedDocument.decoded(bytes, as: Document.self, title: Self.title) else { return nil }
     self.init(document)
   }
 

@@ -1,7 +1,7 @@
 import Platform
 
 /// The one thread that syncs, journals, names and removes partial files, so that none of these meets another.
-final class JournalKeeper: Sendable {
+package final class JournalKeeper: Sendable {
   /// What arrived of a file since its last journal.
   private struct Unsaved {
     let since: Double
@@ -49,6 +49,8 @@ final class JournalKeeper: Sendable {
 
   private let state = Monitor(State())
 
+  package init() {}
+
   /// - Parameters:
   ///   - journal: syncs a file and writes its journal; says whether that could be done.
   ///   - named: told of small files that have their names.
@@ -57,10 +59,13 @@ final class JournalKeeper: Sendable {
     if !Workers.detach({ self.work(journal, named) }) { state.update { $0.isRunning = false } }
   }
 
+  /// The same where no file gets its name by it.
+  package func start(_ journal: @escaping @Sendable (_ file: Int) -> Bool) { start(journal) { _ in } }
+
   var isAlive: Bool { state.peek { $0.isRunning } }
 
   /// Says that bytes of a file are on the disk.
-  func landed(_ bytes: Int, of file: Int) {
+  package func landed(_ bytes: Int, of file: Int) {
     let now = steadySeconds()
     // The thread looks when the first of what it knows is due; what is new is due later, unless it is the first or has just become much.
     let isUrgent = state.peek { state in
@@ -107,7 +112,7 @@ final class JournalKeeper: Sendable {
   var hasBacklog: Bool { state.peek { $0.wholeBytes > Self.mostBytes } }
 
   /// Drops what waits but for small files that are here, and waits for what is under way.
-  func stop() {
+  package func stop() {
     state.update { state in
       state.isStopping = true
       state.jobs = []

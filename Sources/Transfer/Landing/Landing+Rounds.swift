@@ -138,7 +138,11 @@ extension Landing {
   }
 
   private func finish(_ turns: [Turn]) {
-    for turn in turns { record(turn.start..<turn.position, of: turn.file) }
+    for turn in turns {
+      record(turn.start..<turn.position, of: turn.file)
+      // The chain is still this thread's.
+      if turn.position > turn.start { parts[turn.file].hashed(turn.chain.hash) }
+    }
     let whole = state.update { state in
       state.leaders -= 1
       for turn in turns {

@@ -22,6 +22,9 @@ protocol LandingPlace: AnyObject, Sendable {
   /// Fills `memory` with bytes that were written.
   func read(into memory: UnsafeMutableRawBufferPointer, at offset: Int) throws(Errno)
 
+  /// Hears where the file's hash is: all bytes before that were written.
+  func hashed(_ hash: FileHash)
+
   /// Sees to it that a later run can go on from here.
   ///
   /// - Parameters:
@@ -48,6 +51,8 @@ protocol LandingPlace: AnyObject, Sendable {
 }
 
 extension LandingPlace {
+  func hashed(_ hash: FileHash) {}
+
   /// Says that a range was written.
   func record(_ range: Range<Int>) { state.update { $0.written.insert(contentsOf: range) } }
 

@@ -129,21 +129,3 @@ extension PartialFile {
     SmallFile.temporary(for: journalPath).remove()
   }
 }
-
-extension Journal.Identity {
-  /// nil when the system doesn't say.
-  init?(of descriptor: FileDescriptor) {
-    var status = stat()
-    guard fstat(descriptor.rawValue, &status) == 0 else { return nil }
-    self.init(status)
-  }
-
-  /// Of what has the name `path`; of a symbolic link itself, not of what it leads to. nil when there is nothing.
-  init?(ofNamed path: FilePath) {
-    var status = stat()
-    guard path.withPlatformString({ lstat($0, &status) }) == 0 else { return nil }
-    self.init(status)
-  }
-
-  private init(_ status: stat) { self.init(inode: UInt64(status.st_ino), size: Int(status.st_size), modified: Self.nanoseconds(status.st_mtim)) }
-}

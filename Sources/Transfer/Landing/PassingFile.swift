@@ -1,3 +1,4 @@
+import Integrity
 import Platform
 import SystemPackage
 
@@ -8,6 +9,9 @@ public protocol PassingContent: AnyObject, Sendable {
   /// Only bytes before this one may come now: the first that it isn't done with, and the window behind that.
   var windowEnd: Int { get }
 
+  /// Where an earlier run had come to, whose bytes don't come again; nil for the file's beginning.
+  var beginning: ChainPoint? { get }
+
   /// The file's bytes come from now on.
   /// - Parameter more: to be called when the window has moved on. May be called on any thread.
   func begin(_ more: @escaping @Sendable () -> Void)
@@ -15,6 +19,14 @@ public protocol PassingContent: AnyObject, Sendable {
   /// Takes some bytes of the file, and may keep them in memory. Called on several threads, in any order, with each byte once; nobody waits in it. Whether they
   /// are right is known when the download ends.
   func take(_ bytes: PassingBytes)
+
+  /// All bytes before `point` were taken and hashed: from there another run can go on. Called for ever later points.
+  func hashed(_ point: ChainPoint)
+}
+
+extension PassingContent {
+  public var beginning: ChainPoint? { nil }
+  public func hashed(_ point: ChainPoint) {}
 }
 
 /// What a window has room for beyond what its owner needs at one time: less isn't asked for.
@@ -44,10 +56,25 @@ final class PassingFile: LandingPlace {
 
   init(name: String, content: any PassingContent) { (self.name, self.content) = (name, content) }
 
-  /// Nothing of it is here from earlier runs.
-  func begin(_ more: @escaping @Sendable () -> Void) {
-    state.update { ($0.isKnown, $0.origin) = (true, .thisRun) }
+  /// - Parameter expected: what the whole should hash to.
+  /// - Returns: what goes through it; nil where what passed of it before can't be gone on from.
+  func begin(_ expected: Digest?, _ more: @escaping @Sendable () -> Void) -> FileChain? {
+    let algorithm = expected?.algorithm ?? .sha256
+    let point = content.beginning.flatMap { $0.position > 0 ? $0 : nil }
+    guard point?.hash.algorithm ?? algorithm == algorithm else { return nil }
+    state.update { state in
+      (state.isKnown, state.origin) = (true, point == nil ? .thisRun : .earlierRun)
+      guard let point else { return }
+      (state.length, state.validators, state.written) = (point.length, point.validators, RangeSet(0..<point.position))
+    }
     content.begin(more)
+    guard let point else { return FileChain(algorithm, follower: nil, of: PartlyHere(self)) }
+    return FileChain(resuming: point.hash, follower: nil, followerState: nil, of: PartlyHere(self))
+  }
+
+  func hashed(_ hash: FileHash) {
+    let (length, validators) = state.peek { ($0.length, $0.validators) }
+    if let length { content.hashed(ChainPoint(hash: hash, length: length, validators: validators)) }
   }
 
   var window: Int { content.window }

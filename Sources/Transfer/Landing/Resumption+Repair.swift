@@ -33,9 +33,6 @@ extension Resumption {
 }
 
 extension PartialFile {
-  /// `FICLONE` of `linux/fs.h`: one file takes over another's blocks, where the file system shares them between files.
-  private static let clone: UInt = 0x4004_9409
-
   fileprivate func copy(_ repair: FileRepair, isCancelled: () -> Bool) throws(TransferError) {
     guard let descriptor else { throw failure(Errno.badFileDescriptor) }
     do throws(Errno) {

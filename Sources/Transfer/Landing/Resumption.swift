@@ -11,6 +11,10 @@ enum Preparation: Sendable {
   case partial(FileChain, note: String?)
   /// A file under the final name that isn't the finished one, and may be its beginning: another program's download.
   case beginning(FileChain, note: String?)
+  /// A store on this machine had it, and all of it is in the partial file now.
+  case copied(FileChain)
+  /// The same of a small file, whose bytes are in memory and haven't gone through the chain.
+  case content([UInt8], FileChain)
   case failed(TransferError)
 }
 
@@ -23,6 +27,8 @@ struct Resumption {
   let blob: GitBlobID?
   /// What is right of a damaged file under the final name; nil where that isn't known to be one.
   let repair: FileRepair?
+  /// Where else on this machine it may be; nil where nobody knows of a place.
+  let stored: StoredCopy?
   let follower: (any ContentFollower)?
   /// Whether a finished file without a digest to compare is taken as it is.
   let isTrusting: Bool
@@ -48,15 +54,21 @@ struct Resumption {
         // A link is somebody's own arrangement.
         if !isLink { beginning = chain }
       }
+      var note: String?
       if beginning == nil, try isNothingHere() {
+        if let copied = try copied(&note) { return copied }
         part.state.update { ($0.isKnown, $0.origin) = (true, .thisRun) }
-        return .partial(newChain, note: nil)
+        return .partial(newChain, note: note)
       }
       let wasShared = try part.open()
-      let (chain, note) = wasShared ? (nil, try startAfresh("the partial file had another name too, which keeps what was here")) : try resume()
+      var (chain, why) = wasShared ? (nil, try startAfresh("the partial file had another name too, which keeps what was here")) : try resume()
       let isEmpty = part.state.peek { $0.written.isEmpty }
-      if isEmpty, let beginning { return .beginning(beginning, note: note) }
-      return .partial(chain ?? newChain, note: note)
+      if isEmpty || stored?.isOnly ?? false {
+        if let copied = try copied(&note) { return copied }
+        if note != nil { (chain, why) = (nil, note) }
+      }
+      if isEmpty, let beginning { return .beginning(beginning, note: why) }
+      return .partial(chain ?? newChain, note: why)
     } catch {
       return .failed(error)
     }
@@ -168,20 +180,10 @@ struct Resumption {
     return FileChain(resuming: journal.hash, follower: follower, followerState: journal.followerState, of: PartlyHere(part))
   }
 
-  /// Seconds that a killed drover may have written on after its last journal: one is due every second, and takes time itself. Longer, on a disk
-  /// that is slow to sync, costs no more than reading what is here.
-  private static let mostBehind = 15
-
   /// Whether someone else may have written to the partial file since the journal was.
   private func doubts(_ journal: Journal, _ now: Journal.Identity) -> Bool {
-    if now.inode != journal.identity.inode { return true }
-    if journal.isClosed { return now != journal.identity }
-    // A drover that was killed wrote on for a moment after its last journal. The file grew, where the file system couldn't promise room for all of it.
-    if now.size < journal.identity.size || now.size > max(journal.identity.size, journal.length) { return true }
-    var status = stat()
-    guard part.journalPath.withPlatformString({ stat($0, &status) }) == 0 else { return true }
-    let latest = Journal.Identity.nanoseconds(status.st_mtim) &+ Self.mostBehind * 1_000_000_000
-    return now.modified < journal.identity.modified || now.modified > latest
+    guard let own = FileStamp(ofNamed: part.journalPath) else { return true }
+    return now.isInDoubt(since: journal.identity, isClosed: journal.isClosed, length: journal.length, journal: own)
   }
 
   /// Reads what the journal's hash has seen of a partial file that is in doubt, and keeps the pieces that end in the values that it passed.

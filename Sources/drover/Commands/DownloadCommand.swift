@@ -16,7 +16,7 @@ struct DownloadCommand: ParsableCommand {
 
       A repository of the hub is hf:ORG/NAME, with @REVISION for a branch, a tag or a commit. What runs the model is fetched, and verified against the SHA-256 \
       and git's names that the hub has of it. The token comes from HF_TOKEN, else from what `hf auth login` has left; HF_ENDPOINT names a mirror. With --hf-cache \
-      files come into the cache that the hub's own tools keep; what is there already isn't fetched again, and with HF_HUB_OFFLINE nothing is.
+      files come into the cache that the hub's own tools keep. What that has already isn't fetched again, but copied where a folder is to have it; with HF_HUB_OFFLINE nothing is fetched.
 
       A link to one file, such as a GGUF, lands under the name that its path ends in. Several links are mirrors of it, asked in turn. --sha256 says what it must be; \
       without it nothing vouches for the file. A link with a * in it opens releases: it is Meta's, and goes into --url.
@@ -36,7 +36,10 @@ struct DownloadCommand: ParsableCommand {
         drover download 70B --dry-run
       """)
 
-  @Argument(help: ArgumentHelp("Releases, as `drover catalog` lists them, or hf:ORG/NAME; commas may separate them too. Or links to one file. With --manifest: all that the file has.", valueName: "models"))
+  @Argument(
+    help: ArgumentHelp(
+      "Releases, as `drover catalog` lists them, or hf:ORG/NAME; commas may separate them too. Or links to one file. With --manifest: all that the file has.",
+      valueName: "models"))
   var models: [String] = []
 
   @Option(help: ArgumentHelp("What the file behind a link must hash to, 64 hexadecimal digits.", valueName: "hex"))
@@ -115,10 +118,13 @@ struct DownloadCommand: ParsableCommand {
 
   /// The line at the end.
   func tell(_ report: TransferReport) {
-    let fetched = report.files.count { $0.status != .present }
+    let here = report.files.count { $0.status == .present }
+    let copied = report.files.count { $0.status == .copied }
+    let kept = (copied > 0 ? "\(copied) copied from the hub's cache, " : "") + "\(here) were here"
     let unlisted = report.files.count { !$0.isVerified && !$0.path.hasSuffix(".chk") }
     let verified = unlisted == 0 ? "all verified" : "all verified but \(unlisted) that nothing vouches for"
-    Console.outputLine("\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes)): \(fetched) fetched, \(report.files.count - fetched) were here; \(verified), in \(Format.duration(report.seconds))")
+    let files = "\(report.files.count) \(report.files.count == 1 ? "file" : "files"), \(Format.bytes(report.bytes))"
+    Console.outputLine("\(files): \(report.files.count - here - copied) fetched, \(kept); \(verified), in \(Format.duration(report.seconds))")
   }
 
   /// What is downloaded, and from where.
@@ -144,10 +150,11 @@ struct DownloadCommand: ParsableCommand {
       let (releases, links, check) = try LinkInput.releases(models, transfer, global)
       return Source(download: try ReleaseDownload(releases, request), links: links, readLink: LinkInput.reader(allowsHTTP: server.allowHttp, check))
     }
-    let repositories = try HubInput(names, transfer.hub, server, request)
+    let repositories = try HubInput(names, transfer.hub, server, request, takesCache: true)
+    let settings = repositories.settings
     return Source(
-      download: try ReleaseDownload(repositories.wanted, request), links: [repositories.link], revision: repositories.commits.count == 1 ? repositories.commits[0] : nil,
-      inItsWords: { hubError($0, names, repositories.settings) })
+      download: try ReleaseDownload(repositories.wanted, request, cache: settings.cache, isOffline: settings.isOffline), links: [repositories.link],
+      revision: repositories.commits.count == 1 ? repositories.commits[0] : nil, inItsWords: { hubError($0, names, settings) })
   }
 
   /// The options for the receipt. Links are nobody's business.

@@ -16,7 +16,7 @@ extension DownloadCommand {
     var failure: (any Error)?
     var (commits, snapshots): ([String], [FilePath]) = ([], [])
     // What all of them hold is known before the first is fetched.
-    let wanted = try names.map { try settings.isOffline ? Self.cached($0, transfer.hub.selection, client, cache) : client.wanted($0, transfer.hub.selection) }
+    let wanted = try names.map { try settings.isOffline ? client.cached($0, transfer.hub.selection, in: cache) : client.wanted($0, transfer.hub.selection) }
     for (repository, files) in wanted {
       let download = try CacheDownload(repository, files, in: cache, request)
       let part: DownloadOutcome
@@ -39,19 +39,6 @@ extension DownloadCommand {
     if json { return }
     tell(outcome.report)
     for snapshot in snapshots { Console.outputLine("\(snapshot)") }
-  }
-
-  /// What is wanted of a repository, out of what the cache has of it.
-  private static func cached(_ name: HubName, _ selection: HubSelection, _ client: HubClient, _ cache: FilePath) throws -> (HubRepository, files: [HubRepository.File]) {
-    let folder = CachedRepository(name.repository, in: cache)
-    let here = try client.cached(name, in: folder)
-    // Where the hub's tools have noted what there is, it shows what is missing.
-    let all = folder.listed(at: here.commit).map { HubRepository(name: name, commit: here.commit, files: $0.map { .init(path: $0.key, bytes: 0, digest: $0.value) }) }
-    let files = try selection.files(of: all ?? here)
-    let found = Dictionary(here.files.map { ($0.path, $0) }) { first, _ in first }
-    let missing = files.map(\.path).filter { found[$0] == nil }
-    guard missing.isEmpty else { throw HubError.notInCache(name, files: missing) }
-    return (here, files.compactMap { found[$0.path] })
   }
 
   private func look(_ download: CacheDownload) throws -> TransferReport {

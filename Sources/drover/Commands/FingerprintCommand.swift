@@ -73,7 +73,14 @@ struct FingerprintCommand: ParsableCommand {
         self = .checkpoint(try Checkpoint.open(at: path, options))
         return
       }
-      guard let stated = try Receipt(contentsOf: path).fingerprint else {
+      let receipt: Receipt
+      do throws(ReceiptError) { receipt = try Receipt(contentsOf: path) } catch {
+        guard InputFile.isStream(path), error.holdsSomethingElse else { throw error }
+        throw CommandError(
+          .badData,
+          "\(path): holds no receipt of drover, and weights can't be taken out of a pipe, since they are read at any place: save them to a file first, and name that")
+      }
+      guard let stated = receipt.fingerprint else {
         throw CommandError(.badData, "\(path): this receipt has no fingerprint; compute it from the weights")
       }
       self = .receipt(stated)

@@ -76,6 +76,7 @@ struct ForecastReport: Encodable {
   private static func words(_ file: Forecast.File) -> String {
     switch file.status {
     case .present: "here"
+    case .stored: "in the hub's cache"
     case .partial: "\(Format.bytes(file.here)) here"
     case .absent: ""
     case .skipped: "not on the server, and not needed"

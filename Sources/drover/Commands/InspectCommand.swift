@@ -48,7 +48,9 @@ struct InspectCommand: ParsableCommand {
 
   func validate() throws {
     if path == nil, model == nil, server.manifest == nil { throw ValidationError("Name a checkpoint's path, or give a link to one.") }
-    if local != nil, model != nil || server.manifest != nil || server.cacert != nil { throw ValidationError("--model, --manifest and --cacert go with a link.") }
+    if local != nil, model != nil || server.isGiven {
+      throw ValidationError("--model, --manifest, --cacert, --allow-http, --retries and --retry-time go with a link.")
+    }
   }
 
   func run() throws {

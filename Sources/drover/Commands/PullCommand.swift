@@ -16,9 +16,10 @@ struct PullCommand: ParsableCommand {
     discussion: """
       What `drover download` and then `drover reshard` would make, byte for byte, with room for the output alone. Weights are verified, converted and written from the memory that \
       they came into; DST appears when every file's digest has agreed with its publisher's and all is synced, or not at all. What can't be done is refused before a weight is \
-      fetched. A digest that differs throws away what came, and fetches it again, once.
+      fetched. A digest that differs throws away what came of that file, and fetches it again, once.
 
-      A pull that is interrupted begins anew: over a link that is slow or ends soon, download first, which goes on at any byte.
+      A pull that is interrupted, by whatever, goes on when the same command is run again, whichever link it has: what was converted isn't fetched again. Until then what it has made lies \
+      hidden beside DST; --discard throws it away and begins anew.
 
       EXAMPLES
         drover pull 70B-chat 70b-mp2 --mp 2 --format safetensors
@@ -36,6 +37,9 @@ struct PullCommand: ParsableCommand {
   @Flag(help: "Take files that no publisher's digest vouches for.")
   var unverified = false
 
+  @Flag(help: "Throw away what an interrupted pull to DST has made, and begin anew.")
+  var discard = false
+
   @Flag(help: "Print one JSON document.")
   var json = false
 
@@ -49,10 +53,19 @@ struct PullCommand: ParsableCommand {
     try ProcessStart.checkAddressSpace()
     let start = steadySeconds()
     let source = try input()
-    try ReshardPlan.checkPlace(destination.path, replacing: output.force)
+    do throws(CheckpointError) { try ReshardPlan.checkPlace(destination.path, replacing: output.force) } catch {
+      PullFolder.tidy(for: destination.path)
+      throw error
+    }
     let folder: PullFolder
-    do throws(TransferError) { folder = try PullFolder(for: destination.path) } catch { throw CommandError(error.exit, error.sentence(keeping: false)) }
-    defer { folder.remove() }
+    do throws(TransferError) { folder = try PullFolder(for: destination.path) } catch {
+      guard case .busyFolder = error else { throw error }
+      throw CommandError(.cannotCreate, "\(destination): another drover is pulling to it now; let it finish, or choose another folder")
+    }
+    defer { folder.removeUnlessKept() }
+    if discard { try folder.discard() }
+    let given = self.given(source.source)
+    try folder.check(given)
     let settings = Pull.Settings(plan: output.plan, opening: output.opening, ignoredKeys: output.ignoredKeys.names, takesUnverified: unverified)
     let options = ReshardPlan.WriteOptions(
       replacing: output.force, digests: Set(output.digest), checklist: output.checklist, tool: Drover.configuration.version, sourceOptions: output.sourceOptions.merging(transfer.given([model])) { own, _ in own })
@@ -64,15 +77,14 @@ struct PullCommand: ParsableCommand {
         let pull = try prepared(source, in: folder, settings, isStopped)
         for note in pull.plan.notes where !global.quiet && !isSecond { Console.note("note: \(note)") }
         if output.dryRun { return try show(pull, options) }
-        let outcome = try pulled(pull, source, options, isConfirmed: isSecond, isStopped)
+        let outcome = try pulled(pull, source, in: folder, options, given, isConfirmed: isSecond, isStopped)
         return try report(pull, outcome, options, seconds: steadySeconds() - start)
       } catch where !isSecond && Pull.isWorthAnother(error) {
-        let sentence = (error as? TransferError)?.sentence(keeping: false) ?? "\(error)"
-        Console.note("\(ProcessSecrets.redact(sentence))")
-        Console.note("note: what came is thrown away, and everything is fetched again, once")
+        Console.note("\(ProcessSecrets.redact("\(error)"))")
+        Console.note("note: what came of that file is thrown away, and it is fetched again, once")
         isSecond = true
-      } catch let error as TransferError {
-        throw CommandError(error.exit, error.sentence(keeping: false))
+      } catch TransferError.declined {
+        throw CommandError(.interrupted, "not started")
       }
     }
   }
@@ -94,8 +106,10 @@ struct PullCommand: ParsableCommand {
       return Input(source: try PullSource(hub.wanted[0].0, files: hub.wanted[0].files), link: hub.link)
     }
     if transfer.hub.isGiven { throw CommandError(.usage, "--include and --exclude choose files of a repository of the hub (hf:ORG/NAME)") }
+    // Before anybody is asked for a link.
+    guard try transfer.server.catalog().matches(model).count == 1 else { throw CommandError(.usage, "one model is pulled at a time: name one") }
     let (releases, links, check) = try LinkInput.releases([model], transfer, global)
-    guard releases.count == 1, let link = links.first else { throw CommandError(.usage, "one model is pulled at a time: name one") }
+    guard let link = links.first else { throw CommandError(.usage, "no link: give it in DROVER_URL or on the command line") }
     return Input(source: PullSource(releases[0]), link: link, readLink: LinkInput.reader(allowsHTTP: transfer.server.allowHttp, check))
   }
 
@@ -111,10 +125,27 @@ struct PullCommand: ParsableCommand {
     return try Pull(input.source, in: folder, companions.report, input.link, request, settings, tool: Drover.configuration.version, isCancelled: { isStopped.isRaised })
   }
 
-  private func pulled(_ pull: Pull, _ input: Input, _ options: ReshardPlan.WriteOptions, isConfirmed: Bool, _ isStopped: StopFlag) throws -> Pull.Outcome {
+  /// What another run must be given too to go on with this one.
+  private func given(_ source: PullSource) -> [String: String] {
+    var given = output.sourceOptions
+    given["model"] = source.identity
+    given["include"] = transfer.hub.include.isEmpty ? nil : transfer.hub.include.joined(separator: ",")
+    given["exclude"] = transfer.hub.exclude.isEmpty ? nil : transfer.hub.exclude.joined(separator: ",")
+    given["mp"] = "\(output.plan.modelParallel)"
+    given["format"] = output.format.rawValue
+    given["dtype"] = output.dtype.description
+    given["max-shard-size"] = output.maxShardSize.map { "\($0.bytes)" }
+    given["digest"] = output.digest.isEmpty ? nil : Set(output.digest.map(\.rawValue)).sorted().joined(separator: ",")
+    given["checklist"] = output.checklist ? "true" : nil
+    return given
+  }
+
+  private func pulled(
+    _ pull: Pull, _ input: Input, in folder: PullFolder, _ options: ReshardPlan.WriteOptions, _ given: [String: String], isConfirmed: Bool, _ isStopped: StopFlag
+  ) throws -> Pull.Outcome {
     let session = session(input, confirms: !transfer.yes && !json && !isConfirmed)
     return try pull.run(
-      to: destination.path, options,
+      to: destination.path, in: folder, options, given: given,
       download: { request, passing, began in
         let outcome = session.run(request, over: [input.link], passing: passing, task: "pull", began: began)
         return (outcome.report, outcome.failure)

@@ -4,6 +4,7 @@ import Catalog
 import Checkpoint
 import Integrity
 import Platform
+import SystemPackage
 import Terminal
 import Transfer
 
@@ -17,24 +18,26 @@ struct RepairCommand: ParsableCommand {
       whatever happens, there is the old file or the new one.
 
       Where it came from, its receipt says: a release, whose signed link comes from --url, else from DROVER_URL, else is asked for; or a repository of the hub at a commit. In \
-      the hub's cache each file says by its name what it should be, and a new one takes its place.
+      the hub's cache each file says by its name what it should be, and a new one takes its place. In ollama's store too, but nothing there says where it came from: \
+      with --url LINK one damaged blob is fetched again over a link to its content.
 
       EXAMPLES
         drover repair models/llama-2-7b
         drover repair models/Llama-3.1-8B-Instruct hf:meta-llama/Llama-3.1-8B-Instruct
         drover repair hf:meta-llama/Llama-3.1-8B-Instruct
         drover repair ~/.cache/huggingface/hub
+        drover repair ~/.ollama/models/blobs/sha256-1a2b… --url https://example.org/model.gguf
 
       Exits with 0 when all is right in the end.
       """)
 
-  @Argument(help: "A downloaded model's folder, a folder of several, or hf:ORG/NAME in the hub's cache.")
+  @Argument(help: "A downloaded model's folder, a folder of several, hf:ORG/NAME in the hub's cache, or a store or a blob of ollama's.")
   var path: ModelArgument
 
   @Argument(help: ArgumentHelp("The repository that it came from, where no receipt says so.", valueName: "hf:ORG/NAME"))
   var repository: TextArgument?
 
-  @Option(help: ArgumentHelp("The signed link, in single quotes.", valueName: "link"))
+  @Option(help: ArgumentHelp("The signed link, or the link to a blob's content, in single quotes.", valueName: "link"))
   var url: TextArgument?
 
   @Flag(help: "Print JSON.")
@@ -50,9 +53,11 @@ struct RepairCommand: ParsableCommand {
     let plan = try RepairPlan(path.findForVerifying(), isCancelled: { isStopped.isRaised })
     for problem in plan.problems { Console.error(problem.description) }
     for receipt in plan.wrongReceipts { Console.note("note: \(receipt) is damaged itself, and the files that show it are right; `drover download` writes a new one when it is removed") }
-    for (path, advice) in plan.unfetchable { Console.error("\(path): \(advice)") }
     plan.forgetJournals()
     var outcome = DownloadOutcome(files: [], report: TransferReport(), failure: nil, missing: [])
+    var left = plan.unfetchable
+    if let url, plan.models.isEmpty, let mended = try mend(left, over: url.text) { (outcome, left) = (mended, []) }
+    for file in left { Console.error("\(file.path): \(file.advice)") }
     var commits: [String] = []
     for model in plan.models {
       let (request, link, commit, check) = try request(for: model)
@@ -69,11 +74,28 @@ struct RepairCommand: ParsableCommand {
     outcome = DownloadOutcome(files: outcome.files, report: report, failure: outcome.failure, missing: outcome.missing)
     if json { try outputJSON(DownloadReport(outcome, revision: commits.count == 1 ? commits[0] : nil, failure: outcome.failure)) }
     if let failure = outcome.failure { throw failure }
-    if !plan.unfetchable.isEmpty { throw ExitCode(.usage) }
+    if !left.isEmpty { throw ExitCode(.usage) }
     if !plan.problems.isEmpty || !plan.wrongReceipts.isEmpty { throw ExitCode(plan.problems.first?.exit ?? .badData) }
     guard !json else { return }
     if report.files.isEmpty { return Console.outputLine("nothing is damaged: \(plan.checked) \(plan.checked == 1 ? "file agrees" : "files agree") with what lists and receipts say") }
     Console.outputLine("\(report.files.count) of \(plan.checked) files repaired and verified: \(Format.bytes(report.bytes)) fetched, in \(Format.duration(report.seconds))")
+  }
+
+  /// Fetches the one file of a store that is damaged over a link to its content, which its name says.
+  /// - Returns: nil where there is no such file.
+  private func mend(_ files: [RepairPlan.Unfetchable], over text: String) throws -> DownloadOutcome? {
+    let request = TransferRequest(files: [], folder: ".", authorities: server.cacert?.path, retry: server.retry)
+    guard let file = files.first, let request = file.request(request) else { return nil }
+    guard files.count == 1 else {
+      let names = files.map { "\($0.path)" }.joined(separator: ", ")
+      throw CommandError(.usage, "a link opens one file, and \(files.count) are damaged: repair them one after the other, by their names: \(names)")
+    }
+    ProcessSecrets.lockMemory()
+    let link = try SignedLink.examineDownload(text, allowsHTTP: server.allowHttp).file
+    LinkInput.tell(link.notes, global)
+    let outcome = DownloadSession(global: global, confirms: false, readLink: nil).run(request, over: [link.link], task: "repair")
+    if outcome.failure == nil { FinishedFile.forgetJournal(of: file.path) }
+    return outcome
   }
 
   /// What to fetch for a model, and over which link.

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Arrival
 import Catalog
+import Integrity
+import SystemPackage
 import Terminal
 import Transfer
 
@@ -35,11 +37,17 @@ struct HubInput {
     return names
   }
 
-  init(_ names: [HubName], _ options: HubOptions, _ server: ServerOptions, _ request: TransferRequest) throws {
+  /// - Parameter takesCache: whether what the hub's cache has does where the hub isn't asked.
+  init(_ names: [HubName], _ options: HubOptions, _ server: ServerOptions, _ request: TransferRequest, takesCache: Bool = false) throws {
     ProcessSecrets.lockMemory()
     settings = try HubSettings(ProcessSecrets.environment, allowsHTTP: server.allowHttp)
     let client = HubClient(settings, authorities: request.authorities, retry: request.retry)
-    wanted = try names.map { try client.wanted($0, options.selection) }
+    if takesCache, settings.isOffline {
+      guard let cache = settings.cache else { throw HubError.noCache }
+      wanted = try names.map { try client.cached($0, options.selection, in: cache) }
+    } else {
+      wanted = try names.map { try client.wanted($0, options.selection) }
+    }
     link = settings.link
     commits = wanted.map(\.0.commit)
   }
@@ -53,6 +61,19 @@ extension HubClient {
     let files = try selection.files(of: repository).filter { $0.path != "drover-receipt.json" }
     if let file = files.min(by: { $0.bytes < $1.bytes }) { try checkAccess(to: repository, file) }
     return (repository, files)
+  }
+
+  /// What is wanted of a repository, out of what the cache has of it.
+  func cached(_ name: HubName, _ selection: HubSelection, in cache: FilePath) throws -> (HubRepository, files: [HubRepository.File]) {
+    let folder = CachedRepository(name.repository, in: cache)
+    let here = try cached(name, in: folder)
+    // Where the hub's tools have noted what there is, it shows what is missing.
+    let all = folder.listed(at: here.commit).map { HubRepository(name: name, commit: here.commit, files: $0.map { .init(path: $0.key, bytes: 0, digest: $0.value) }) }
+    let files = try selection.files(of: all ?? here)
+    let found = Dictionary(here.files.map { ($0.path, $0) }) { first, _ in first }
+    let missing = files.map(\.path).filter { found[$0] == nil }
+    guard missing.isEmpty else { throw HubError.notInCache(name, files: missing) }
+    return (here, files.compactMap { found[$0.path] })
   }
 }
 

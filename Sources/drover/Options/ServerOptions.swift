@@ -24,6 +24,9 @@ struct ServerOptions: ParsableArguments {
     if let retries, retries < 0 { throw ValidationError("--retries takes 0 or more.") }
   }
 
+  /// Whether any was given.
+  var isGiven: Bool { manifest != nil || cacert != nil || allowHttp || retries != nil || retryTime != nil }
+
   var retry: RetryPolicy { RetryPolicy(limit: retries, time: retryTime?.seconds) }
 
   func catalog() throws(CatalogError) -> Catalog {

@@ -61,6 +61,15 @@ struct Fault: Sendable, CustomTestStringConvertible {
     self.words = words
     self.play = play
   }
+
+  /// A server of `Wares` that misbehaves so, also where a redirect of its own leads.
+  func server() throws -> FaultServer {
+    let contents = Wares.shared.contents
+    return try FaultServer { [play] request in
+      let path = request.path.hasPrefix("cdn/") ? String(request.path.dropFirst(4)) : request.path
+      return play(request, contents[path]) ?? FaultServer.good(request, contents[path])
+    }
+  }
 }
 
 let faults = connectionFaults + answerFaults + validatorFaults + refusalFaults + pageFaults + checklistFaults
@@ -80,6 +89,7 @@ func kind(_ error: TransferError) -> String {
   case .mismatch, .otherBlob: "mismatch"
   case .checklist: "checklist"
   case .disk: "disk"
+  case .damagedCopy: "damagedCopy"
   case .noRoom: "noRoom"
   case .busyFolder: "busyFolder"
   case .unsafePath: "unsafePath"

@@ -19,7 +19,8 @@ enum FlatYAML {
       number += 1
       guard number <= mostLines else { throw CheckpointError(.unsupported, in: path, "has more than \(mostLines) lines, which no description of a model has") }
       func refused(_ why: String) -> CheckpointError {
-        CheckpointError(.unsupported, in: path, "line \(number), \(String(line).debugDescription.prefix(100)): \(why); drover reads keys with one plain value each, as litgpt writes them")
+        let start = String(line).debugDescription.prefix(100)
+        return CheckpointError(.unsupported, in: path, "line \(number), \(start): \(why); drover reads keys with one plain value each, as litgpt writes them")
       }
       if line.isEmpty || line.hasPrefix("#") { continue }
       let isInner = line.hasPrefix("  ")
@@ -46,8 +47,13 @@ enum FlatYAML {
   }
 
   private static func isKey(_ text: Substring) -> Bool {
-    !text.isEmpty && text.utf8.count <= 64 && text.utf8.allSatisfy { UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 == UInt8(ascii: "_") }
-      && text.first?.isNumber == false
+    let isPlain = text.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"): true
+      default: false
+      }
+    }
+    return isPlain && !text.isEmpty && text.utf8.count <= 64 && text.first?.isNumber == false
   }
 
   /// - Returns: nil for what isn't one, or could be read in two ways.

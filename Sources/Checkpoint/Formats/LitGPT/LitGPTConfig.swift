@@ -15,7 +15,8 @@ enum LitGPTConfig {
     guard let epsilon = try number("norm_eps") else { throw CheckpointError(.corrupt, in: path, "doesn't say norm_eps") }
     var stated = StatedParams(
       dim: try integer("n_embd"), layers: try integer("n_layer"), heads: heads, kvHeads: try integer("n_query_groups") ?? heads, headDim: try integer("head_size"),
-      hiddenDim: try integer("intermediate_size"), vocabularySize: try integer("padded_vocab_size"), normEpsilon: epsilon, ropeTheta: try number("rope_base") ?? RoPETheta.defaultValue)
+      hiddenDim: try integer("intermediate_size"), vocabularySize: try integer("padded_vocab_size"), normEpsilon: epsilon,
+      ropeTheta: try number("rope_base") ?? RoPETheta.defaultValue)
     stated.unhonoured = KeyTable.litGPT.unhonoured(said, in: path)
     // litgpt writes all keys; where one of these isn't there, it takes what no Llama has.
     for key in ["norm_class_name", "mlp_class_name", "parallel_residual", "bias", "rotary_percentage"] where said[key] == nil {
@@ -38,12 +39,13 @@ enum LitGPTConfig {
     let names = ["factor", "low_freq_factor", "high_freq_factor", "original_max_seq_len"]
     let numbers = names.compactMap { adjustments[$0]?.number }
     guard Set(adjustments.keys) == Set(names), numbers.count == names.count, let context = adjustments["original_max_seq_len"]?.integer, stated.ropeScaling == nil else {
-      stated.unhonoured.append(
-        UnhonouredKey("rope_adjustments", adjustments, in: path, because: stated.ropeScaling == nil ? "only \(names.joined(separator: ", ")) together are supported" : "rope_condense_ratio scales too"))
+      let why = stated.ropeScaling == nil ? "only \(names.joined(separator: ", ")) together are supported" : "rope_condense_ratio scales too"
+      stated.unhonoured.append(UnhonouredKey("rope_adjustments", adjustments, in: path, because: why))
       return
     }
     stated.ropeScaling = .init(factor: numbers[0], lowFrequencyFactor: numbers[1], highFrequencyFactor: numbers[2], originalContext: context)
-    try stated.ropeScaling?.check(path, ("rope_adjustments.factor", "rope_adjustments.low_freq_factor", "rope_adjustments.high_freq_factor", "rope_adjustments.original_max_seq_len"))
+    func key(_ name: String) -> String { "rope_adjustments." + name }
+    try stated.ropeScaling?.check(path, (key("factor"), key("low_freq_factor"), key("high_freq_factor"), key("original_max_seq_len")))
   }
 
   private static func value<T>(_ said: [String: JSONValue], _ key: String, _ what: String, _ path: FilePath, _ read: (JSONValue) -> T?) throws(CheckpointError) -> T? {
