@@ -1,6 +1,7 @@
 // Calls that glibc shows only under _GNU_SOURCE, which Swift's Glibc module doesn't define.
 #pragma once
 #include <linux/stat.h>
+#include <spawn.h>
 #include <unistd.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -37,3 +38,7 @@ ssize_t preadv2(int descriptor, const struct iovec *vectors, int count, off_t of
 static inline int clinux_forbid_dumps(void) {
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
+
+// For the programs that tests start.
+int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *actions, const char *path);
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);

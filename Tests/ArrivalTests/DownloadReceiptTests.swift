@@ -145,20 +145,15 @@ import Testing
         try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSinceNow: -3600)], ofItemAtPath: shard)
       }
       let errors = folder + "/errors"
-      let drover = Process()
-      drover.executableURL = URL(filePath: "/bin/sh")
-      drover.arguments = ["-c", #"exec "$@" 2>> \#(errors)"#, "sh", droverPath] + stage.arguments + ["--progress", "json", "--connections", way == .oneByOne ? "1" : "4"]
-      drover.environment = stage.environment
-      drover.standardOutput = FileHandle.nullDevice
-      try drover.run()
+      let drover = try Child(
+        droverPath, stage.arguments + ["--progress", "json", "--connections", way == .oneByOne ? "1" : "4"], environment: stage.environment, errors: .file(errors))
       if way == .inTwoRuns || way == .withAShardThatChanges {
         // A shard takes six seconds. Its last megabyte, a zip's directory, comes first.
         #expect(waitUntil { (Journaled(journal)?.bytes ?? 0) > 2_500_000 })
       }
       if way == .inTwoRuns {
-        kill(drover.processIdentifier, SIGINT)
-        drover.waitUntilExit()
-        #expect(drover.terminationStatus == 130 && FileManager.default.fileExists(atPath: journal))
+        drover.signal(SIGINT)
+        #expect(drover.wait() == 130 && FileManager.default.fileExists(atPath: journal))
         let second = try run(droverPath, stage.arguments + ["--progress", "json"], environment: stage.environment)
         #expect(second.status == 0)
         try second.errors.write(toFile: errors, atomically: true, encoding: .utf8)
@@ -167,9 +162,9 @@ import Testing
         try right.write(to: URL(filePath: shard))
         try stage.nginx.start()
       }
-      drover.waitUntilExit()
+      let ending = drover.wait()
       let said = try String(contentsOfFile: errors, encoding: .utf8).split(separator: "\n")
-      if way != .inTwoRuns { #expect(drover.terminationStatus == 0, "\(said.suffix(3))") }
+      if way != .inTwoRuns { #expect(ending == 0, "\(said.suffix(3))") }
       #expect(said.contains { $0.contains("afresh") } == (way == .withAShardThatChanges), "\(said.filter { !$0.hasPrefix("{") })")
       let ends = said.compactMap { try? JSONDecoder().decode(Progress.self, from: Data($0.utf8)) }.filter { $0.event == "end" && $0.task == "fingerprint" }
       let status = try #require(ends.first?.items.first?.status)

@@ -154,16 +154,13 @@ import Testing
     try Self.fill(hub)
     try hub.write(Data((0..<6_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 7) }), to: "org/model/main/original/consolidated.00.pth")
     try withTemporaryFolder { folder in
-      let process = Process()
-      process.executableURL = URL(filePath: droverPath)
-      process.arguments = ["download", "hf:org/model", "--hf-cache", "--yes", "--quiet", "--connections", "1", "--include", "*"]
-      process.environment = ProcessInfo.processInfo.environment.merging(["HF_ENDPOINT": hub.endpoint, "HF_HOME": folder + "/home", "HF_TOKEN": "", "HF_HUB_OFFLINE": ""]) { $1 }
-      process.standardError = FileHandle.nullDevice
-      try process.run()
+      let process = try Child(
+        droverPath, ["download", "hf:org/model", "--hf-cache", "--yes", "--quiet", "--connections", "1", "--include", "*"],
+        environment: ["HF_ENDPOINT": hub.endpoint, "HF_HOME": folder + "/home", "HF_TOKEN": "", "HF_HUB_OFFLINE": ""])
       let journals = { (try? FileManager.default.contentsOfDirectory(atPath: repository(folder) + "/blobs").filter { $0.hasSuffix(".part.journal") && $0.utf8.count > 60 }) ?? [] }
       #expect(waitUntil { journals().contains { (Journaled(repository(folder) + "/blobs/" + $0)?.bytes ?? 0) > 500_000 } })
-      kill(process.processIdentifier, SIGKILL)
-      process.waitUntilExit()
+      process.signal(SIGKILL)
+      process.wait()
       #expect(!FileManager.default.fileExists(atPath: repository(folder) + "/snapshots") && !FileManager.default.fileExists(atPath: repository(folder) + "/refs"))
       let outcome = try download(hub, folder, "hf:org/model", Self.everything + ["--json"])
       #expect(outcome.status == 0 && outcome.output.contains("\"resumed\""), "\(outcome.errors)")

@@ -63,10 +63,10 @@ import Testing
         usleep(UInt32.random(in: 100_000...1_500_000, using: &random))
         if process.isRunning {
           #expect(!FileManager.default.fileExists(atPath: stage.out))
-          kill(process.processIdentifier, SIGKILL)
+          process.signal(SIGKILL)
           kills += 1
         }
-        process.waitUntilExit()
+        process.wait()
         if FileManager.default.fileExists(atPath: stage.out) { break }
       }
       if !FileManager.default.fileExists(atPath: stage.out) {
@@ -92,9 +92,8 @@ import Testing
       let process = try stage.start(["--mp", "1", "--connections", "4"])
       let total = try stage.total
       #expect(waitUntil { !process.isRunning || ((try? journaledBytes(stage)) ?? 0) > total / 2 })
-      kill(process.processIdentifier, signal)
-      process.waitUntilExit()
-      #expect(process.terminationStatus == 130)
+      process.signal(signal)
+      #expect(process.wait() == 130)
       let before = stage.sent
       let outcome = try stage.pull("--mp", "1")
       try #require(outcome.status == 0, "\(outcome.errors)")
@@ -146,14 +145,13 @@ import Testing
       let stage = try PullStage(folder, wide: .init(layers: 2), directives: Self.slowly)
       defer { stage.nginx.stop() }
       let process = try stage.start(["--mp", "1"])
-      defer { kill(process.processIdentifier, SIGKILL) }
+      defer { process.signal(SIGKILL) }
       #expect(waitUntil { FileManager.default.fileExists(atPath: stage.journal) || !process.isRunning })
       for more in [["--mp", "1"], ["--mp", "2"], ["--mp", "1", "--discard"]] {
         let second = try stage.pull(more: more)
         #expect(second.status == 73 && second.errors.contains("another drover"), "\(second)")
       }
-      process.waitUntilExit()
-      #expect(process.terminationStatus == 0)
+      #expect(process.wait() == 0)
     }
   }
 

@@ -113,14 +113,8 @@ struct PullStage {
   }
 
   /// Starts a pull that somebody will end.
-  func start(_ more: [String]) throws -> Process {
-    let process = Process()
-    process.executableURL = URL(filePath: droverPath)
-    process.arguments = arguments(more + ["--quiet"])
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    return process
+  func start(_ more: [String]) throws -> Child {
+    try Child(droverPath, arguments(more + ["--quiet"]), environment: environment)
   }
 
   var journal: String { here + "/.out.drover-pull/journal" }
@@ -131,8 +125,8 @@ struct PullStage {
     _ = waitUntil { FileManager.default.fileExists(atPath: journal) || !process.isRunning }
     usleep(microseconds)
     try #require(process.isRunning, "it has come to its end before it could be killed")
-    kill(process.processIdentifier, signal)
-    process.waitUntilExit()
+    process.signal(signal)
+    process.wait()
     try #require(FileManager.default.fileExists(atPath: journal) && !FileManager.default.fileExists(atPath: out))
   }
 }

@@ -244,21 +244,17 @@ import Testing
     try withTemporaryFolder { folder in
       let stage = try Stage(folder, layout: "mp4", directives: "limit_rate_after 300k; limit_rate 100k;")
       defer { stage.nginx.stop() }
-      let process = Process()
-      process.executableURL = URL(filePath: droverPath)
-      process.arguments = stage.arguments(["--mp", "1", "--quiet"])
-      process.environment = ProcessInfo.processInfo.environment.merging(stage.environment) { $1 }
-      try process.run()
+      let process = try Child(droverPath, stage.arguments(["--mp", "1", "--quiet"]), environment: stage.environment)
       let part = stage.here + "/.out.partial-drover/new/consolidated.00.pth"
       #expect(waitUntil { FileManager.default.fileExists(atPath: part) || !process.isRunning })
       usleep(300_000)
       // Another one to the same place leaves it alone.
       let second = try stage.pull("--mp", "1")
       #expect(second.status == 73 && second.errors.contains("another drover"), "\(second)")
-      kill(process.processIdentifier, signal)
-      process.waitUntilExit()
+      process.signal(signal)
+      let status = process.wait()
       #expect(try Self.listing(stage.here).filter { !$0.hasPrefix(".") }.isEmpty)
-      if signal == SIGINT { #expect(process.terminationStatus == 130) }
+      #expect(status == (signal == SIGINT ? 130 : 128 + SIGKILL))
       stage.nginx.kill()
       let again = try Nginx(root: folder + "/www")
       defer { again.stop() }

@@ -361,14 +361,10 @@ import Testing
   @Test func theLinkIsNotInTheProcessTitle() throws {
     let server = try FaultServer { _ in [.wait(10)] }
     defer { server.stop() }
-    let process = Process()
-    process.executableURL = URL(filePath: droverPath)
-    process.arguments = ["inspect", "http://127.0.0.1:\(server.port)/a.pth\(Self.query)"]
-    process.standardError = FileHandle.nullDevice
-    try process.run()
+    let process = try Child(droverPath, ["inspect", "http://127.0.0.1:\(server.port)/a.pth\(Self.query)"])
     defer {
-      kill(process.processIdentifier, SIGKILL)
-      process.waitUntilExit()
+      process.signal(SIGKILL)
+      process.wait()
     }
     for _ in 0..<500 where server.requests == 0 { usleep(10_000) }
     let title = String(decoding: FileManager.default.contents(atPath: "/proc/\(process.processIdentifier)/cmdline") ?? Data(), as: UTF8.self)

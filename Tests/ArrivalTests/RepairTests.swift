@@ -236,16 +236,11 @@ import Testing
           for start in [0, Self.piece, 2 * Self.piece] { try stage.flip(start + Int.random(in: 0..<6_000_000, using: &random)) }
           old = try sum()
         }
-        let process = Process()
-        process.executableURL = URL(filePath: droverPath)
-        process.arguments = ["repair", stage.model, "--quiet", "--manifest", folder + "/m.json"]
-        process.environment = ProcessInfo.processInfo.environment.merging(["DROVER_URL": "http://127.0.0.1:\(stage.nginx.port)/*"]) { $1 }
-        (process.standardOutput, process.standardError) = (FileHandle.nullDevice, FileHandle.nullDevice)
-        try process.run()
+        let process = try Child(
+          droverPath, ["repair", stage.model, "--quiet", "--manifest", folder + "/m.json"], environment: ["DROVER_URL": "http://127.0.0.1:\(stage.nginx.port)/*"])
         usleep(UInt32.random(in: 20_000..<1_200_000, using: &random))
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
-        if process.terminationReason == .uncaughtSignal { kills += 1 } else { ended += 1 }
+        process.signal(SIGKILL)
+        if process.wait() == 128 + SIGKILL { kills += 1 } else { ended += 1 }
         let now = try sum()
         if now == new { left.new += 1 } else if now == old { left.old += 1 } else { left.mixtures += 1 }
         old = now

@@ -151,13 +151,10 @@ import Testing
   @Test func killedRunsAreSwept() throws {
     try withTemporaryFolder { folder in
       try SmallModel.write(to: folder + "/source", vocabulary: 32_768)
-      let process = Process()
-      process.executableURL = URL(filePath: droverPath)
-      process.arguments = ["reshard", folder + "/source", folder + "/out", "--mp", "1", "--quiet"]
-      try process.run()
+      let process = try Child(droverPath, ["reshard", folder + "/source", folder + "/out", "--mp", "1", "--quiet"])
       #expect(waitUntil { FileManager.default.fileExists(atPath: folder + "/.out.partial-drover/new/consolidated.00.pth") || !process.isRunning })
-      kill(process.processIdentifier, SIGKILL)
-      process.waitUntilExit()
+      process.signal(SIGKILL)
+      process.wait()
       try #require(try listing(folder) == [".out.partial-drover", "source"])
       try Self.reshard(folder + "/source", folder + "/out") {}
       #expect(try listing(folder) == ["out", "source"] && listing(folder + "/out") == Self.ours)
@@ -229,17 +226,12 @@ import Testing
         int renameat2(int a, const char *b, int c, const char *d, unsigned e) { errno = EINVAL; return -1; }
         """, in: folder)
       for name in ["consolidated.00.pth", "params.json"] { try put("\(folder)/out/\(name)") }
-      let process = Process()
-      process.executableURL = URL(filePath: droverPath)
-      process.arguments = ["reshard", folder + "/source", folder + "/out", "--mp", "2", "--force", "--quiet"]
-      process.environment = ProcessInfo.processInfo.environment.merging(preload) { $1 }
-      try process.run()
+      let process = try Child(droverPath, ["reshard", folder + "/source", folder + "/out", "--mp", "2", "--force", "--quiet"], environment: preload)
       if comesIn {
         #expect(waitUntil { FileManager.default.fileExists(atPath: folder + "/.out.partial-drover/new/consolidated.00.pth") || !process.isRunning })
         try put(folder + "/out/results.csv", "precious")
       }
-      process.waitUntilExit()
-      #expect(process.terminationStatus == 0)
+      #expect(process.wait() == 0)
       #expect(try listing(folder + "/out") == Self.ours)
       #expect(try listing(folder) == ["out"] + (comesIn ? ["out.orig"] : []) + ["preload.so", "source"])
       if comesIn { #expect(try String(contentsOfFile: folder + "/out.orig/results.csv", encoding: .utf8) == "precious") }

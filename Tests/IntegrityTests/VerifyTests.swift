@@ -425,17 +425,12 @@ import Testing
       let pipe = Pipe()
       let end = pipe.fileHandleForWriting.fileDescriptor
       try #require(fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK) == 0)
-      let process = Process()
-      process.executableURL = URL(filePath: droverPath)
-      process.arguments = ["verify", folder + "/list.chk", "--json", "--progress", "none"]
-      process.standardOutput = pipe
-      try process.run()
+      let process = try Child(droverPath, ["verify", folder + "/list.chk", "--json", "--progress", "none"], output: .descriptor(end))
       try pipe.fileHandleForWriting.close()
       // More than a pipe holds is there by now.
       usleep(300_000)
       let bytes = try #require(try pipe.fileHandleForReading.readToEnd())
-      process.waitUntilExit()
-      #expect(process.terminationStatus == 66)
+      #expect(process.wait() == 66)
       #expect(bytes.count > 400_000)
       #expect(try JSONDecoder().decode(Report.self, from: bytes).files.count == 3000)
     }

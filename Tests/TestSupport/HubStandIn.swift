@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// A stand-in for Hugging Face's hub: `Tests/hub.py` on loopback, with a store behind it that large files are redirected to.
 public final class HubStandIn {
@@ -6,8 +7,8 @@ public final class HubStandIn {
   /// ORG/NAME/REVISION/… are the repositories' files.
   public let root: String
   private let folder: String
-  private let process = Process()
-  private let input = Pipe()
+  private let process: Child
+  private let input: Int32
 
   public struct Failed: Error {}
 
@@ -16,16 +17,17 @@ public final class HubStandIn {
     folder = FileManager.default.temporaryDirectory.appending(path: "hub-\(UUID().uuidString)").path(percentEncoded: false)
     root = folder + "/root"
     try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
-    process.executableURL = URL(filePath: "/usr/bin/python3")
-    process.arguments = [Peer.packageRoot + "/Tests/hub.py", root, folder + "/log"] + options
-    let output = Pipe()
-    (process.standardInput, process.standardOutput) = (input, output)
-    try process.run()
-    var line = Data()
+    // It ends when nobody can write to its input any more.
+    let (end, input) = try streamPair()
+    self.input = input
+    process = try Child(
+      "/usr/bin/python3", [Peer.packageRoot + "/Tests/hub.py", root, folder + "/log"] + options, input: .descriptor(end), output: .descriptor(end), errors: .inherited)
+    close(end)
+    var line: [UInt8] = []
     while line.last != 10 {
-      let byte = output.fileHandleForReading.readData(ofLength: 1)
-      guard !byte.isEmpty else { throw Failed() }
-      line += byte
+      var byte: UInt8 = 0
+      guard read(input, &byte, 1) == 1 else { throw Failed() }
+      line.append(byte)
     }
     guard let port = String(decoding: line, as: UTF8.self).split(separator: " ").first.flatMap({ UInt16($0) }) else { throw Failed() }
     self.port = port
@@ -43,8 +45,8 @@ public final class HubStandIn {
   }
 
   public func stop() {
-    try? input.fileHandleForWriting.close()
-    process.waitUntilExit()
+    close(input)
+    process.wait()
     try? FileManager.default.removeItem(atPath: folder)
   }
 }

@@ -11,8 +11,8 @@ extension Trait where Self == ConditionTrait {
 public final class Mount {
   /// The mounted folder, from outside of the namespace.
   public let path: String
-  private let holder: Process
-  private let input = Pipe()
+  private let holder: Child
+  private let input: Int32
 
   /// Mounts on `folder`, which must exist.
   /// - Parameter megabytes: of an empty tmpfs; nil for the folder as it is, but read-only.
@@ -25,24 +25,20 @@ public final class Mount {
   public convenience init(ramfsOn folder: String) throws { try self.init(on: folder, "mount -t ramfs none '\(folder)'") }
 
   private init(on folder: String, _ mount: String) throws {
-    holder = Process()
-    holder.executableURL = URL(filePath: "/usr/bin/unshare")
-    holder.arguments = Self.flags + ["sh", "-c", "\(mount) && echo mounted && read end"]
-    holder.standardInput = input
-    let output = Pipe()
-    holder.standardOutput = output
-    holder.standardError = FileHandle.nullDevice
-    try holder.run()
-    guard let said = try output.fileHandleForReading.read(upToCount: 8), !said.isEmpty else {
-      throw Nginx.Failed(description: "nothing could be mounted on \(folder)")
-    }
+    // The namespace ends when nobody can write to its holder's input any more.
+    let (end, input) = try streamPair()
+    self.input = input
+    holder = try Child("/usr/bin/unshare", Self.flags + ["sh", "-c", "\(mount) && echo mounted && read end"], input: .descriptor(end), output: .descriptor(end))
+    close(end)
+    var said: UInt8 = 0
+    guard read(input, &said, 1) == 1 else { throw Nginx.Failed(description: "nothing could be mounted on \(folder)") }
     path = "/proc/\(holder.processIdentifier)/root" + folder
   }
 
   /// Unmounts, by the end of the namespace.
   public func stop() {
-    try? input.fileHandleForWriting.close()
-    holder.waitUntilExit()
+    close(input)
+    holder.wait()
   }
 
   /// How `unshare` gives a program mounts of its own.

@@ -6,7 +6,7 @@ public final class Nginx {
   public let port: UInt16
   private let folder: String
   private let configuration: String
-  private var process: Process?
+  private var process: Child?
 
   public struct Failed: Error, CustomStringConvertible {
     public let description: String
@@ -46,11 +46,7 @@ public final class Nginx {
 
   /// Starts it again after `kill`, on the same port.
   public func start() throws {
-    let process = Process()
-    process.executableURL = URL(filePath: Peer.nginx.path)
-    process.arguments = ["-c", configuration, "-p", folder, "-e", folder + "/error.log"]
-    process.standardError = FileHandle.nullDevice
-    try process.run()
+    let process = try Child(Peer.nginx.path, ["-c", configuration, "-p", folder, "-e", folder + "/error.log"])
     self.process = process
     for _ in 0..<500 {
       if canConnect(to: port) { return }
@@ -62,9 +58,8 @@ public final class Nginx {
 
   /// Ends it at once, in the middle of whatever it sends.
   public func kill() {
-    guard let process, process.isRunning else { return }
-    Glibc.kill(process.processIdentifier, SIGKILL)
-    process.waitUntilExit()
+    process?.signal(SIGKILL)
+    process?.wait()
   }
 
   /// Lines of the access log so far.
@@ -86,7 +81,7 @@ public func freePort() throws -> UInt16 {
 }
 
 private func bindToLoopback() throws -> (descriptor: Int32, port: UInt16) {
-  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
   var address = sockaddr_in()
   address.sin_family = sa_family_t(AF_INET)
   address.sin_addr.s_addr = inet_addr("127.0.0.1")
@@ -100,7 +95,7 @@ private func bindToLoopback() throws -> (descriptor: Int32, port: UInt16) {
 
 /// A connection to a port on loopback; nil when nobody listens.
 func connectToLoopback(_ port: UInt16) -> Int32? {
-  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
   var address = sockaddr_in()
   address.sin_family = sa_family_t(AF_INET)
   address.sin_port = port.bigEndian

@@ -12,25 +12,13 @@ public struct Outcome: Sendable {
 public func run(
   _ executable: String, _ arguments: [String], input: String? = nil, environment: [String: String] = [:], in folder: String? = nil
 ) throws -> Outcome {
-  let process = Process()
-  process.executableURL = URL(filePath: executable)
-  process.arguments = arguments
-  process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-  if let folder { process.currentDirectoryURL = URL(filePath: folder) }
   // Files, not pipes: a program that prints more than a pipe holds must not wait for us.
-  return try withTemporaryFolder { scratch in
-    func handle(_ name: String, _ content: String = "") throws -> FileHandle {
-      let url = URL(filePath: scratch + "/" + name)
-      try content.write(to: url, atomically: false, encoding: .utf8)
-      return try FileHandle(forUpdating: url)
-    }
-    process.standardInput = try handle("in", input ?? "")
-    process.standardOutput = try handle("out")
-    process.standardError = try handle("err")
-    try process.run()
-    process.waitUntilExit()
+  try withTemporaryFolder { scratch in
+    try Data((input ?? "").utf8).write(to: URL(filePath: scratch + "/in"))
+    let status = try Child(
+      executable, arguments, environment: environment, in: folder, input: .file(scratch + "/in"), output: .file(scratch + "/out"), errors: .file(scratch + "/err")
+    ).wait()
     func text(_ name: String) throws -> String { String(decoding: try Data(contentsOf: URL(filePath: scratch + "/" + name)), as: UTF8.self) }
-    let status = process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
     return Outcome(status: status, output: try text("out"), errors: try text("err"))
   }
 }

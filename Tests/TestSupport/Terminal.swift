@@ -21,35 +21,19 @@ public final class PseudoTerminal: Sendable {
     var size = winsize(ws_row: UInt16(rows), ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
     _ = ioctl(master, UInt(TIOCSWINSZ), &size)
 
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    // The first terminal that the leader of a session opens is its controlling one.
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/pts/\(number)", O_RDWR, 0)
-    posix_spawn_file_actions_adddup2(&actions, 0, 1)
-    posix_spawn_file_actions_adddup2(&actions, 0, 2)
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    posix_spawnattr_setsigmask(&attributes, &signals)
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGPIPE] { sigaddset(&signals, signal) }
-    posix_spawnattr_setsigdefault(&attributes, &signals)
+    let all = ProcessInfo.processInfo.environment.merging(["TERM": "xterm-256color"]) { $1 }.merging(environment) { $1 }.filter { !$0.value.isEmpty }
     let newSession: Int16 = 0x80
-    posix_spawnattr_setflags(&attributes, newSession | Int16(POSIX_SPAWN_SETSIGDEF) | Int16(POSIX_SPAWN_SETSIGMASK))
-
-    let all = ProcessInfo.processInfo.environment.merging(["TERM": "xterm-256color"]) { $1 }.merging(environment) { $1 }
-    var argv = ([executable] + arguments).map { strdup($0) } + [nil]
-    var envp = all.filter { !$0.value.isEmpty }.map { strdup("\($0.key)=\($0.value)") } + [nil]
-    defer { for pointer in argv + envp { free(pointer) } }
-    var process = pid_t()
-    let failure = posix_spawn(&process, executable, &actions, &attributes, &argv, &envp)
-    guard failure == 0 else {
+    do {
+      process = try Child.spawn(executable, arguments, environment: all, flags: newSession) { actions in
+        // The first terminal that the leader of a session opens is its controlling one.
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/pts/\(number)", O_RDWR, 0)
+        posix_spawn_file_actions_adddup2(&actions, 0, 1)
+        posix_spawn_file_actions_adddup2(&actions, 0, 2)
+      }
+    } catch {
       close(master)
-      throw Nginx.Failed(description: "\(executable): \(String(cString: strerror(failure)))")
+      throw error
     }
-    self.process = process
     let child = process
     Thread.detachNewThread { [self] in
       var chunk = [UInt8](repeating: 0, count: 65536)
@@ -59,7 +43,7 @@ public final class PseudoTerminal: Sendable {
       }
       var raw: Int32 = 0
       while waitpid(child, &raw, 0) < 0, errno == EINTR {}
-      status.withLock { $0 = raw & 0x7F == 0 ? raw >> 8 & 0xFF : 128 + raw & 0x7F }
+      status.withLock { $0 = exitCode(raw) }
     }
   }
 

@@ -79,12 +79,11 @@ import Testing
       if how == .forJournals {
         let before = FileManager.default.contents(atPath: journal)
         usleep(700_000)
-        kill(drover.processIdentifier, SIGKILL)
-        drover.waitUntilExit()
+        drover.signal(SIGKILL)
+        drover.wait()
         #expect(FileManager.default.contents(atPath: journal) == before)
       } else {
-        drover.waitUntilExit()
-        #expect(drover.terminationStatus == 73)
+        #expect(drover.wait() == 73)
       }
       if how != .beforeTheNextFile {
         safe = try #require(Journaled(journal)).bytes
@@ -119,8 +118,8 @@ import Testing
       let journal = disk.path + "/m/consolidated.00.pth.part.journal"
       let drover = try stage.start(slow.port, ["--connections", "3", "--output", disk.path])
       #expect(waitUntil { (Journaled(journal)?.ranges.count ?? 0) > 1 && (Journaled(journal)?.bytes ?? 0) > 12_000_000 || !drover.isRunning })
-      kill(drover.processIdentifier, SIGKILL)
-      drover.waitUntilExit()
+      drover.signal(SIGKILL)
+      drover.wait()
       let safe = try #require(Journaled(journal)).bytes
       let fast = try Nginx(root: stage.root)
       defer { fast.stop() }
@@ -230,13 +229,13 @@ import Testing
       let disk = try Mount(on: folder + "/out", megabytes: 32)
       defer { disk.stop() }
       let journal = disk.path + "/m/a.bin.part.journal"
-      let process = Process()
-      process.executableURL = URL(filePath: droverPath)
-      process.arguments = ["download", "--manifest", folder + "/m.json", "--output", disk.path, "--yes", "--connections", "1", "--quiet"]
-      process.environment = ProcessInfo.processInfo.environment.merging(["DROVER_URL": "http://127.0.0.1:\(server.port)/*"]) { $1 }
-      process.standardError = FileHandle.nullDevice
-      try process.run()
-      defer { process.terminate() }
+      let process = try Child(
+        droverPath, ["download", "--manifest", folder + "/m.json", "--output", disk.path, "--yes", "--connections", "1", "--quiet"],
+        environment: ["DROVER_URL": "http://127.0.0.1:\(server.port)/*"])
+      defer {
+        process.signal(SIGTERM)
+        process.wait()
+      }
       #expect(waitUntil { (Journaled(journal)?.bytes ?? 0) > 2_000_000 })
       try fill(disk.path)
       let before = try #require(Journaled(journal)).bytes

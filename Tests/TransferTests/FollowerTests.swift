@@ -18,6 +18,10 @@ import Transfer
     }
 
     private let state = Mutex(State())
+    /// What is done when so many bytes were taken.
+    private let end = Mutex<(at: Int, action: @Sendable () -> Void)?>(nil)
+
+    func whenTaken(_ bytes: Int, _ action: @escaping @Sendable () -> Void) { end.withLock { $0 = (bytes, action) } }
 
     func begin(_ file: any FollowedFile) { state.withLock { $0 = State() } }
 
@@ -35,6 +39,12 @@ import Transfer
         state.start = state.start ?? offset
         state.hash.update(bytes)
       }
+      let action = end.withLock { end in
+        guard let reached = end, reached.at <= position else { return nil as (@Sendable () -> Void)? }
+        end = nil
+        return reached.action
+      }
+      action?()
     }
 
     func savedState() -> [UInt8] { state.withLock { $0.hash.state } }
@@ -56,15 +66,13 @@ import Transfer
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let stage = try ResumeTests.Stage(folder, megabytes: 50)
-    // Slow enough for the interruption to come in time on a machine that is busy with other tests.
     let slow = try Nginx(root: stage.root, directives: "limit_rate_after 6m; limit_rate 1m;")
     defer { slow.stop() }
     let first = Listener()
     let interrupted = try download(stage, slow, first, connections: 1)
-    let run = Task { try await interrupted.run() }
-    while first.position < 4_000_000 { try await Task.sleep(nanoseconds: 20_000_000) }
-    interrupted.cancel()
-    await #expect(throws: TransferError.self) { try await run.value }
+    // Not from here: on a machine that is busy with other tests this task would come too late.
+    first.whenTaken(4_000_000) { interrupted.cancel() }
+    await #expect(throws: TransferError.self) { try await interrupted.run() }
     #expect(first.isInOrder)
 
     let fast = try Nginx(root: stage.root)

@@ -73,8 +73,8 @@ import Testing
       defer { slow.stop() }
       let drover = try stage.start(slow.port, ["--connections", "1"])
       stage.waitForPart(atLeast: 1)
-      kill(drover.processIdentifier, SIGKILL)
-      drover.waitUntilExit()
+      drover.signal(SIGKILL)
+      drover.wait()
       #expect(try isThere())
       let fast = try Nginx(root: stage.root)
       defer { fast.stop() }

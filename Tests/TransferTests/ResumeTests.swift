@@ -29,15 +29,9 @@ import Transfer
     var journal: String { part + ".journal" }
 
     /// The program, started and not waited for.
-    func start(_ port: UInt16, _ more: [String] = []) throws -> Process {
-      let process = Process()
-      process.executableURL = URL(filePath: droverPath)
-      process.arguments = ["download", "--manifest", manifest, "--output", output, "--yes", "--quiet"] + more
-      process.environment = ProcessInfo.processInfo.environment.merging(["DROVER_URL": "http://127.0.0.1:\(port)/*"]) { $1 }
-      process.standardOutput = FileHandle.nullDevice
-      process.standardError = FileHandle.nullDevice
-      try process.run()
-      return process
+    func start(_ port: UInt16, _ more: [String] = []) throws -> Child {
+      try Child(
+        droverPath, ["download", "--manifest", manifest, "--output", output, "--yes", "--quiet"] + more, environment: ["DROVER_URL": "http://127.0.0.1:\(port)/*"])
     }
 
     func finish(_ port: UInt16, _ more: String...) throws -> Outcome {
@@ -64,8 +58,7 @@ import Transfer
       nginx.kill()
       usleep(300_000)
       try nginx.start()
-      drover.waitUntilExit()
-      #expect(drover.terminationStatus == 0)
+      #expect(drover.wait() == 0)
       #expect(try stage.isRight())
     }
   }
@@ -83,9 +76,9 @@ import Transfer
       while kills < 120 {
         let drover = try stage.start(nginx.port, ["--connections", "4"])
         usleep(UInt32.random(in: 0...350_000, using: &random))
-        kill(drover.processIdentifier, SIGKILL)
-        drover.waitUntilExit()
-        if drover.terminationReason == .uncaughtSignal { kills += 1 } else { #expect(drover.terminationStatus == 0) }
+        drover.signal(SIGKILL)
+        let status = drover.wait()
+        if status == 128 + SIGKILL { kills += 1 } else { #expect(status == 0) }
         if FileManager.default.fileExists(atPath: stage.part) { interrupted += 1 }
         guard FileManager.default.fileExists(atPath: stage.final) else { continue }
         #expect(try stage.isRight())
@@ -109,9 +102,8 @@ import Transfer
     let drover = try stage.start(nginx.port, ["--connections", "2"])
     stage.waitForPart(atLeast: 1)
     usleep(300_000)
-    kill(drover.processIdentifier, signal)
-    drover.waitUntilExit()
-    return drover.terminationReason == .exit ? drover.terminationStatus : 128 + drover.terminationStatus
+    drover.signal(signal)
+    return drover.wait()
   }
 
   /// What the kernel counts says whether a prefix was read again: the files' hashes went on from their saved states.
@@ -123,9 +115,8 @@ import Transfer
       defer { slow.stop() }
       let drover = try stage.start(slow.port, ["--connections", "\(connections)"])
       while drover.isRunning, (Journaled(stage.journal)?.bytes ?? 0) < 50_000_000 { usleep(20_000) }
-      kill(drover.processIdentifier, signal)
-      drover.waitUntilExit()
-      #expect(drover.terminationStatus == (signal == SIGINT ? 130 : SIGKILL))
+      drover.signal(signal)
+      #expect(drover.wait() == (signal == SIGINT ? 130 : 128 + SIGKILL))
       let here = try #require(Journaled(stage.journal)).bytes
       let fast = try Nginx(root: stage.root)
       defer { fast.stop() }
@@ -263,8 +254,7 @@ import Transfer
       stage.waitForPart(atLeast: 1)
       let second = try stage.finish(slow.port)
       #expect(second.status == 73 && second.errors.contains("another drover"), "\(second.errors)")
-      first.waitUntilExit()
-      #expect(first.terminationStatus == 0)
+      #expect(first.wait() == 0)
       #expect(try stage.isRight())
     }
   }

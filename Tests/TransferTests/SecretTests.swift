@@ -15,20 +15,16 @@ import Testing
       let link = "http://127.0.0.1:\(nginx.port)/*?sig=\(secret)&se=2099-01-01"
       for (arguments, environment) in [(["--url", link], [:]), (["--url=" + link], [:]), ([], ["DROVER_URL": link])] {
         try? FileManager.default.removeItem(atPath: stage.output)
-        let process = Process()
         let said = folder + "/said"
         try Data().write(to: URL(filePath: said))
-        process.executableURL = URL(filePath: droverPath)
-        process.arguments = ["download", "--manifest", stage.manifest, "--output", stage.output, "--yes", "--verbose", "--connections", "2"] + arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        process.standardError = FileHandle(forWritingAtPath: said)
-        process.standardOutput = process.standardError
-        try process.run()
+        let process = try Child(
+          droverPath, ["download", "--manifest", stage.manifest, "--output", stage.output, "--yes", "--verbose", "--connections", "2"] + arguments,
+          environment: environment, output: .file(said), errors: .file(said))
         stage.waitForPart(atLeast: 1)
         #expect(process.isRunning)
         try expectNothing(in: stage.output)
         nginx.kill()
-        process.interrupt()
+        process.signal(SIGINT)
         // Once hidden it stays so, up to the end. The environment is root's alone to read.
         var looks = 0
         repeat {
@@ -39,8 +35,7 @@ import Testing
           }
         } while process.isRunning
         #expect(looks > 0)
-        process.waitUntilExit()
-        #expect(process.terminationStatus == 130)
+        #expect(process.wait() == 130)
         try expectNothing(in: stage.output)
         #expect(try !String(contentsOfFile: said, encoding: .utf8).contains(secret))
         try nginx.start()
@@ -62,34 +57,24 @@ import Testing
       let server = try FaultServer { _ in [.wait(60)] }
       defer { server.stop() }
       try #"{"id":"m","files":[{"path":"f/a.pth"}]}"#.write(toFile: folder + "/m.json", atomically: true, encoding: .utf8)
-      let process = Process()
-      process.executableURL = URL(filePath: "/bin/bash")
-      process.arguments = ["-c", "ulimit -c unlimited; exec '\(droverPath)' download --manifest m.json --output out --yes"]
-      process.environment = ProcessInfo.processInfo.environment.merging(["DROVER_URL": FaultTests.linkText(server.port)]) { $1 }
-      process.currentDirectoryURL = URL(filePath: folder)
-      process.standardError = FileHandle.nullDevice
-      try process.run()
+      let process = try Child(
+        "/bin/bash", ["-c", "ulimit -c unlimited; exec '\(droverPath)' download --manifest m.json --output out --yes"],
+        environment: ["DROVER_URL": FaultTests.linkText(server.port)], in: folder)
       #expect(waitUntil { server.requests > 0 })
-      kill(process.processIdentifier, SIGABRT)
-      process.waitUntilExit()
-      #expect(process.terminationReason == .uncaughtSignal)
+      process.signal(SIGABRT)
+      #expect(process.wait() == 128 + SIGABRT)
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["m.json", "out"])
     }
   }
 
   /// A program that hashes for minutes, with the link in its environment, and what it has said.
-  private func hashing(in folder: String, _ environment: [String: String] = [:]) throws -> (Process, said: String) {
+  private func hashing(in folder: String, _ environment: [String: String] = [:]) throws -> (Child, said: String) {
     #expect(try run("/bin/sh", ["-c", "truncate -s 60G a.pth; echo 00000000000000000000000000000000  a.pth > checklist.chk"], in: folder).status == 0)
-    let process = Process()
-    process.executableURL = URL(filePath: "/bin/bash")
-    process.arguments = ["-c", "ulimit -c unlimited; exec '\(droverPath)' verify . --progress json"]
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }.merging(["DROVER_URL": "https://x.test/*?sig=\(secret)&se=2099-01-01"]) { $1 }
-    process.currentDirectoryURL = URL(filePath: folder)
     let said = folder + "/said"
     try Data().write(to: URL(filePath: said))
-    process.standardError = FileHandle(forWritingAtPath: said)
-    process.standardOutput = FileHandle.nullDevice
-    try process.run()
+    let process = try Child(
+      "/bin/bash", ["-c", "ulimit -c unlimited; exec '\(droverPath)' verify . --progress json"],
+      environment: environment.merging(["DROVER_URL": "https://x.test/*?sig=\(secret)&se=2099-01-01"]) { $1 }, in: folder, errors: .file(said))
     #expect(waitUntil { FileManager.default.contents(atPath: said)?.isEmpty == false })
     return (process, said)
   }
@@ -98,9 +83,8 @@ import Testing
   @Test(arguments: [SIGQUIT, SIGABRT, SIGSEGV, SIGILL, SIGTRAP, SIGFPE]) func crashesSayNothing(signal: Int32) throws {
     try withTemporaryFolder { folder in
       let (process, said) = try hashing(in: folder, ["SWIFT_BACKTRACE": "enable=yes,color=no"])
-      kill(process.processIdentifier, signal)
-      process.waitUntilExit()
-      #expect(process.terminationReason == .uncaughtSignal && process.terminationStatus == signal)
+      process.signal(signal)
+      #expect(process.wait() == 128 + signal)
       let text = try String(contentsOfFile: said, encoding: .utf8)
       #expect(!text.contains("rashed") && !text.contains(secret), "\(text)")
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["a.pth", "checklist.chk", "said"])

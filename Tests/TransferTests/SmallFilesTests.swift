@@ -102,16 +102,10 @@ import Testing
       try fill(folder)
       let nginx = try Nginx(root: folder + "/root")
       defer { nginx.stop() }
-      let process = Process()
-      process.executableURL = URL(filePath: droverPath)
-      process.arguments = arguments(folder)
-      process.environment = ProcessInfo.processInfo.environment.merging(["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"]) { $1 }
-      process.standardOutput = FileHandle.nullDevice
-      process.standardError = FileHandle.nullDevice
-      try process.run()
+      let process = try Child(droverPath, arguments(folder), environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"])
       usleep(milliseconds * 1000)
-      kill(process.processIdentifier, SIGKILL)
-      process.waitUntilExit()
+      process.signal(SIGKILL)
+      process.wait()
       let here = Self.names.filter { FileManager.default.fileExists(atPath: folder + "/out/" + $0) }
       #expect(here.allSatisfy { same(folder, $0) })
       let outcome = try run(droverPath, arguments(folder), environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"])

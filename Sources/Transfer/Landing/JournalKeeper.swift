@@ -38,8 +38,9 @@ package final class JournalKeeper: Sendable {
     var hasEnough: Bool { whole.count >= JournalKeeper.mostFiles || wholeBytes >= JournalKeeper.mostBytes / 4 }
   }
 
-  /// Seconds that small files wait for others before they are synced together, and how many of them wait at most.
-  fileprivate static let company = 0.3
+  /// Seconds that small files wait for others before they are synced together, and how many of them wait at most. A sync of the file system takes
+  /// a good part of a second, and what waits is fetched again in a moment.
+  fileprivate static let company = 1.5
   fileprivate static let mostFiles = 4096
   fileprivate static let mostBytes = 64 << 20
   fileprivate static let interval = 0.2
