@@ -147,10 +147,13 @@ import Testing
       let process = try stage.start(["--mp", "1"])
       defer { process.signal(SIGKILL) }
       #expect(waitUntil { FileManager.default.fileExists(atPath: stage.journal) || !process.isRunning })
+      // It has its lock, and doesn't end meanwhile.
+      process.signal(SIGSTOP)
       for more in [["--mp", "1"], ["--mp", "2"], ["--mp", "1", "--discard"]] {
         let second = try stage.pull(more: more)
         #expect(second.status == 73 && second.errors.contains("another drover"), "\(second)")
       }
+      process.signal(SIGCONT)
       #expect(process.wait() == 0)
     }
   }
