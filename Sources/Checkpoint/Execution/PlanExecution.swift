@@ -113,7 +113,7 @@ final class PlanExecution: Sendable {
     if let missing = tensors.first(where: { !$0.tensor.name.role.isBuffer && !proved.contains($0.tensor.name) }) {
       throw CheckpointError(.output, "\(missing.tensor.name) could not be given a fingerprint, so nothing was written")
     }
-    return state.withLock { proof($0) }
+    return try state.withLock { state throws(CheckpointError) in try proof(state) }
   }
 
   private func check() throws(CheckpointError) {
@@ -224,12 +224,21 @@ final class PlanExecution: Sendable {
     }
   }
 
-  private func proof(_ state: State) -> Proof {
+  private func proof(_ state: State) throws(CheckpointError) -> Proof {
     var proof = Proof(overflows: state.overflows)
     let outcomes = Dictionary(state.outcomes.map { ($0.name, $0) }) { first, _ in first }
     var weights: [Int: [WeightProof]] = [:]
     for plan in tensors {
       guard let outcome = outcomes[plan.tensor.name] else { continue }
+      if let original = plan.original {
+        guard outcome.fingerprint == outcomes[original]?.fingerprint else {
+          throw CheckpointError(
+            .corrupt, in: sources[plan.sources[0].part.file].path, byte: plan.sources[0].part.offset,
+            "\(plan.tensor.name) isn't \(original), though the model's description ties the two: programs differ in which of them they take. "
+              + "`drover download` the model; `drover reshard` says how to go on")
+        }
+        continue
+      }
       proof.fingerprints[plan.tensor.name.text] = outcome.fingerprint
       for (destination, digests) in zip(plan.destinations, outcome.digests) {
         let region = destination.region

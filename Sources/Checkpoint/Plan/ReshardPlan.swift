@@ -154,6 +154,12 @@ public struct ReshardPlan: Sendable {
       guard let tensor = source[name] else { throw CheckpointError(.output, "the plan has \(name), which the source hasn't") }
       tensors.append(try TensorPlan(tensor, as: options.dtype(of: tensor, in: source.params), to: destinations[name] ?? []))
     }
+    if let copy = source.copyOfEmbedding, let embedding = source[TensorName(.tokEmbeddings)] {
+      // Hashed as the embedding is, so that what they hash to tells whether they are the same.
+      var plan = try TensorPlan(copy, as: options.dtype(of: embedding, in: source.params), to: [])
+      plan.original = embedding.name
+      tensors.append(plan)
+    }
     return tensors
   }
 
