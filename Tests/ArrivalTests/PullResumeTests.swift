@@ -252,6 +252,46 @@ import Testing
     }
   }
 
+  /// A link that ends when three of four files are in memory, and of the fourth nothing: what has come of the three is made use of before the pull ends.
+  @Test func whatIsInMemoryWhenALinkEndsIsntLost() throws {
+    try withTemporaryFolder { folder in
+      let stage = try PullStage(folder, wide: .init(layers: 1))
+      defer { stage.nginx.stop() }
+      var contents: [String: [UInt8]] = [:]
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder + "/www/m") { contents["m/" + name] = [UInt8](try Data(contentsOf: URL(filePath: "\(folder)/www/m/\(name)"))) }
+      let size = try stage.total / 4
+      let given = Mutex<[String: Int]>([:])
+      let server = try FaultServer { [contents] request in
+        guard let content = contents[request.path], let range = request.range?.clamped(to: 0..<content.count), request.path.hasSuffix(".pth") else {
+          return FaultServer.good(request, contents[request.path])
+        }
+        let isFirst = request.query.hasPrefix("sig=one&")
+        // Of the last file its headers, and nothing else until the others have come.
+        if isFirst, request.path.contains("03"), range.count > 600_000 {
+          while given.withLock({ given in !(0..<3).allSatisfy { given["one m/consolidated.0\($0).pth", default: 0] >= size } }) { usleep(10_000) }
+          return [.wait(1)] + FaultServer.status(403)
+        }
+        given.withLock { $0["\(isFirst ? "one" : "two") \(request.path)", default: 0] += range.count }
+        return FaultServer.good(request, content)
+      }
+      defer { server.stop() }
+      func pull(_ link: String) throws -> Outcome {
+        try run(droverPath, stage.arguments(["--mp", "2", "--connections", "4"]), environment: ["DROVER_URL": "http://127.0.0.1:\(server.port)/*?sig=\(link)&se=2099-01-01", "SOURCE_DATE_EPOCH": "0"])
+      }
+      let first = try pull("one")
+      #expect(first.status == 69 && first.errors.contains("consolidated.03.pth"), "\(first)")
+      let second = try pull("two")
+      try #require(second.status == 0, "\(second.errors)")
+      for file in 0..<3 {
+        let again = given.withLock { $0["two m/consolidated.0\(file).pth", default: 0] }
+        print("file \(file): \(again) bytes fetched again of \(size)")
+        // Norms, of which each file has one, stand behind the layer: to there it needn't be fetched again.
+        #expect(again < size / 2, "\(again) of \(size)")
+      }
+      try expectSame(stage, ["--mp", "2"])
+    }
+  }
+
   // MARK: What somebody did to the output meanwhile
 
   struct Touch: Sendable, CustomTestStringConvertible {

@@ -141,10 +141,11 @@ public struct Pull: Sendable {
   ) throws -> Outcome {
     try folder.write(given)
     let (output, arriving) = try begin(to: destination, in: folder, options, note, isCancelled)
-    let files = plan.arriving.values.map { (file: $0, expected: expected[$0.path.string], headers: $0.headerDigest) }
-    let journal = PullJournalWriter(folder, output) {
-      files.map { file, expected, headers in
-        let (point, kept) = file.passed
+    let files = plan.arriving.map { (index: $0, file: $1, expected: expected[$1.path.string], headers: $1.headerDigest) }
+    let journal = PullJournalWriter(folder, output) { [plan] progress in
+      let starts = progress.map { ReadingSchedule(plan, after: $0).starts }
+      return files.map { index, file, expected, headers in
+        let (point, kept) = file.passed(to: starts?[index])
         return PullJournal.Source(path: file.path.string, expected: expected, headers: headers, kept: Data(kept), point: point)
       }
     }

@@ -33,6 +33,8 @@ final class PlanExecution: Sendable {
     var buffers: [Int: [Int: [UInt8]]] = [:]
     var overflows: [TensorName: Int] = [:]
     var failure: CheckpointError?
+    /// Why something that was to be read doesn't come.
+    var absence: CheckpointError?
   }
 
   /// What is handed out to a thread.
@@ -90,6 +92,7 @@ final class PlanExecution: Sendable {
 
   func run(threads: Int) throws(CheckpointError) -> Proof {
     Workers.run(threads) { self.work() }
+    if let absence = state.withLock({ $0.absence }) { fail(absence) }
     try check()
     for source in sources { try source.checkUnchanged() }
     // Every file is synced before the folder gets its name.
@@ -152,7 +155,12 @@ final class PlanExecution: Sendable {
         if isDone { try settle(tensor, reader) }
         progress?.finish(task.number)
       } catch {
-        fail(error)
+        // What has come of sources that have ended is made use of, and needn't come again.
+        if error.reason == .io, progress?.haveEnded == true {
+          state.withLock { $0.absence = $0.absence ?? error }
+        } else {
+          fail(error)
+        }
       }
     }
   }
