@@ -21,6 +21,13 @@ public struct ReshardPlan: Sendable {
       self.maxShardBytes = maxShardBytes
     }
 
+    /// By the long names of the command line.
+    public var given: [String: String] {
+      var given = ["mp": "\(modelParallel)", "format": format.rawValue, "dtype": dtypes.rules.isEmpty ? "keep" : dtypes.text]
+      if let size = maxShardBytes ?? (format == .hf ? HuggingFaceLayout.defaultShardBytes : nil) { given["max-shard-size"] = "\(size)" }
+      return given
+    }
+
     /// What a tensor of a model is written as: what was asked for, else what it is, where the format can hold that.
     func dtype(of tensor: LogicalTensor, in model: ModelParams) -> DType {
       // llama.cpp takes norms and biases in float32 only.
