@@ -343,7 +343,7 @@ import Testing
   /// A link that ends when three of four files are in memory, and of the fourth nothing: what has come of the three is made use of before the pull ends.
   @Test func whatIsInMemoryWhenALinkEndsIsntLost() throws {
     try withTemporaryFolder { folder in
-      let stage = try PullStage(folder, wide: .init(layers: 1))
+      let stage = try PullStage(folder, wide: .init(layers: 3))
       defer { stage.nginx.stop() }
       var contents: [String: [UInt8]] = [:]
       for name in try FileManager.default.contentsOfDirectory(atPath: folder + "/www/m") { contents["m/" + name] = [UInt8](try Data(contentsOf: URL(filePath: "\(folder)/www/m/\(name)"))) }
@@ -373,8 +373,8 @@ import Testing
       for file in 0..<3 {
         let again = given.withLock { $0["two m/consolidated.0\(file).pth", default: 0] }
         print("file \(file): \(again) bytes fetched again of \(size)")
-        // Norms, of which each file has one, stand behind the layer: to there it needn't be fetched again.
-        #expect(again < size / 2, "\(again) of \(size)")
+        // To the first norm at most, which is compared over all files; and there is the last place of the hash before that.
+        #expect(again < size * 9 / 10, "\(again) of \(size)")
       }
       try expectSame(stage, ["--mp", "2"])
     }
