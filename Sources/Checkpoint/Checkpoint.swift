@@ -26,6 +26,8 @@ public struct Checkpoint: Sendable {
   public let unhonoured: [UnhonouredKey]
   /// What goes along as it is; nothing unless `OpenOptions.keepsExtra` asks for it.
   public var extras: [ExtraTensor] = []
+  /// An output projection that is none of `tensors`, since the description says that it is the embedding table: whoever reads both holds it against that.
+  var copyOfEmbedding: LogicalTensor?
   /// What Llama 4's files call otherwise than its code calls its weights, or have several of in one tensor, by the files' names. Outputs are spelled alike.
   package var spelling: [String: [TensorName]] = [:]
 

@@ -64,19 +64,32 @@ import Testing
     }
   }
 
-  /// From the hub, whose part a stand-in plays; digests are the hub's SHA-256.
+  /// From the hub, whose part a stand-in plays.
+  private func pull(from hub: HubStandIn, in folder: String, _ to: [String]) throws -> Outcome {
+    try run(droverPath, ["pull", "hf:org/model", folder + "/out", "--yes", "--quiet"] + to, environment: environment(hub, folder))
+  }
+
+  /// The same by way of the disk, in `folder/resharded`.
+  private func reshard(from hub: HubStandIn, in folder: String, _ to: [String]) throws {
+    let downloaded = try run(droverPath, ["download", "hf:org/model", "--output", folder + "/there", "--yes", "--quiet"], environment: environment(hub, folder))
+    try #require(downloaded.status == 0, "\(downloaded.errors)")
+    let resharded = try run(droverPath, ["reshard", folder + "/there/model", folder + "/resharded", "--quiet"] + to, environment: environment(hub, folder))
+    try #require(resharded.status == 0, "\(resharded.errors)")
+  }
+
+  private func environment(_ hub: HubStandIn, _ folder: String) -> [String: String] {
+    ["HF_ENDPOINT": hub.endpoint, "HOME": folder, "HF_HOME": folder + "/none", "HF_TOKEN": "hf_good", "DROVER_URL": "", "HF_HUB_OFFLINE": "", "SOURCE_DATE_EPOCH": "0"]
+  }
+
+  /// Digests are the hub's SHA-256.
   @Test(arguments: [["--mp", "2"], ["--format", "gguf", "--dtype", "q4_0"]]) func takesRepositoriesOfTheHub(to: [String]) throws {
     let hub = try HubStandIn()
     defer { hub.stop() }
     try withTemporaryFolder { folder in
       try SmallModel.write(to: hub.root + "/org/model/main", vocabulary: 8192)
-      let environment = ["HF_ENDPOINT": hub.endpoint, "HOME": folder, "HF_HOME": folder + "/none", "HF_TOKEN": "hf_good", "DROVER_URL": "", "HF_HUB_OFFLINE": "", "SOURCE_DATE_EPOCH": "0"]
-      let pulled = try run(droverPath, ["pull", "hf:org/model", folder + "/out", "--yes", "--quiet"] + to, environment: environment)
+      let pulled = try pull(from: hub, in: folder, to)
       try #require(pulled.status == 0, "\(pulled.errors)")
-      let downloaded = try run(droverPath, ["download", "hf:org/model", "--output", folder + "/there", "--yes", "--quiet"], environment: environment)
-      try #require(downloaded.status == 0, "\(downloaded.errors)")
-      let resharded = try run(droverPath, ["reshard", folder + "/there/model", folder + "/resharded", "--quiet"] + to, environment: environment)
-      try #require(resharded.status == 0, "\(resharded.errors)")
+      try reshard(from: hub, in: folder, to)
       #expect(try run("/usr/bin/diff", ["-r", "-x", "drover-receipt.json", folder + "/out", folder + "/resharded"]).status == 0)
       let receipt = try Receipt(contentsOf: FilePath(folder + "/out/drover-receipt.json"))
       let sum = try run("/usr/bin/sha256sum", [hub.root + "/org/model/main/model.safetensors"]).output.prefix(64)
@@ -84,6 +97,59 @@ import Testing
       if case .repository("org/model", _) = receipt.origin {} else { Issue.record("\(receipt.origin)") }
       #expect(try drover("verify", folder + "/out").status == 0)
     }
+  }
+
+  /// An output projection that is the embedding table: left out, or there a second time.
+  @Test(arguments: [["--mp", "2"], ["--mp", "2", "--format", "safetensors"], ["--format", "hf"], ["--format", "gguf", "--dtype", "q8_0"]], [false, true])
+  func takesTiedEmbeddings(to: [String], isThere: Bool) throws {
+    let hub = try HubStandIn()
+    defer { hub.stop() }
+    try withTemporaryFolder { folder in
+      let model = hub.root + "/org/model/main"
+      try tie(model, isThere ? "tensors['lm_head.weight'] = tensors['model.embed_tokens.weight']" : "del tensors['lm_head.weight']")
+      let pulled = try pull(from: hub, in: folder, to)
+      try #require(pulled.status == 0, "\(pulled.errors)")
+      try reshard(from: hub, in: folder, to)
+      let difference = try run("/usr/bin/diff", ["-r", "-x", "drover-receipt.json", folder + "/out", folder + "/resharded"])
+      #expect(difference.status == 0, "\(difference.output)")
+      #expect(try drover("verify", folder + "/out").status == 0)
+    }
+  }
+
+  /// One that is something else is refused as a reshard refuses it: beforehand, where a look at a row tells, else when both have passed.
+  @Test(arguments: [false, true]) func refusesAnOutputThatIsntTheEmbedding(inOneByte: Bool) throws {
+    let hub = try HubStandIn()
+    defer { hub.stop() }
+    try withTemporaryFolder { folder in
+      try tie(hub.root + "/org/model/main", inOneByte ? "data = tensors['model.embed_tokens.weight']; tensors['lm_head.weight'] = data[:5] + bytes([data[5] ^ 1]) + data[6:]" : "data = tensors['lm_head.weight']; tensors['lm_head.weight'] = data[2:] + data[:2]")
+      let pulled = try pull(from: hub, in: folder, ["--mp", "1"])
+      #expect(pulled.status == 65 && pulled.errors.contains(inOneByte ? "output.weight isn't tok_embeddings.weight" : "lm_head.weight isn't model.embed_tokens.weight"), "\(pulled)")
+      #expect(try Self.listing(folder).filter { $0 == "out" }.isEmpty)
+    }
+  }
+
+  /// Writes a model whose description ties its embeddings.
+  /// - Parameter change: of `tensors`, the bytes of each by its name.
+  private func tie(_ model: String, _ change: String) throws {
+    try SmallModel.write(to: model, vocabulary: 8192)
+    try python(
+      """
+      import sys, json, struct
+      path = sys.argv[1] + "/model.safetensors"
+      raw = open(path, "rb").read()
+      size = struct.unpack("<Q", raw[:8])[0]
+      header = json.loads(raw[8:8 + size])
+      tensors = {name: raw[8 + size + entry["data_offsets"][0]:8 + size + entry["data_offsets"][1]] for name, entry in header.items()}
+      \(change)
+      end, entries = 0, {}
+      for name, data in tensors.items():
+          entries[name] = header[name] | {"data_offsets": [end, end + len(data)]}
+          end += len(data)
+      head = json.dumps(entries).encode()
+      open(path, "wb").write(struct.pack("<Q", len(head)) + head + b"".join(tensors.values()))
+      config = json.load(open(sys.argv[1] + "/config.json"))
+      json.dump(config | {"tie_word_embeddings": True}, open(sys.argv[1] + "/config.json", "w"))
+      """, model)
   }
 
   private struct Document: Decodable {

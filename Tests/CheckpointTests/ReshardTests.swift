@@ -111,6 +111,7 @@ struct ReshardTests {
     let starts = Mutex<[Int: Int]>([:])
     init(_ plan: ReshardPlan) { schedule = ReadingSchedule(plan) }
     func release(_ file: Int, to start: Int) { starts.withLock { $0[file] = max($0[file] ?? 0, start) } }
+    var haveEnded: Bool { false }
     func giveUp() {}
   }
 

@@ -16,6 +16,8 @@ final class ArrivingFile: ByteSource, PassingContent {
     case arriving
     /// Everything has come, and some of it may still be read; with what is wrong with it, or with the others that came.
     case passed(CheckpointError?)
+    /// No more comes, and why; what has come may still be read.
+    case cutShort(CheckpointError)
     case failed(CheckpointError)
   }
 
@@ -89,10 +91,12 @@ final class ArrivingFile: ByteSource, PassingContent {
   }
 
   /// What another run needs to go on with it: where its hash was when no byte before that was needed any more, and what came of `kept`.
-  var passed: (point: ChainPoint?, kept: [UInt8]) {
+  /// - Parameter start: the first byte that is needed, where more is done than was let go of.
+  func passed(to start: Int? = nil) -> (point: ChainPoint?, kept: [UInt8]) {
     state.peek { state in
       state.tidy()
-      return (state.points.first.flatMap { $0.position <= state.released ? $0 : nil }, state.kept.flatMap(\.bytes))
+      let end = max(state.released, start ?? 0)
+      return (state.points.last { $0.position <= end }, state.kept.flatMap(\.bytes))
     }
   }
 
@@ -102,12 +106,17 @@ final class ArrivingFile: ByteSource, PassingContent {
   /// All has passed and is right, or something went wrong.
   func end(_ error: CheckpointError?) {
     state.update { state in
-      if case .failed = state.stage { return }
-      guard state.taken == count else {
-        let shorter = CheckpointError(.corrupt, in: path, "has \(state.taken) bytes now, and had \(count) when its headers were read: it changes on the server")
-        return state.stage = .failed(error ?? shorter)
+      switch state.stage {
+      case .failed, .cutShort: return
+      case .headers, .arriving, .passed: break
       }
-      state.stage = .passed(error)
+      if state.taken == count {
+        state.stage = .passed(error)
+      } else if let error {
+        state.stage = .cutShort(error)
+      } else {
+        state.stage = .failed(CheckpointError(.corrupt, in: path, "has \(state.taken) bytes now, and had \(count) when its headers were read: it changes on the server"))
+      }
     }
   }
 
@@ -143,7 +152,7 @@ final class ArrivingFile: ByteSource, PassingContent {
     switch state.stage {
     case .headers: return .headers
     case .failed(let error): return .failed(error)
-    case .arriving, .passed:
+    case .arriving, .passed, .cutShort:
       state.isWanted?()
       state.isWanted = nil
       let first = state.index(range.lowerBound)
@@ -153,7 +162,11 @@ final class ArrivingFile: ByteSource, PassingContent {
         next += 1
       }
       if end >= range.upperBound { return .pieces(state.pieces[first..<next]) }
-      guard case .passed = state.stage else { return nil }
+      switch state.stage {
+      case .passed: break
+      case .cutShort(let error): return .failed(error)
+      case .headers, .arriving, .failed: return nil
+      }
       guard let kept = state.kept.first(where: { $0.range.lowerBound <= range.lowerBound && range.upperBound <= $0.range.upperBound }) else { return .headers }
       return .bytes(kept.bytes[range.lowerBound - kept.range.lowerBound..<range.upperBound - kept.range.lowerBound])
     }
@@ -165,7 +178,7 @@ final class ArrivingFile: ByteSource, PassingContent {
       state.isWanted?()
       state.isWanted = nil
       return switch state.stage {
-      case .failed(let error): .some(error)
+      case .failed(let error), .cutShort(let error): .some(error)
       case .passed(let error): .some(error)
       case .headers, .arriving: nil
       }

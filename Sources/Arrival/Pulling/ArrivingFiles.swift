@@ -103,6 +103,8 @@ final class ArrivingFiles: ArrivingSources {
   /// It has ended.
   func planEnded() { state.update { $0.isOver = true } }
 
+  var haveEnded: Bool { state.peek { $0.report != nil } }
+
   func release(_ file: Int, to start: Int) { files[file]?.release(to: start) }
 
   func giveUp() {

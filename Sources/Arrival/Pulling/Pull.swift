@@ -75,12 +75,14 @@ public struct Pull: Sendable {
       guard file.digest != nil || settings.takesUnverified else { throw ArrivalError.unvouched(file.path) }
       files.append(file)
     }
-    let session = try RemoteSession(to: link, authorities: request.authorities, retry: request.retry)
+    let session = try RemoteSession(to: link, authorities: request.authorities, retry: request.retry, stallSeconds: request.stallSeconds)
     var arriving: [String: any ByteSource] = [:]
     for (name, file) in source.weights.sorted(by: { $0.key < $1.key }) {
       if isCancelled() { throw TransferError.interrupted }
-      let remote = try RemoteFile(link, file.remote, as: file.path, session: session)
-      guard remote.comesInParts else {
+      let remote: RemoteFile
+      do { remote = try RemoteFile(link, file.remote, as: file.path, session: session) } catch { throw Self.judged(error, source, link, session) }
+      // What is so small is no file of weights, which its reader says.
+      guard remote.comesInParts || remote.count <= StandIn.headBytes else {
         throw TransferError.unreadable(path: file.path, origin: link.origin, why: "it gives files only as a whole, and a pull needs parts of them; `drover download` doesn't")
       }
       arriving[name] = try ArrivingFile(remote, path: FilePath(file.path))
@@ -89,7 +91,7 @@ public struct Pull: Sendable {
     opening.keyValueHeads = opening.keyValueHeads ?? source.keyValueHeads
     do throws(CheckpointError) {
       plan = try ReshardPlan(Checkpoint.open(at: model, arriving: arriving, opening).ignoring(settings.ignoredKeys), settings.plan)
-    } catch { throw error.cause ?? error }
+    } catch { throw Self.judged(error.cause ?? error, source, link, session) }
     windows = try ArrivingFiles.windows(plan, ReadingSchedule(plan)).values.reduce(0, +)
     var weights = request
     // Others aren't this model's.
@@ -98,6 +100,15 @@ public struct Pull: Sendable {
     self.request = weights
     (self.source, self.companions) = (source, companions)
     (headerBytes, headerRequests) = (session.fetchedBytes, session.requests)
+  }
+
+  /// What it means that a file's headers can't be had. A link that refuses it may open others, as one request tells.
+  private static func judged(_ error: any Error, _ source: PullSource, _ link: SignedLink, _ session: RemoteSession) -> any Error {
+    guard case TransferError.refused(let path, let status, _) = error,
+      let other = (source.companions.filter { !$0.isOptional } + source.weights.values).first(where: { $0.path != path }),
+      (try? RemoteFile(link, other.remote, as: other.path, session: session)) != nil
+    else { return error }
+    return TransferError.denied(path: path, status: status, why: "the link opens others, such as \(other.path); it is for other files, or \(link.origin) lacks this one")
   }
 
   /// Has the model's folder say what it would say after a download.
@@ -141,10 +152,11 @@ public struct Pull: Sendable {
   ) throws -> Outcome {
     try folder.write(given)
     let (output, arriving) = try begin(to: destination, in: folder, options, note, isCancelled)
-    let files = plan.arriving.values.map { (file: $0, expected: expected[$0.path.string], headers: $0.headerDigest) }
-    let journal = PullJournalWriter(folder, output) {
-      files.map { file, expected, headers in
-        let (point, kept) = file.passed
+    let files = plan.arriving.map { (index: $0, file: $1, expected: expected[$1.path.string], headers: $1.headerDigest) }
+    let journal = PullJournalWriter(folder, output) { [plan] progress in
+      let starts = progress.map { ReadingSchedule(plan, after: $0).starts }
+      return files.map { index, file, expected, headers in
+        let (point, kept) = file.passed(to: starts?[index])
         return PullJournal.Source(path: file.path.string, expected: expected, headers: headers, kept: Data(kept), point: point)
       }
     }

@@ -21,15 +21,12 @@ public final class PullFolder: Sendable {
 
   /// Where files land.
   var source: FilePath { path.appending("source") }
-  var journalPath: FilePath { path.appending("journal") }
+  var journalPath: FilePath { path.appending(Self.journalName) }
   private var optionsPath: FilePath { path.appending("options") }
 
   /// - Throws: `TransferError.busyFolder` where another pull to the same place is alive; `.disk` where it can't be made.
   public init(for destination: FilePath) throws(TransferError) {
-    let name = Directory.name(of: destination)
-    var parent = destination.lexicallyNormalized().removingLastComponent()
-    if destination.lastComponent?.kind != .regular { parent = destination.appending("..") }
-    let path = parent.appending(".\(name).drover-pull")
+    let path = Self.path(for: destination)
     (self.path, self.destination) = (path, destination)
     do throws(Errno) {
       if path.withPlatformString({ mkdir($0, 0o777) }) != 0, errno != EEXIST { throw Errno(rawValue: errno) }
@@ -37,6 +34,12 @@ public final class PullFolder: Sendable {
     } catch { throw .disk(path: path.string, errno: error.rawValue) }
     // File systems without locks must do without.
     if flock(lock.rawValue, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK { throw .busyFolder(destination.string) }
+  }
+
+  private static func path(for destination: FilePath) -> FilePath {
+    var parent = destination.lexicallyNormalized().removingLastComponent()
+    if destination.lastComponent?.kind != .regular { parent = destination.appending("..") }
+    return parent.appending(".\(Directory.name(of: destination)).drover-pull")
   }
 
   private static func open(_ path: FilePath) throws(Errno) -> FileDescriptor {
@@ -50,6 +53,7 @@ public final class PullFolder: Sendable {
   // MARK: What an earlier run has left
 
   private static let title = "drover pull's options 1"
+  private static let journalName = "journal"
 
   /// Whether there is something to go on with.
   var isKept: Bool { Directory.exists(journalPath) }
@@ -87,16 +91,23 @@ public final class PullFolder: Sendable {
   }
 
   /// Removes what was made so far, of the output too.
-  public func discard() throws(CheckpointError) {
+  /// - Parameter note: told what is kept of what lay at the destination before.
+  public func discard(note: (String) -> Void) throws(CheckpointError) {
     forgetJournal()
-    try KeptOutput.discard(at: destination)
+    try KeptOutput.discard(at: destination, note: note)
     Self.remove(source)
   }
 
-  /// Removes what a pull has left that was killed when its output had just got its name.
-  public static func tidy(for destination: FilePath) {
-    guard let folder = try? PullFolder(for: destination) else { return }
-    if folder.isKept, !KeptOutput.isInTheMaking(at: destination) { try? folder.discard() }
+  /// Whether a pull to `destination` was killed when its output had just got its name.
+  public static func isLeftBehind(for destination: FilePath) -> Bool {
+    Directory.exists(path(for: destination).appending(journalName)) && !KeptOutput.isInTheMaking(at: destination)
+  }
+
+  /// Removes what such a pull has left.
+  /// - Parameter note: told what is kept of what lay at the destination before.
+  public static func tidy(for destination: FilePath, note: (String) -> Void) {
+    guard Directory.exists(path(for: destination)), !KeptOutput.isInTheMaking(at: destination), let folder = try? PullFolder(for: destination) else { return }
+    try? folder.discard(note: note)
     folder.removeUnlessKept()
   }
 

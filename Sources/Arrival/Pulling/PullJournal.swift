@@ -47,9 +47,13 @@ struct PullJournal: Codable {
 
 /// Writes the journal while a pull runs: soon at first, then by time and amount, as that of a download.
 final class PullJournalWriter: Sendable {
+  /// What came of the files of weights.
+  /// - Parameter progress: what is done, when nothing more will be; nil as long as bytes are let go of when they are done with.
+  typealias Sources = @Sendable (_ progress: PlanProgress?) -> [PullJournal.Source]
+
   private struct State {
     /// nil when the pull has ended.
-    var pull: (output: KeptOutput, sources: @Sendable () -> [PullJournal.Source])?
+    var pull: (output: KeptOutput, sources: Sources)?
   }
 
   private let folder: PullFolder
@@ -57,8 +61,7 @@ final class PullJournalWriter: Sendable {
   private let keeper = JournalKeeper()
   private let state: Mutex<State>
 
-  /// - Parameter sources: what came of the files of weights.
-  init(_ folder: PullFolder, _ output: KeptOutput, _ sources: @escaping @Sendable () -> [PullJournal.Source]) {
+  init(_ folder: PullFolder, _ output: KeptOutput, _ sources: @escaping Sources) {
     (self.folder, plan) = (folder, output.plan.digest)
     state = Mutex(State(pull: (output, sources)))
     keeper.start { [weak self] _ in self?.write() ?? true }
@@ -71,7 +74,7 @@ final class PullJournalWriter: Sendable {
   private func write() -> Bool {
     guard let pull = state.withLock({ $0.pull }) else { return true }
     // First how far the sources were read, and then what was made of them: that may be more.
-    let sources = pull.sources()
+    let sources = pull.sources(nil)
     guard let progress = try? pull.output.keep() else { return true }
     return put(PullJournal(plan: plan, progress: progress, sources: sources, isClosed: false))
   }
@@ -100,11 +103,11 @@ final class PullJournalWriter: Sendable {
       defer { state.pull = nil }
       return state.pull
     }) else { return folder.isKept }
-    var sources = pull.sources()
     let plan = pull.output.plan
     // Where nothing was done, or the disk fails, what the last journal says is true.
     guard var progress = try? pull.output.keep() else { return folder.isKept }
     for (index, file) in plan.arriving where bad.contains(file.path.string) { progress.forget(index, of: plan) }
+    var sources = pull.sources(progress)
     for index in sources.indices where bad.contains(sources[index].path) { sources[index].point = nil }
     guard !progress.isEmpty || sources.contains(where: { $0.point != nil }) else { return false }
     return put(PullJournal(plan: self.plan, progress: progress, sources: sources, isClosed: true)) || folder.isKept

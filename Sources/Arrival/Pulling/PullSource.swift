@@ -52,4 +52,10 @@ public struct PullSource: Sendable {
     }
     (self.companions, self.weights) = (companions, weights)
   }
+
+  /// The receipt of what a pull of this has made at `destination`, where each of its files has the length that it should have: what they hold isn't read.
+  public func receipt(at destination: FilePath) -> Receipt? {
+    guard let receipt = try? Receipt(contentsOf: destination.appending(Receipt.fileName)), receipt.operation == "pull", receipt.origin == origin else { return nil }
+    return receipt.files.allSatisfy { file in (try? destination.pushing(file.path).stat()).map { $0.type == .regular && Int($0.size) == file.bytes } ?? false } ? receipt : nil
+  }
 }

@@ -68,7 +68,7 @@ extension Checkpoint {
     var checkpoint = Checkpoint(
       format: format, modelParallel: modelParallel, params: params, tensors: tensors, files: files, companions: companions,
       unhonoured: unhonoured.filter { !names.contains($0.name) })
-    (checkpoint.extras, checkpoint.spelling) = (extras, spelling)
+    (checkpoint.extras, checkpoint.spelling, checkpoint.copyOfEmbedding) = (extras, spelling, copyOfEmbedding)
     return checkpoint
   }
 }

@@ -135,18 +135,17 @@ public final class KeptOutput: Sendable {
   /// - Returns: `error`, which then says what is left.
   public func discard(because error: CheckpointError) -> CheckpointError { folder.discard(because: error) }
 
-  /// Whether an output at `destination` was begun, and hasn't its name yet.
+  /// Whether an output at `destination` was begun, and hasn't its name yet; also where that can't be known, since something else lies there.
   public static func isInTheMaking(at destination: FilePath) -> Bool {
-    guard let place = try? OutputPlace.found(at: destination, replacing: true, source: []),
-      let work = try? OpenFolder(WorkFolder.name(for: place.name), in: place.workplace)
-    else { return false }
-    return (try? work.status(of: WorkFolder.new)) != nil
+    guard let place = try? OutputPlace.found(at: destination, replacing: true, source: []) else { return true }
+    return WorkFolder.holdsOutput(at: place)
   }
 
   /// Removes what an earlier run has left of an output at `destination`, if it did.
-  public static func discard(at destination: FilePath) throws(CheckpointError) {
+  /// - Parameter note: told what is kept of what lay there before.
+  public static func discard(at destination: FilePath, note: (String) -> Void) throws(CheckpointError) {
     let place = try OutputPlace.found(at: destination, replacing: true, source: [])
-    _ = try WorkFolder(at: place, .anew, note: { _ in }).remove()
+    _ = try WorkFolder(at: place, .anew, note: note).remove()
   }
 }
 

@@ -33,6 +33,8 @@ final class PlanExecution: Sendable {
     var buffers: [Int: [Int: [UInt8]]] = [:]
     var overflows: [TensorName: Int] = [:]
     var failure: CheckpointError?
+    /// Why something that was to be read doesn't come.
+    var absence: CheckpointError?
   }
 
   /// What is handed out to a thread.
@@ -90,6 +92,7 @@ final class PlanExecution: Sendable {
 
   func run(threads: Int) throws(CheckpointError) -> Proof {
     Workers.run(threads) { self.work() }
+    if let absence = state.withLock({ $0.absence }) { fail(absence) }
     try check()
     for source in sources { try source.checkUnchanged() }
     // Every file is synced before the folder gets its name.
@@ -113,7 +116,7 @@ final class PlanExecution: Sendable {
     if let missing = tensors.first(where: { !$0.tensor.name.role.isBuffer && !proved.contains($0.tensor.name) }) {
       throw CheckpointError(.output, "\(missing.tensor.name) could not be given a fingerprint, so nothing was written")
     }
-    return state.withLock { proof($0) }
+    return try state.withLock { state throws(CheckpointError) in try proof(state) }
   }
 
   private func check() throws(CheckpointError) {
@@ -152,7 +155,12 @@ final class PlanExecution: Sendable {
         if isDone { try settle(tensor, reader) }
         progress?.finish(task.number)
       } catch {
-        fail(error)
+        // What has come of sources that have ended is made use of, and needn't come again.
+        if error.reason == .io, progress?.haveEnded == true {
+          state.withLock { $0.absence = $0.absence ?? error }
+        } else {
+          fail(error)
+        }
       }
     }
   }
@@ -224,12 +232,21 @@ final class PlanExecution: Sendable {
     }
   }
 
-  private func proof(_ state: State) -> Proof {
+  private func proof(_ state: State) throws(CheckpointError) -> Proof {
     var proof = Proof(overflows: state.overflows)
     let outcomes = Dictionary(state.outcomes.map { ($0.name, $0) }) { first, _ in first }
     var weights: [Int: [WeightProof]] = [:]
     for plan in tensors {
       guard let outcome = outcomes[plan.tensor.name] else { continue }
+      if let original = plan.original {
+        guard outcome.fingerprint == outcomes[original]?.fingerprint else {
+          throw CheckpointError(
+            .corrupt, in: sources[plan.sources[0].part.file].path, byte: plan.sources[0].part.offset,
+            "\(plan.tensor.name) isn't \(original), though the model's description ties the two: programs differ in which of them they take. "
+              + "`drover download` the model; `drover reshard` says how to go on")
+        }
+        continue
+      }
       proof.fingerprints[plan.tensor.name.text] = outcome.fingerprint
       for (destination, digests) in zip(plan.destinations, outcome.digests) {
         let region = destination.region

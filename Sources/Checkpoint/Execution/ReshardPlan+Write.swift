@@ -135,9 +135,7 @@ extension ReshardPlan {
   private func receipt(_ tool: String, _ options: WriteOptions, _ written: [WrittenFile], _ proof: PlanExecution.Proof) -> Receipt {
     let first = source.files.first?.path ?? ""
     let place = source.format == .gguf ? first : first.removingLastComponent()
-    var given = ["mp": "\(self.options.modelParallel)", "format": self.options.format.rawValue, "dtype": self.options.dtypes.rules.isEmpty ? "keep" : self.options.dtypes.text]
-    if let size = self.options.maxShardBytes ?? (self.options.format == .hf ? HuggingFaceLayout.defaultShardBytes : nil) { given["max-shard-size"] = "\(size)" }
-    given.merge(options.sourceOptions) { own, _ in own }
+    let given = self.options.given.merging(options.sourceOptions) { own, _ in own }
     let files = written.enumerated().map { index, file in
       var entry = Receipt.File(path: FilePath(file.name), bytes: file.bytes, md5: file.digests[.md5], sha256: file.digests[.sha256])
       entry.content = proof.contents[index]

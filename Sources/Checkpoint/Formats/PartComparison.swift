@@ -27,6 +27,13 @@ extension LogicalTensor.Part {
     return true
   }
 
+  /// The bytes of a row, whose elements follow each other or don't.
+  func row(_ row: Int, in file: any ByteSource, _ dtype: DType) throws(CheckpointError) -> [UInt8] {
+    let blocks = columns.count / dtype.blockElements
+    let bytes = try file.bytes(range(row..<row + 1, 0..<blocks, dtype))
+    return (0..<blocks).flatMap { bytes[$0 * columnStride..<$0 * columnStride + dtype.blockBytes] }
+  }
+
   private static let comparedBytes = 256 << 10
 
   /// The bytes of the file from the first block to the last of a run of rows and of blocks within them.

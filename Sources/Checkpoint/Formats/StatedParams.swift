@@ -16,6 +16,8 @@ struct StatedParams {
   var ropeScaling: ModelParams.RoPEScaling?
   /// nil when only the tensors tell.
   var tiedEmbeddings: Bool?
+  /// An output projection that is taken for the embedding table, and that nobody has compared with it yet.
+  var copyOfEmbedding: StoredTensor?
   /// Whether projections have biases; nil when only the tensors tell.
   var hasAttentionBias: Bool?
   var hasFeedForwardBias: Bool?

@@ -72,6 +72,10 @@ enum WeightsFolder {
     if scheme.rotatesHalves { assembly.rowOrder = { role, headDim in role.isRotated ? .halves(headDim: headDim) : .pairs } }
     var checkpoint = try assembly.checkpoint()
     checkpoint.extras = extras
+    if let copy = stated.copyOfEmbedding, var tensor = checkpoint[TensorName(.tokEmbeddings)] {
+      (tensor.name, tensor.parts) = (TensorName(.output), copy.parts)
+      checkpoint.copyOfEmbedding = tensor
+    }
     if checkpoint.params.architecture != nil { checkpoint.spelling = names.spelling }
     return checkpoint
   }

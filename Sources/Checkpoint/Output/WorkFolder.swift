@@ -225,6 +225,14 @@ final class WorkFolder: Sendable {
     return left
   }
 
+  /// Whether `new` is an output that has no name yet, and not what one has replaced.
+  static func holdsOutput(at place: OutputPlace) -> Bool {
+    guard let folder = try? OpenFolder(name(for: place.name), in: place.workplace), let status = try? folder.status(of: new) else { return false }
+    guard let lock = try? folder.open(lockName, O_RDONLY | O_NOFOLLOW) else { return true }
+    defer { try? lock.close() }
+    return WorkRecord(in: lock).map { $0.output == status.inode.rawValue } ?? true
+  }
+
   /// Whether files are left in `new`. When all of them have their names in the destination, the output is whole, and no leftover.
   private static func isUnfinished(_ folder: OpenFolder) -> Bool { !((try? OpenFolder(new, in: folder).names())?.isEmpty ?? true) }
 

@@ -59,6 +59,9 @@ public protocol ArrivingSources: Sendable {
   /// How the plan reads them.
   var schedule: ReadingSchedule { get }
 
+  /// Whether no more bytes come: what is here can be read, and all else is an error.
+  var haveEnded: Bool { get }
+
   /// No byte of a file before `start` will be read any more.
   func release(_ file: Int, to start: Int)
 
@@ -99,6 +102,8 @@ final class ReadingProgress: Sendable {
       }
     }
   }
+
+  var haveEnded: Bool { sources.haveEnded }
 
   func giveUp() { sources.giveUp() }
 }

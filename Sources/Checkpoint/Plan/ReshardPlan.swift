@@ -21,6 +21,13 @@ public struct ReshardPlan: Sendable {
       self.maxShardBytes = maxShardBytes
     }
 
+    /// By the long names of the command line.
+    public var given: [String: String] {
+      var given = ["mp": "\(modelParallel)", "format": format.rawValue, "dtype": dtypes.rules.isEmpty ? "keep" : dtypes.text]
+      if let size = maxShardBytes ?? (format == .hf ? HuggingFaceLayout.defaultShardBytes : nil) { given["max-shard-size"] = "\(size)" }
+      return given
+    }
+
     /// What a tensor of a model is written as: what was asked for, else what it is, where the format can hold that.
     func dtype(of tensor: LogicalTensor, in model: ModelParams) -> DType {
       // llama.cpp takes norms and biases in float32 only.
@@ -153,6 +160,12 @@ public struct ReshardPlan: Sendable {
     for name in order {
       guard let tensor = source[name] else { throw CheckpointError(.output, "the plan has \(name), which the source hasn't") }
       tensors.append(try TensorPlan(tensor, as: options.dtype(of: tensor, in: source.params), to: destinations[name] ?? []))
+    }
+    if let copy = source.copyOfEmbedding, let embedding = source[TensorName(.tokEmbeddings)] {
+      // Hashed as the embedding is, so that what they hash to tells whether they are the same.
+      var plan = try TensorPlan(copy, as: options.dtype(of: embedding, in: source.params), to: [])
+      plan.original = embedding.name
+      tensors.append(plan)
     }
     return tensors
   }

@@ -10,6 +10,8 @@ struct TensorPlan: Sendable {
   let dtype: DType
   /// Where it is written to; none where it is only hashed.
   let destinations: [Destination]
+  /// The weight that it must be the same as, where it is only read for that.
+  var original: TensorName?
   /// The parts that make the whole, each rectangle once, and for each the copies of it that other ranks have.
   let sources: [Source]
 
@@ -68,7 +70,7 @@ struct TensorPlan: Sendable {
   func byteCount(_ columns: Int) -> Int { max(tensor.dtype.byteCount(columns), (quantizes ? .f32 : dtype).byteCount(columns)) }
 
   /// How it is hashed, as it is written.
-  var grid: TensorGrid { TensorGrid(dtype: dtype, shape: tensor.shape, cut: tensor.name.role.cut) }
+  var grid: TensorGrid { TensorGrid(dtype: dtype, shape: tensor.shape, cut: (original ?? tensor.name).role.cut) }
 
   var copies: [Copy] {
     sources.indices.flatMap { source in

@@ -19,7 +19,7 @@ struct PullCommand: ParsableCommand {
       fetched. A digest that differs throws away what came of that file, and fetches it again, once.
 
       A pull that is interrupted, by whatever, goes on when the same command is run again, whichever link it has: what was converted isn't fetched again. Until then what it has made lies \
-      hidden beside DST; --discard throws it away and begins anew.
+      hidden beside DST; --discard throws it away and begins anew. Run once more, it says that DST is here already.
 
       EXAMPLES
         drover pull 70B-chat 70b-mp2 --mp 2 --format safetensors
@@ -53,8 +53,19 @@ struct PullCommand: ParsableCommand {
     try ProcessStart.checkAddressSpace()
     let start = steadySeconds()
     let source = try input()
+    let options = ReshardPlan.WriteOptions(
+      replacing: output.force, digests: Set(output.digest), checklist: output.checklist, tool: Drover.configuration.version, sourceOptions: output.sourceOptions.merging(transfer.given([model])) { own, _ in own })
+    let given = self.given(source.source, options)
+    let note: @Sendable (String) -> Void = { [quiet = global.quiet] text in if !quiet { Console.note("note: \(text)") } }
+    // What is to be replaced is made anew, unless a pull was killed when it had just done that.
+    if !discard, !output.force || PullFolder.isLeftBehind(for: destination.path), let receipt = source.source.receipt(at: destination.path), self.given(source.source, receipt) == given {
+      PullFolder.tidy(for: destination.path, note: note)
+      if json { return try outputJSON(ReshardReport(receipt, seconds: steadySeconds() - start)) }
+      if !global.quiet { Console.outputLine("\(destination): here already, as this command makes it; `drover verify` checks every byte") }
+      return
+    }
     do throws(CheckpointError) { try ReshardPlan.checkPlace(destination.path, replacing: output.force) } catch {
-      PullFolder.tidy(for: destination.path)
+      PullFolder.tidy(for: destination.path, note: note)
       throw error
     }
     let folder: PullFolder
@@ -63,21 +74,18 @@ struct PullCommand: ParsableCommand {
       throw CommandError(.cannotCreate, "\(destination): another drover is pulling to it now; let it finish, or choose another folder")
     }
     defer { folder.removeUnlessKept() }
-    if discard { try folder.discard() }
-    let given = self.given(source.source)
+    if discard { try folder.discard(note: note) }
     try folder.check(given)
     let settings = Pull.Settings(plan: output.plan, opening: output.opening, ignoredKeys: output.ignoredKeys.names, takesUnverified: unverified)
-    let options = ReshardPlan.WriteOptions(
-      replacing: output.force, digests: Set(output.digest), checklist: output.checklist, tool: Drover.configuration.version, sourceOptions: output.sourceOptions.merging(transfer.given([model])) { own, _ in own })
     let isStopped = StopFlag()
     Interruption.onSignal { isStopped.raise() }
     var isSecond = false
     while true {
       do {
         let pull = try prepared(source, in: folder, settings, isStopped)
-        for note in pull.plan.notes where !global.quiet && !isSecond { Console.note("note: \(note)") }
+        if !isSecond { pull.plan.notes.forEach(note) }
         if output.dryRun { return try show(pull, options) }
-        let outcome = try pulled(pull, source, in: folder, options, given, isConfirmed: isSecond, isStopped)
+        let outcome = try pulled(pull, source, in: folder, options, given, isConfirmed: isSecond, note, isStopped)
         return try report(pull, outcome, options, seconds: steadySeconds() - start)
       } catch where !isSecond && Pull.isWorthAnother(error) {
         Console.note("\(ProcessSecrets.redact("\(error)"))")
@@ -126,22 +134,28 @@ struct PullCommand: ParsableCommand {
   }
 
   /// What another run must be given too to go on with this one.
-  private func given(_ source: PullSource) -> [String: String] {
-    var given = output.sourceOptions
+  private func given(_ source: PullSource, _ options: ReshardPlan.WriteOptions) -> [String: String] {
+    given(source, output.plan.given.merging(options.sourceOptions) { own, _ in own }, options.digests, hasChecklist: options.checklist)
+  }
+
+  /// What the pull was given that a receipt is of.
+  private func given(_ source: PullSource, _ receipt: Receipt) -> [String: String] {
+    let weights = receipt.files.first { $0.content != nil }
+    let digests = [HashAlgorithm.md5: weights?.md5, .sha256: weights?.sha256].compactMapValues(\.self).keys
+    return given(source, receipt.options, Set(digests), hasChecklist: receipt.files.contains { $0.path == "checklist.chk" })
+  }
+
+  private func given(_ source: PullSource, _ options: [String: String], _ digests: Set<HashAlgorithm>, hasChecklist: Bool) -> [String: String] {
+    var given = options.filter { !TransferOptions.ways.contains($0.key) }
     given["model"] = source.identity
-    given["include"] = transfer.hub.include.isEmpty ? nil : transfer.hub.include.joined(separator: ",")
-    given["exclude"] = transfer.hub.exclude.isEmpty ? nil : transfer.hub.exclude.joined(separator: ",")
-    given["mp"] = "\(output.plan.modelParallel)"
-    given["format"] = output.format.rawValue
-    given["dtype"] = output.dtype.description
-    given["max-shard-size"] = output.maxShardSize.map { "\($0.bytes)" }
-    given["digest"] = output.digest.isEmpty ? nil : Set(output.digest.map(\.rawValue)).sorted().joined(separator: ",")
-    given["checklist"] = output.checklist ? "true" : nil
+    given["digest"] = digests.isEmpty ? nil : digests.map(\.rawValue).sorted().joined(separator: ",")
+    given["checklist"] = hasChecklist ? "true" : nil
     return given
   }
 
   private func pulled(
-    _ pull: Pull, _ input: Input, in folder: PullFolder, _ options: ReshardPlan.WriteOptions, _ given: [String: String], isConfirmed: Bool, _ isStopped: StopFlag
+    _ pull: Pull, _ input: Input, in folder: PullFolder, _ options: ReshardPlan.WriteOptions, _ given: [String: String], isConfirmed: Bool,
+    _ note: @escaping @Sendable (String) -> Void, _ isStopped: StopFlag
   ) throws -> Pull.Outcome {
     let session = session(input, confirms: !transfer.yes && !json && !isConfirmed)
     return try pull.run(
@@ -149,7 +163,7 @@ struct PullCommand: ParsableCommand {
       download: { request, passing, began in
         let outcome = session.run(request, over: [input.link], passing: passing, task: "pull", began: began)
         return (outcome.report, outcome.failure)
-      }, note: { [quiet = global.quiet] text in if !quiet { Console.note("note: \(text)") } }, isCancelled: { isStopped.isRaised })
+      }, note: note, isCancelled: { isStopped.isRaised })
   }
 
   private func show(_ pull: Pull, _ options: ReshardPlan.WriteOptions) throws {

@@ -1,5 +1,7 @@
 import Checkpoint
 import Integrity
+import Platform
+import SystemPackage
 import Terminal
 import Transfer
 
@@ -58,7 +60,7 @@ struct ReshardReport: Encodable {
     }
   }
 
-  private let plan: Plan
+  private let plan: Plan?
   private let files: [File]?
   private let seconds: Double?
   private let peakMemory: Int?
@@ -77,6 +79,26 @@ struct ReshardReport: Encodable {
     self.seconds = seconds
     self.peakMemory = peakMemory
     self.source = source
+  }
+
+  /// Of an output that was made before: nothing was planned, and nothing fetched.
+  init(_ receipt: Receipt, seconds: Double) {
+    plan = nil
+    files = receipt.files.map { File(path: $0.path.string, bytes: $0.bytes, md5: $0.md5?.digest.hex, sha256: $0.sha256?.digest.hex) }
+    self.seconds = seconds
+    peakMemory = peakResidentBytes()
+    source = Source([])
+  }
+
+  private enum Key: CodingKey { case plan, files, seconds, peakMemory, source }
+
+  func encode(to encoder: any Encoder) throws {
+    var object = encoder.container(keyedBy: Key.self)
+    try object.encode(plan, forKey: .plan)
+    try object.encodeIfPresent(files, forKey: .files)
+    try object.encodeIfPresent(seconds, forKey: .seconds)
+    try object.encodeIfPresent(peakMemory, forKey: .peakMemory)
+    try object.encodeIfPresent(source, forKey: .source)
   }
 }
 

@@ -30,6 +30,9 @@ struct TransferOptions: ParsableArguments {
     TransferRequest(files: [], folder: folder, connections: connections, bytesPerSecond: limitRate?.bytes, authorities: server.cacert?.path, retry: server.retry)
   }
 
+  /// Of `given` what says how files come, and not which.
+  static let ways: Set = ["models", "manifest", "connections", "limit-rate"]
+
   /// The options for the receipt: what shaped the download, without the link and without places on this machine.
   func given(_ models: [String]) -> [String: String] {
     var given: [String: String] = [:]
