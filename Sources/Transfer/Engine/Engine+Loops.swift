@@ -67,8 +67,8 @@ extension Engine {
       case .reachedLimit, .judged, nil: break
       }
     }
-    // What to ask for next is the first loop's to say.
-    if loop !== loops[0], connections.count < before { mailbox.post(.wake) }
+    // What to ask for next is the first loop's to say, and at once: small files would else wait for the next look, eight at a time.
+    if connections.count < before { mailbox.post(.wake) }
   }
 
   /// Waits until something comes for a loop.
