@@ -64,6 +64,7 @@ import Testing
       let cases = try cases(randomConfigurations, root, "500", with: .currentTorch)
       var endings: [Ending: Int] = [:]
       for item in cases { if let ending = ending(item) { endings[ending, default: 0] += 1 } }
+      print("500 of transformers: \(endings)")
       #expect(cases.count == 500)
       // So that neither kind can pass for the other.
       #expect(endings[.computed, default: 0] >= 250 && endings[.refused, default: 0] >= 100, "\(endings)")
@@ -73,6 +74,7 @@ import Testing
   @Test(.needs(.python)) func ggufKeysAreComputedOrRefused() throws {
     try withTemporaryFolder { root in
       let endings = try cases(ggufKeys, root, with: .python).compactMap(ending)
+      print("\(endings.count) GGUF keys: \(endings.count { $0 == .computed }) computed, \(endings.count { $0 == .refused }) refused")
       #expect(endings.count { $0 == .computed } >= 30 && endings.count { $0 == .refused } >= 100, "\(endings)")
     }
   }
@@ -82,6 +84,7 @@ import Testing
     let package = FilePath(Peer.llama3Tokenizer.path).removingLastComponent().removingLastComponent().removingLastComponent()
     try withTemporaryFolder { root in
       let endings = try cases(paramsKeys, root, package.string, with: .currentTorch).compactMap(ending)
+      print("\(endings.count) keys of params.json: \(endings.count { $0 == .computed }) computed, \(endings.count { $0 == .refused }) refused")
       #expect(endings.count { $0 == .computed } >= 30 && endings.count { $0 == .refused } >= 25, "\(endings)")
     }
   }
