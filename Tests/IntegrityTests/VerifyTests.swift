@@ -162,19 +162,26 @@ import Testing
       let names = ["cold1", "cold2", "hot1", "hot2"]
       for name in names { try bytes.write(to: URL(filePath: folder + "/" + name)) }
       try write(try run("/usr/bin/md5sum", names, in: folder).output, folder + "/list.chk")
-      for name in names { try sync(folder + "/" + name, evicting: name.hasPrefix("cold")) }
-      // A file system in memory has nothing to drop.
-      guard try cachedPages(folder + "/cold1") == 0 else { return }
-      let before = try cachedPages(folder + "/hot1")
-      try #require(before > 2000)
       let prefix = asSomebodyElse ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] : []
-      let outcome = try run("/usr/bin/env", prefix + [droverPath, "verify", "list.chk"], in: folder)
-      #expect(outcome.status == 0, "\(outcome)")
-      for name in names {
-        let pages = try cachedPages(folder + "/" + name)
-        // The kernel may have read a little ahead of its own accord, or dropped a little.
-        #expect(name.hasPrefix("cold") ? pages < 200 : pages > before - 200, "\(name): \(pages) of \(before) pages")
+      var wrong: [String] = []
+      // Where others need memory the kernel drops pages of its own accord: once in a while, not three times.
+      for _ in 0..<3 {
+        for name in names { try sync(folder + "/" + name, evicting: name.hasPrefix("cold")) }
+        // A file system in memory has nothing to drop.
+        guard try cachedPages(folder + "/cold1") == 0 else { return }
+        _ = try run("/usr/bin/md5sum", ["hot1", "hot2"], in: folder)
+        let before = try cachedPages(folder + "/hot1")
+        try #require(before > 2000)
+        let outcome = try run("/usr/bin/env", prefix + [droverPath, "verify", "list.chk"], in: folder)
+        #expect(outcome.status == 0, "\(outcome)")
+        wrong = try names.compactMap { name in
+          let pages = try cachedPages(folder + "/" + name)
+          // The kernel may have read a little ahead of its own accord, or dropped a little.
+          return (name.hasPrefix("cold") ? pages < 200 : pages > before - 200) ? nil : "\(name): \(pages) of \(before) pages"
+        }
+        if wrong.isEmpty { break }
       }
+      #expect(wrong.isEmpty)
     }
   }
 
