@@ -5,8 +5,8 @@ import Synchronization
 
 /// A program that runs beside the test.
 ///
-/// Foundation's `Process` learns of a program's end from a socket that each program closes by ending. Programs that other tests start at the same
-/// moment inherit it, and with two that inherit each other's nobody's end is seen. This one asks the kernel, and hands down nothing but the three streams.
+/// Foundation's `Process` learns of a program's end from a socket that each program closes by ending, which programs that other tests start at the same
+/// moment may inherit; then the end isn't seen before theirs. This one asks the kernel, and hands down nothing but the three streams.
 public final class Child: Sendable {
   /// What a program reads from or writes to.
   public enum Stream {
