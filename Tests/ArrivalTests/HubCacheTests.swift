@@ -39,7 +39,7 @@ import Testing
       from huggingface_hub import snapshot_download, scan_cache_dir
 
       """
-    return try python(environment + script, with: .currentTorch).trimmingCharacters(in: .whitespacesAndNewlines)
+    return try python(environment + script, with: .currentTorch, isFresh: true).trimmingCharacters(in: .whitespacesAndNewlines)
   }
 
   /// Every name in a repository's folder: folders, links with what they lead to, files with their SHA-256. What only the hub's client keeps is left out.

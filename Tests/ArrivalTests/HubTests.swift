@@ -201,7 +201,7 @@ import Transfer
         except GatedRepoError: pass
         snapshot_download("org/model", token="hf_good", local_dir=sys.argv[2] + "/theirs", allow_patterns=["*.json", "*.md", "*.txt", "model.safetensors"])
         """
-      try python(script, hub.endpoint, folder, with: .currentTorch)
+      try python(script, hub.endpoint, folder, with: .currentTorch, isFresh: true)
       #expect(try download(hub, "hf:org/model", into: folder, token: "hf_good").status == 0)
       for file in ["README.md", "config.json", "model.safetensors", "old.txt"] {
         #expect(same(hub, "org/model/main/\(file)", folder + "/theirs/\(file)") && same(hub, "org/model/main/\(file)", folder + "/out/model/\(file)"))

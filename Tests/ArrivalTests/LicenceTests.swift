@@ -33,11 +33,6 @@ import Testing
       """, [path] + licence)
   }
 
-  private func python(_ script: String, _ arguments: [String]) throws {
-    let outcome = try run(Peer.python.path, ["-c", script] + arguments)
-    #expect(outcome.status == 0, "\(outcome.errors)")
-  }
-
   /// Whatever is included of a repository, unless it is excluded by name; and the card says what the licence is called.
   @Test(.needs(.python)) func comeFromTheHubAndAreNamed() throws {
     let hub = try HubStandIn()

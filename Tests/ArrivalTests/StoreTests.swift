@@ -30,7 +30,7 @@ import Testing
         for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN"]: os.environ.pop(name, None)
         from huggingface_hub import snapshot_download
         snapshot_download("org/model")
-        """, hub.endpoint, folder + "/home", with: .currentTorch)
+        """, hub.endpoint, folder + "/home", with: .currentTorch, isFresh: true)
       commit = try String(contentsOfFile: folder + "/home/hub/models--org--model/refs/main", encoding: .utf8)
       try Self.makeOllama(folder + "/ollama")
     }

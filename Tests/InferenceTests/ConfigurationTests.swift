@@ -52,9 +52,7 @@ import Testing
   }
 
   func cases(_ script: String, _ arguments: String..., with peer: Peer) throws -> [Case] {
-    let printed = try run(peer.path, ["-c", script] + arguments, environment: ["PYTHONDONTWRITEBYTECODE": "1"])
-    try #require(printed.status == 0, "\(printed.errors.suffix(2000))")
-    return try printed.output.split(separator: "\n").map { try JSONDecoder().decode(Case.self, from: Data($0.utf8)) }
+    try python(script, arguments, with: peer).split(separator: "\n").map { try JSONDecoder().decode(Case.self, from: Data($0.utf8)) }
   }
 
   /// 500 configurations as transformers saves them, with heads, widths, ties, biases, RoPE kinds, epsilons and dtypes drawn at random, whole or in several

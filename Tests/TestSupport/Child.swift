@@ -110,3 +110,17 @@ func streamPair() throws -> (Int32, Int32) {
   guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { throw Child.NotStarted(description: "no socket pair: errno \(errno)") }
   return (ends[0], ends[1])
 }
+
+/// Waits for a line.
+/// - Returns: the line without its end; nil when the stream ends before that.
+func nextLine(from descriptor: Int32) -> String? {
+  var line: [UInt8] = []
+  while true {
+    var byte: UInt8 = 0
+    let count = read(descriptor, &byte, 1)
+    if count < 0, errno == EINTR { continue }
+    guard count == 1 else { return nil }
+    if byte == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
+    line.append(byte)
+  }
+}

@@ -23,13 +23,7 @@ public final class HubStandIn {
     process = try Child(
       "/usr/bin/python3", [Peer.packageRoot + "/Tests/hub.py", root, folder + "/log"] + options, input: .descriptor(end), output: .descriptor(end), errors: .inherited)
     close(end)
-    var line: [UInt8] = []
-    while line.last != 10 {
-      var byte: UInt8 = 0
-      guard read(input, &byte, 1) == 1 else { throw Failed() }
-      line.append(byte)
-    }
-    guard let port = String(decoding: line, as: UTF8.self).split(separator: " ").first.flatMap({ UInt16($0) }) else { throw Failed() }
+    guard let port = nextLine(from: input)?.split(separator: " ").first.flatMap({ UInt16($0) }) else { throw Failed() }
     self.port = port
   }
 

@@ -53,11 +53,19 @@ public let droverPath = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath(
   .path(percentEncoded: false)
 
 /// Runs a Python script with the peers in reach.
+/// - Parameter isFresh: whether it has an interpreter of its own that has imported nothing yet, for a script that sets what libraries look at when they are.
 /// - Returns: what it printed.
 /// - Throws: `PythonFailed` with its traceback when it exits with anything but 0.
 @discardableResult
-public func python(_ script: String, _ arguments: String..., with peer: Peer = .python) throws -> String {
-  let outcome = try run(peer.path, ["-c", script] + arguments, environment: ["PYTHONDONTWRITEBYTECODE": "1"])
+public func python(_ script: String, _ arguments: String..., with peer: Peer = .python, isFresh: Bool = false) throws -> String {
+  try python(script, arguments, with: peer, isFresh: isFresh)
+}
+
+@discardableResult
+public func python(_ script: String, _ arguments: [String], with peer: Peer = .python, isFresh: Bool = false) throws -> String {
+  let outcome =
+    isFresh
+    ? try run(peer.path, ["-c", script] + arguments, environment: ["PYTHONDONTWRITEBYTECODE": "1"]) : try Interpreter.run(script, arguments, with: peer)
   guard outcome.status == 0 else { throw PythonFailed(description: outcome.errors) }
   return outcome.output
 }
