@@ -71,7 +71,7 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
     // Tests: a folder a library, then what needs a peer, a fault or the whole program.
-    .target(name: "TestSupport", dependencies: ["CLinux", "Integrity", system], path: "Tests/TestSupport", swiftSettings: ours),
+    .target(name: "TestSupport", dependencies: ["CLinux", "Integrity", "Transfer", system], path: "Tests/TestSupport", swiftSettings: ours),
     tests("CatalogTests", ["Catalog", system]),
     tests("IntegrityTests", ["COpenSSL", "Integrity"]),
     tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),

@@ -44,7 +44,7 @@ import Transfer
     let folder = NSTemporaryDirectory() + "drover-fault-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let contents = Wares.shared.contents
-    let server = try fault.server()
+    let server = try fault.server(of: contents)
     defer { server.stop() }
     let said = Said()
     let download = Download(Self.request(folder, networkThreads: networkThreads, retries: fault.retries, hasChecklist: hasChecklist), link: try Self.link(server.port), observe: { said.take($0) })

@@ -57,7 +57,7 @@ import Transfer
     let folder = NSTemporaryDirectory() + "drover-passing-\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let contents = Wares.shared.contents
-    let server = try fault.server()
+    let server = try fault.server(of: contents)
     defer { server.stop() }
     let said = FaultTests.Said()
     let takers = ["f/a.pth": Taker(window: 5 << 20), "f/b.pth": Taker(window: 5 << 20)]

@@ -1,5 +1,4 @@
 import Foundation
-import TestSupport
 
 /// Servers that refuse, or are busy.
 let refusalFaults: [Fault] = [

@@ -1,5 +1,4 @@
 import Foundation
-import TestSupport
 
 /// Ranges are of this content, and the whole of another: what is pieced together is neither.
 private func twoContents(_ request: FaultServer.Request, _ content: [UInt8]?, etag: String?) -> [FaultServer.Step]? {

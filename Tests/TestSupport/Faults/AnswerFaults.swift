@@ -1,5 +1,4 @@
 import Foundation
-import TestSupport
 
 /// Answers whose heads are odd: ranges, lengths, validators, encodings.
 let answerFaults: [Fault] = [

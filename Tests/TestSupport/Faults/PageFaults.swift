@@ -1,5 +1,4 @@
 import Foundation
-import TestSupport
 
 /// Pages and redirects in place of files.
 let pageFaults: [Fault] = [

@@ -1,5 +1,4 @@
 import Foundation
-import TestSupport
 
 /// Connections that end, stall or carry what isn't HTTP.
 let connectionFaults: [Fault] = [
