@@ -64,5 +64,7 @@ def serve(ours):
 load()
 gc.freeze()
 request = serve(socket.socket(fileno=os.dup(0)))
-if request:
-    run(request["script"], request["arguments"])
+if request is None:
+    # Without the libraries' last words.
+    os._exit(0)
+run(request["script"], request["arguments"])

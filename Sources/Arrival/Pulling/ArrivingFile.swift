@@ -192,6 +192,7 @@ final class ArrivingFile: ByteSource, PassingContent {
 
   // MARK: PassingContent
 
+  var length: Int? { count }
   var window: Int { state.peek { $0.window } }
   var windowEnd: Int { state.peek { $0.windowEnd } }
   var beginning: ChainPoint? { state.peek { $0.points.first } }

@@ -131,6 +131,10 @@ extension Engine {
     guard file.expected != nil else { return startAfresh(file, "the file changed on the server") }
     let count = file.otherLength.map { $0.length == length ? $0.count + 1 : 1 } ?? 1
     file.otherLength = (length, count)
+    // Who takes what passes waits for as many bytes as it was told of, and lets no others come.
+    if count >= 3, file.partial == nil {
+      return fail(file, .changed(path: file.request.path, why: "it has \(length) bytes on the server now, where it had \(file.length ?? 0) before"))
+    }
     if count >= 3, length >= file.arrived.ranges.last?.upperBound ?? 0 {
       tell("\(file.request.path): the server says again and again that it has \(length) bytes, and not \(file.length ?? 0); what is here stays, its checksum will tell")
       (file.otherLength, file.isAboveDoubt, file.isMet) = (nil, false, true)

@@ -4,6 +4,8 @@ import SystemPackage
 
 /// Somebody who makes something else of a file's bytes as they come, so that the file itself needn't be kept.
 public protocol PassingContent: AnyObject, Sendable {
+  /// The file's bytes, where its taker knows how many there are: of a file that has another length on the server it takes none.
+  var length: Int? { get }
   /// Bytes that wait in memory at most, until it is done with them.
   var window: Int { get }
   /// Only bytes before this one may come now: the first that it isn't done with, and the window behind that.
@@ -25,6 +27,7 @@ public protocol PassingContent: AnyObject, Sendable {
 }
 
 extension PassingContent {
+  public var length: Int? { nil }
   public var beginning: ChainPoint? { nil }
   public func hashed(_ point: ChainPoint) {}
 }
@@ -63,7 +66,7 @@ final class PassingFile: LandingPlace {
     let point = content.beginning.flatMap { $0.position > 0 ? $0 : nil }
     guard point?.hash.algorithm ?? algorithm == algorithm else { return nil }
     state.update { state in
-      (state.isKnown, state.origin) = (true, point == nil ? .thisRun : .earlierRun)
+      (state.isKnown, state.origin, state.length) = (true, point == nil ? .thisRun : .earlierRun, content.length)
       guard let point else { return }
       (state.length, state.validators, state.written) = (point.length, point.validators, RangeSet(0..<point.position))
     }
