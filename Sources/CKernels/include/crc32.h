@@ -7,3 +7,5 @@ uint32_t drover_crc32(uint32_t crc, const void *bytes, size_t count);
 uint32_t drover_crc32_plain(uint32_t crc, const void *bytes, size_t count);
 /// The CRC-32 of A followed by B, from that of A, that of B, and B's length.
 uint32_t drover_crc32_combine(uint32_t a, uint32_t b, uint64_t count_b);
+/// The same without any special instruction.
+uint32_t drover_crc32_combine_plain(uint32_t a, uint32_t b, uint64_t count_b);
