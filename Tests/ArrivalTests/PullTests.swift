@@ -199,6 +199,16 @@ import Testing
     }
   }
 
+  /// Four shards have a quarter of each row of some weights, 50,000 pieces of rows in all: they are put together before they are written.
+  @Test func writesWholeRows() throws {
+    try withTemporaryFolder { folder in
+      let stage = try Stage(folder, wide: .init())
+      defer { stage.nginx.stop() }
+      let (outcome, _, writes) = try countingReads(stage.arguments(["--mp", "1", "--format", "safetensors", "--quiet"]), environment: stage.environment)
+      #expect(outcome.status == 0 && writes < 5000, "\(writes) writes; \(outcome.errors)")
+    }
+  }
+
   // MARK: Refusals
 
   struct Refusal: Sendable, CustomTestStringConvertible {

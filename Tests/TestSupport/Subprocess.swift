@@ -29,12 +29,13 @@ public func drover(_ arguments: String..., input: String? = nil, environment: [S
 }
 
 /// Runs the built `drover` to its end.
-/// - Returns: what it said, all of it among the errors, and the bytes that it has read, as the kernel counts them in `/proc/PID/io` for the shell that waited for it.
-public func countingReads(_ arguments: [String], environment: [String: String]) throws -> (outcome: Outcome, read: Int) {
+/// - Returns: what it said, all of it among the errors, the bytes that it has read, and how many times it has written, as the kernel counts them in `/proc/PID/io`
+///   for the shell that waited for it.
+public func countingReads(_ arguments: [String], environment: [String: String]) throws -> (outcome: Outcome, read: Int, writes: Int) {
   let outcome = try run("/bin/sh", ["-c", #""$@" >&2 || exit; cat /proc/$$/io"#, "sh", droverPath] + arguments, environment: environment)
-  let read = outcome.output.split(separator: "\n").first { $0.hasPrefix("rchar:") }.flatMap { Int($0.dropFirst(7)) }
-  guard let read else { throw ReadsNotCounted(description: outcome.errors) }
-  return (outcome, read)
+  func count(_ name: String) -> Int? { outcome.output.split(separator: "\n").first { $0.hasPrefix(name + ": ") }.flatMap { Int($0.dropFirst(name.count + 2)) } }
+  guard let read = count("rchar"), let writes = count("syscw") else { throw ReadsNotCounted(description: outcome.errors) }
+  return (outcome, read, writes)
 }
 
 public struct ReadsNotCounted: Error, CustomStringConvertible {

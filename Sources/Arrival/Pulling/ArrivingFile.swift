@@ -229,7 +229,7 @@ final class ArrivingFile: ByteSource, PassingContent {
   }
 
   /// Less isn't worth a request.
-  private static let leastTold = 1 << 20
+  private static let leastTold = 512 << 10
 
   /// Lets go of all bytes before `start`.
   func release(to start: Int) {

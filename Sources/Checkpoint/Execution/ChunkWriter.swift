@@ -15,9 +15,11 @@ struct ChunkWriter {
 
   /// - Parameters:
   ///   - bytes: the chunk, row by row in Meta's order, without gaps.
+  ///   - isSummed: whether files have its checksums already.
   ///   - keep: takes what isn't hashed as a weight, with its file and the byte where it lies.
   mutating func write(
-    _ chunk: TensorPlan.Chunk, of plan: TensorPlan, _ bytes: UnsafeRawBufferPointer, keep: (_ file: Int, _ offset: Int, [UInt8]) -> Void
+    _ chunk: TensorPlan.Chunk, of plan: TensorPlan, _ bytes: UnsafeRawBufferPointer, isSummed: Bool = false,
+    keep: (_ file: Int, _ offset: Int, [UInt8]) -> Void = { _, _, _ in }
   ) throws(CheckpointError) {
     sums.removeAll(keepingCapacity: true)
     guard let base = bytes.baseAddress else { return }
@@ -36,7 +38,7 @@ struct ChunkWriter {
           for step in 0..<run.count {
             let piece = UnsafeRawBufferPointer(start: from + (run.meta + step * run.step - chunk.rows.lowerBound) * pitch, count: part)
             let offset = destination.offset + (run.disk + step - region.rows.lowerBound) * width + start
-            try write(piece, at: offset, destination)
+            try write(piece, at: offset, destination, isSummed: isSummed)
           }
         }
         continue
@@ -60,15 +62,48 @@ struct ChunkWriter {
           }
           stretch = UnsafeRawBufferPointer(start: to, count: count * width)
         }
-        try write(stretch, at: offset, destination)
+        try write(stretch, at: offset, destination, isSummed: isSummed)
         if plan.tensor.name.role.isBuffer { keep(destination.file, offset, Array(stretch)) }
         index = end
       }
     }
   }
 
-  private mutating func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ destination: TensorPlan.Destination) throws(CheckpointError) {
-    guard let sum = try files[destination.file].write(bytes, at: offset, piece: destination.piece) else { return }
+  /// What a chunk adds to checksums of files' pieces, without writing it.
+  /// - Parameters:
+  ///   - whole: a chunk of the same rows that it is a part of.
+  ///   - bytes: of `whole`.
+  mutating func checksums(
+    of chunk: TensorPlan.Chunk, in whole: TensorPlan.Chunk, of plan: TensorPlan, _ bytes: UnsafeRawBufferPointer
+  ) -> [PlanProgress.PieceSum] {
+    sums.removeAll(keepingCapacity: true)
+    guard let base = bytes.baseAddress else { return [] }
+    let pitch = plan.dtype.byteCount(whole.columns.count)
+    for destination in plan.destinations where files[destination.file].file.needsChecksums {
+      let region = destination.region
+      let (rows, columns) = (region.rows.clamped(to: chunk.rows), region.columns.clamped(to: chunk.columns))
+      guard !rows.isEmpty, !columns.isEmpty else { continue }
+      let from = base + plan.dtype.byteCount(columns.lowerBound - whole.columns.lowerBound)
+      let (start, part) = (plan.dtype.byteCount(columns.lowerBound - region.columns.lowerBound), plan.dtype.byteCount(columns.count))
+      for run in region.order.runs(rows) {
+        for step in 0..<run.count {
+          let row = UnsafeRawBufferPointer(start: from + (run.meta + step * run.step - whole.rows.lowerBound) * pitch, count: part)
+          let offset = destination.offset + (run.disk + step - region.rows.lowerBound) * region.rowBytes + start
+          add(files[destination.file].checksums.add(row, at: offset, piece: destination.piece), destination)
+        }
+      }
+    }
+    return sums
+  }
+
+  private mutating func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ destination: TensorPlan.Destination, isSummed: Bool) throws(CheckpointError) {
+    let file = files[destination.file]
+    if !isSummed { add(file.checksums.add(bytes, at: offset, piece: destination.piece), destination) }
+    try file.write(bytes, at: offset)
+  }
+
+  private mutating func add(_ sum: UInt32?, _ destination: TensorPlan.Destination) {
+    guard let sum else { return }
     if let last = sums.indices.last, sums[last].file == destination.file, sums[last].piece == destination.piece {
       sums[last].sum ^= sum
     } else {

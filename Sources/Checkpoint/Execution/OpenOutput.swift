@@ -33,15 +33,13 @@ final class OpenOutput: Sendable {
 
   deinit { try? descriptor.close() }
 
-  /// - Returns: what it adds to the piece's checksum; nil where nobody asks for that.
-  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, piece: Int) throws(CheckpointError) -> UInt32? {
-    let sum = checksums.add(bytes, at: offset, piece: piece)
-    try write(bytes, at: offset)
+  /// Writes bytes whose checksum `checksums` is told.
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
+    do { try descriptor.write(all: bytes, at: offset) } catch { throw folder.failure(file.name, error, file.byteCount) }
     chain?.add(bytes, at: offset)
-    guard let stretch = progress.add(bytes.count, at: offset) else { return sum }
+    guard let stretch = progress.add(bytes.count, at: offset) else { return }
     // Starts writing to the disk, and doesn't wait: so the disk works while the processor does, and `sync` has little left to do.
     _ = sync_file_range(descriptor.rawValue, off_t(stretch.lowerBound), off_t(stretch.count), CLINUX_SYNC_FILE_RANGE_WRITE)
-    return sum
   }
 
   /// Writes what an earlier run has written, as its journal has it.
@@ -57,10 +55,6 @@ final class OpenOutput: Sendable {
   func syncData() throws(CheckpointError) -> FileStamp? {
     guard fdatasync(descriptor.rawValue) == 0 else { throw folder.failure(file.name, Errno(rawValue: errno), file.byteCount) }
     return FileStamp(of: descriptor)
-  }
-
-  private func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(CheckpointError) {
-    do { try descriptor.write(all: bytes, at: offset) } catch { throw folder.failure(file.name, error, file.byteCount) }
   }
 
   /// Writes what isn't a tensor's, when all tensors are written.

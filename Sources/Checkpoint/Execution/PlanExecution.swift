@@ -22,7 +22,7 @@ final class PlanExecution: Sendable {
     var tensor = -1
     /// Chunks that were handed out.
     var handedOut = 0
-    var work: [TensorPlan.Work] = []
+    var work: [[TensorPlan.Work]] = []
     var current: TensorProgress?
     /// Tensors that were begun and aren't done.
     var open: [TensorProgress] = []
@@ -39,10 +39,21 @@ final class PlanExecution: Sendable {
 
   /// What is handed out to a thread.
   private struct Assignment {
-    /// In the order of the schedule.
+    /// Of the first piece of work, in the order of the schedule.
     let number: Int
     let tensor: TensorProgress
-    let work: TensorPlan.Work
+    /// What is written at once.
+    let work: [TensorPlan.Work]
+  }
+
+  /// What a thread works with.
+  private struct Tools: ~Copyable {
+    var reader: PartReader
+    var writer: ChunkWriter
+    var leaves = LeafHasher()
+    var room = Room()
+    /// For what is put together before it is written.
+    var joined = Room()
   }
 
   private let tensors: [TensorPlan]
@@ -138,53 +149,92 @@ final class PlanExecution: Sendable {
   }
 
   private func work() {
-    var reader = PartReader(files: sources)
-    var writer = ChunkWriter(files: outputs)
-    var leaves = LeafHasher()
-    var room = Room()
+    var tools = Tools(reader: PartReader(files: sources), writer: ChunkWriter(files: outputs))
     while let task = next() {
       do throws(CheckpointError) {
-        let (tensor, work) = (task.tensor, task.work)
-        let isDone: Bool
-        if let unseen = work.comparing, let source = tensor.units[work.unit].source, let copy = tensor.copy(of: work) {
-          try reader.compare(tensor.plan, source: source, work.chunk, unseen: unseen, with: copy)
-          isDone = tensor.compared(work)
-        } else {
-          isDone = tensor.finish(work, try carryOut(work, of: tensor, &reader, &writer, &leaves, &room))
-        }
-        if isDone { try settle(tensor, reader) }
-        progress?.finish(task.number)
+        try carryOut(task.work, of: task.tensor, number: task.number, &tools)
       } catch {
         // What has come of sources that have ended is made use of, and needn't come again.
-        if error.reason == .io, progress?.haveEnded == true {
-          state.withLock { $0.absence = $0.absence ?? error }
-        } else {
+        guard error.reason == .io, progress?.haveEnded == true else {
           fail(error)
+          continue
+        }
+        state.withLock { $0.absence = $0.absence ?? error }
+        guard task.work.count > 1 else { continue }
+        for (index, work) in task.work.enumerated() {
+          do throws(CheckpointError) { try carryOut([work], of: task.tensor, number: task.number + index, &tools) } catch {
+            if error.reason != .io { fail(error) }
+          }
         }
       }
     }
   }
 
+  /// Does what is written at once.
+  /// - Parameter number: of the first piece of work.
+  private func carryOut(_ group: [TensorPlan.Work], of tensor: TensorProgress, number: Int, _ tools: inout Tools) throws(CheckpointError) {
+    var isDone = false
+    if let work = group.first, let unseen = work.comparing, let source = tensor.units[work.unit].source, let copy = tensor.copy(of: work) {
+      try tools.reader.compare(tensor.plan, source: source, work.chunk, unseen: unseen, with: copy)
+      isDone = tensor.compared(work)
+    } else {
+      let results = group.count == 1 ? [try carryOut(group[0], of: tensor, &tools)] : try join(group, of: tensor, &tools)
+      for (work, result) in zip(group, results) where tensor.finish(work, result) { isDone = true }
+    }
+    if isDone { try settle(tensor, tools.reader) }
+    for index in group.indices { progress?.finish(number + index) }
+  }
+
   /// Reads, hashes and writes a chunk.
-  private func carryOut(
-    _ work: TensorPlan.Work, of tensor: TensorProgress, _ reader: inout PartReader, _ writer: inout ChunkWriter, _ leaves: inout LeafHasher, _ room: inout Room
-  ) throws(CheckpointError) -> TensorProgress.Result {
+  private func carryOut(_ work: TensorPlan.Work, of tensor: TensorProgress, _ tools: inout Tools) throws(CheckpointError) -> TensorProgress.Result {
+    let (bytes, read) = try readAndHash(work, of: tensor, &tools)
+    var result = read
+    try tools.writer.write(work.chunk, of: tensor.plan, bytes) { file, offset, bytes in result.buffers.append(.init(file: file, offset: offset, bytes: Data(bytes))) }
+    result.sums = tools.writer.sums
+    didRead(bytes.count)
+    return result
+  }
+
+  /// Reads and hashes chunks of the same rows that lie side by side, and writes their rows whole.
+  private func join(_ group: [TensorPlan.Work], of tensor: TensorProgress, _ tools: inout Tools) throws(CheckpointError) -> [TensorProgress.Result] {
+    let (plan, rows) = (tensor.plan, group[0].chunk.rows)
+    let whole = TensorPlan.Chunk(rows: rows, columns: group[0].chunk.columns.lowerBound..<group[group.count - 1].chunk.columns.upperBound)
+    let pitch = plan.dtype.byteCount(whole.columns.count)
+    let joined = UnsafeMutableRawBufferPointer(start: tools.joined.of(rows.count * pitch), count: rows.count * pitch)
+    var results: [TensorProgress.Result] = []
+    for work in group {
+      let (bytes, result) = try readAndHash(work, of: tensor, &tools)
+      results.append(result)
+      let (start, width) = (plan.dtype.byteCount(work.chunk.columns.lowerBound - whole.columns.lowerBound), plan.dtype.byteCount(work.chunk.columns.count))
+      for row in 0..<rows.count {
+        UnsafeMutableRawBufferPointer(rebasing: joined[row * pitch + start..<row * pitch + start + width]).copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: bytes[row * width..<(row + 1) * width]))
+      }
+    }
+    // Each source's own, since what came of one that is wrong is thrown away without the others.
+    for (index, work) in group.enumerated() { results[index].sums = tools.writer.checksums(of: work.chunk, in: whole, of: plan, UnsafeRawBufferPointer(joined)) }
+    try tools.writer.write(whole, of: plan, UnsafeRawBufferPointer(joined), isSummed: true)
+    didRead(joined.count)
+    return results
+  }
+
+  /// - Returns: the chunk as it is written, which stays until the next is read; and what came of it.
+  private func readAndHash(
+    _ work: TensorPlan.Work, of tensor: TensorProgress, _ tools: inout Tools
+  ) throws(CheckpointError) -> (UnsafeRawBufferPointer, TensorProgress.Result) {
     let (plan, chunk, unit) = (tensor.plan, work.chunk, tensor.units[work.unit])
     var result = TensorProgress.Result()
-    if unit.source == nil, plan.readsFirstRows(with: chunk) { try reader.checkFirstRowsDiffer(plan) }
+    if unit.source == nil, plan.readsFirstRows(with: chunk) { try tools.reader.checkFirstRowsDiffer(plan) }
     let count = chunk.rows.count * plan.dtype.byteCount(chunk.columns.count)
-    let bytes = room.of(count)
-    result.overflows = try reader.read(plan, chunk, into: bytes)
+    let bytes = tools.room.of(count)
+    result.overflows = try tools.reader.read(plan, chunk, into: bytes)
     if let source = unit.source {
-      if unit.hasCopies { result.copy = try reader.copyDigest(of: plan, plan.sources[source].part, chunk) }
-      if plan.tensor.firstRowsDiffer, work.index == 0 { result.firstRow = try reader.firstRow(of: plan, source: source) }
+      if unit.hasCopies { result.copy = try tools.reader.copyDigest(of: plan, plan.sources[source].part, chunk) }
+      if plan.tensor.firstRowsDiffer, work.index == 0 { result.firstRow = try tools.reader.firstRow(of: plan, source: source) }
     }
     let filled = UnsafeRawBufferPointer(start: bytes, count: count)
-    tensor.hash(chunk, filled, &leaves, into: &result)
-    try writer.write(chunk, of: plan, filled) { file, offset, bytes in result.buffers.append(.init(file: file, offset: offset, bytes: Data(bytes))) }
-    result.sums = writer.sums
-    didRead(count)
-    return result
+    tensor.hash(chunk, filled, &tools.leaves, into: &result)
+    return (filled, result)
   }
 
   /// All of a tensor is done.
@@ -210,8 +260,8 @@ final class PlanExecution: Sendable {
         guard state.failure == nil else { return (nil, nil) }
         while true {
           if let work = state.work.popLast(), let tensor = state.current {
-            state.handedOut += 1
-            return (Assignment(number: state.handedOut - 1, tensor: tensor, work: work), nil)
+            defer { state.handedOut += work.count }
+            return (Assignment(number: state.handedOut, tensor: tensor, work: work), nil)
           }
           state.tensor += 1
           guard state.tensor < tensors.count else {
@@ -223,7 +273,7 @@ final class PlanExecution: Sendable {
           if tensor.isDone { return (nil, tensor) }
           state.open.append(tensor)
           state.current = tensor
-          state.work = tensor.work.reversed()
+          state.work = plan.groups(tensor.work).reversed()
         }
       }
       guard let finished else { return task }

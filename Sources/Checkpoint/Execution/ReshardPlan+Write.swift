@@ -67,8 +67,9 @@ extension ReshardPlan {
       max(most, plan.grid.band(at: 0).count * plan.byteCount(plan.tensor.columns))
     }
     let known = files.reduce(0) { $0 + $1.pieces.reduce(0) { if case .bytes(let bytes, _) = $1.content { $0 + bytes.count } else { $0 } } }
+    let joined = source.files.contains(where: \.isArriving) ? options.threads * TensorPlan.mostJoinedBytes : 0
     let chains = options.digests.isEmpty ? 0 : files.count * (FileChain.mostWaiting + 2 * chunk)
-    return options.threads * 6 * chunk + chains + 3 * known + (32 << 20)
+    return options.threads * 6 * chunk + joined + chains + 3 * known + (32 << 20)
   }
 
   /// Bytes of a tensor that are read, hashed and written at once: two bands of the grid, so that their leaves are hashed in pairs, and little enough for

@@ -54,6 +54,34 @@ extension TensorPlan {
     }
   }
 
+  /// Most bytes of output that are put together from pieces of work.
+  static let mostJoinedBytes = 8 << 20
+
+  /// Pieces of work in groups, each of which is written at once. Where rows of the output are put together from parts of rows, what lies at the same place of
+  /// the sources goes together: writing each part of each row by itself is a call of the kernel for every kilobyte or two.
+  func groups(_ work: [Work]) -> [[Work]] {
+    var groups: [[Work]] = []
+    var bytes = 0
+    for piece in work {
+      let count = piece.chunk.rows.count * dtype.byteCount(piece.chunk.columns.count)
+      if let last = groups.last?.last, fit(last, piece), bytes + count <= Self.mostJoinedBytes {
+        groups[groups.endIndex - 1].append(piece)
+        bytes += count
+      } else {
+        groups.append([piece])
+        bytes = count
+      }
+    }
+    return groups
+  }
+
+  /// Whether some destination has rows that begin in one of them and go on in the other.
+  private func fit(_ first: Work, _ second: Work) -> Bool {
+    let edge = second.chunk.columns.lowerBound
+    return first.comparing == nil && second.comparing == nil && first.chunk.rows == second.chunk.rows && first.chunk.columns.upperBound == edge
+      && !tensor.name.role.isBuffer && destinations.contains { $0.region.columns.lowerBound < edge && edge < $0.region.columns.upperBound }
+  }
+
   /// By file the stretch that a piece of work reads.
   /// - Parameter units: of the order in which it is done.
   func stretches(of work: Work, _ units: [Unit]) -> [Int: Range<Int>] {

@@ -132,7 +132,7 @@ extension Engine {
     let count = file.otherLength.map { $0.length == length ? $0.count + 1 : 1 } ?? 1
     file.otherLength = (length, count)
     // Who takes what passes waits for as many bytes as it was told of, and lets no others come.
-    if count >= 3, file.partial == nil {
+    if count >= 3, (file.part as? PassingFile)?.length != nil {
       return fail(file, .changed(path: file.request.path, why: "it has \(length) bytes on the server now, where it had \(file.length ?? 0) before"))
     }
     if count >= 3, length >= file.arrived.ranges.last?.upperBound ?? 0 {

@@ -198,7 +198,7 @@ extension Engine {
   func cleared(_ file: FileTask, _ error: TransferError?) {
     guard file.stage == .clearing else { return }
     (file.isMet, file.isAllocated, file.isAboveDoubt, file.isCopied, file.beginning, file.result, file.otherLength) = (false, false, true, false, nil, nil, nil)
-    file.begin(with: RangeSet(), length: file.partial == nil ? file.part.state.peek { $0.length } : nil)
+    file.begin(with: RangeSet(), length: (file.part as? PassingFile)?.length)
     _ = file.takeChain()
     file.stage = .fetching
     if let error { return fail(file, error, isFatal: true) }

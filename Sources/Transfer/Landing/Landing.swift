@@ -24,8 +24,9 @@ final class Landing: Sendable {
     var running = 0
     var isStopping = false
 
-    /// Whether blocks arrive faster than they are hashed: then waiting for other files would only hold up the network.
-    var hasBacklog: Bool { ready.contains { queues[$0].waiting >= Landing.backlog } }
+    /// Whether a file's blocks arrive faster than they are hashed: then waiting for other files would only hold up the network. Of few files each may wait for
+    /// longer: begun too soon, a round has few of them, takes as long as one with all, and the next one is behind again.
+    var hasBacklog: Bool { ready.contains { queues[$0].waiting >= max(3, min(8, 64 / company)) * BlockPool.blockBytes } }
   }
 
   let state: Monitor<State>
@@ -36,8 +37,6 @@ final class Landing: Sendable {
 
   /// Seconds that a file waits for others to be hashed beside.
   private static let patience = 0.02
-  /// Bytes of one file that wait for no others.
-  fileprivate static let backlog = 3 * BlockPool.blockBytes
 
   init(_ parts: [any LandingPlace], threads: Int, pool: BlockPool, keeper: JournalKeeper, mailbox: Mailbox<EngineMessage>) {
     self.parts = parts

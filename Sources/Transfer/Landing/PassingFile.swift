@@ -34,7 +34,7 @@ extension PassingContent {
 
 /// What a window has room for beyond what its owner needs at one time: less isn't asked for.
 public enum PassingLimits {
-  public static let leastRequest = 4 << 20
+  public static let leastRequest = 1 << 20
 }
 
 /// Bytes of a file where the network has put them. Their memory is lent for as long as this value lives.
@@ -80,6 +80,8 @@ final class PassingFile: LandingPlace {
     if let length { content.hashed(ChainPoint(hash: hash, length: length, validators: validators)) }
   }
 
+  /// As its taker knows it.
+  var length: Int? { content.length }
   var window: Int { content.window }
   var askableEnd: Int { content.windowEnd }
   /// All that there will ever be.
