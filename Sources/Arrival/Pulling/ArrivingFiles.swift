@@ -20,7 +20,7 @@ final class ArrivingFiles: ArrivingSources {
   private let state = Monitor(State())
 
   /// Bytes of all files together that may be in memory.
-  static let memory = 96 << 20
+  static let memory = 80 << 20
   /// No more than this, whatever order the weights lie in.
   private static let mostMemory = 1 << 30
 
