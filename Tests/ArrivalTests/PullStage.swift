@@ -119,9 +119,10 @@ struct PullStage {
 
   var journal: String { here + "/.out.drover-pull/journal" }
 
-  /// Runs a pull until it has a journal and a moment more, and ends it.
+  /// Runs a pull until it has a journal and a moment more, and ends it. It takes 10 MB a second, so that it can't come to its end before, however many connections
+  /// it has.
   func interrupt(_ more: [String], _ signal: Int32 = SIGKILL, after microseconds: UInt32 = 700_000) throws {
-    let process = try start(more)
+    let process = try start(more + ["--limit-rate", "10M"])
     _ = waitUntil { FileManager.default.fileExists(atPath: journal) || !process.isRunning }
     usleep(microseconds)
     try #require(process.isRunning, "it has come to its end before it could be killed")
