@@ -129,7 +129,7 @@ import Testing
   }
 
   /// Whenever it is stopped it comes back, with nothing but right digests and the word that the rest was stopped.
-  @Test(.timeLimit(.minutes(2)), arguments: [false, true]) func stops(isCold: Bool) throws {
+  @Test(arguments: [false, true]) func stops(isCold: Bool) throws {
     try withTemporaryFolder { folder in
       let sizes = [Int](repeating: 3_000_000, count: 7)
       try write(sizes, to: folder)

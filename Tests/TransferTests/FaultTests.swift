@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Transfer
 
-@Suite(.serialized) struct FaultTests {
+@Suite(.sideBySide(8)) struct FaultTests {
   static let secret = "SiGnAtUrEoFtHeLiNk"
 
   static func link(_ port: UInt16, signature: String = secret) throws -> SignedLink { try SignedLink.examine(linkText(port, signature: signature)).link }
