@@ -103,7 +103,7 @@ import Testing
   @Test func nothingIsReadAgain() throws {
     try each { folder, model, expected in
       let stage = try Stage(folder, model, expected)
-      let (outcome, read, _) = try countingReads(stage.arguments, environment: stage.environment)
+      let (outcome, read, _) = try countingReadsAndWrites(stage.arguments, environment: stage.environment)
       print("\(model.rawValue): \(read) bytes read for \(stage.bytes) of weights")
       #expect(read < Self.most, "\(model): \(read) bytes read, \(stage.bytes) of weights")
       #expect(outcome.errors.contains("receipt written") && !outcome.errors.contains("read again"), "\(model): \(outcome.errors)")
@@ -121,7 +121,7 @@ import Testing
       drover.signal(signal)
       #expect(drover.wait() == (signal == SIGINT ? 130 : 128 + SIGKILL), "\(model)")
       let here = stage.here
-      let (outcome, read, _) = try countingReads(stage.arguments, environment: stage.environment)
+      let (outcome, read, _) = try countingReadsAndWrites(stage.arguments, environment: stage.environment)
       print("\(model.rawValue), signal \(signal): \(read) bytes read, with \(here) of \(stage.bytes) here")
       #expect(here >= stage.bytes * 7 / 10 && read < Self.most, "\(model): \(read) bytes read, \(here) were here")
       #expect(outcome.errors.contains("receipt written") && !outcome.errors.contains("read again"), "\(model): \(outcome.errors)")

@@ -204,7 +204,7 @@ import Testing
     try withTemporaryFolder { folder in
       let stage = try Stage(folder, wide: .init())
       defer { stage.nginx.stop() }
-      let (outcome, _, writes) = try countingReads(stage.arguments(["--mp", "1", "--format", "safetensors", "--quiet"]), environment: stage.environment)
+      let (outcome, _, writes) = try countingReadsAndWrites(stage.arguments(["--mp", "1", "--format", "safetensors", "--quiet"]), environment: stage.environment)
       #expect(outcome.status == 0 && writes < 5000, "\(writes) writes; \(outcome.errors)")
     }
   }

@@ -31,7 +31,7 @@ public func drover(_ arguments: String..., input: String? = nil, environment: [S
 /// Runs the built `drover` to its end.
 /// - Returns: what it said, all of it among the errors, the bytes that it has read, and how many times it has written, as the kernel counts them in `/proc/PID/io`
 ///   for the shell that waited for it.
-public func countingReads(_ arguments: [String], environment: [String: String]) throws -> (outcome: Outcome, read: Int, writes: Int) {
+public func countingReadsAndWrites(_ arguments: [String], environment: [String: String]) throws -> (outcome: Outcome, read: Int, writes: Int) {
   let outcome = try run("/bin/sh", ["-c", #""$@" >&2 || exit; cat /proc/$$/io"#, "sh", droverPath] + arguments, environment: environment)
   func count(_ name: String) -> Int? { outcome.output.split(separator: "\n").first { $0.hasPrefix(name + ": ") }.flatMap { Int($0.dropFirst(name.count + 2)) } }
   guard let read = count("rchar"), let writes = count("syscw") else { throw ReadsNotCounted(description: outcome.errors) }

@@ -129,7 +129,7 @@ import Transfer
       let here = try #require(Journaled(stage.journal)).bytes
       let fast = try Nginx(root: stage.root)
       defer { fast.stop() }
-      let (outcome, read, _) = try countingReads(
+      let (outcome, read, _) = try countingReadsAndWrites(
         ["download", "--manifest", stage.manifest, "--output", stage.output, "--yes"], environment: ["DROVER_URL": "http://127.0.0.1:\(fast.port)/*"])
       // What comes from the network counts as read too: the rest of the file. Nothing else is, but the program, its lists and its journal.
       #expect(here >= 50_000_000 && read < 80_000_017 - here + 8_000_000, "\(read) bytes read, \(here) were here \(outcome.errors)")
@@ -160,7 +160,7 @@ import Transfer
       default: break
       }
       let before = bytesSent(nginx, of: "consolidated.00")
-      let (outcome, read, _) = try countingReads(
+      let (outcome, read, _) = try countingReadsAndWrites(
         ["download", "--manifest", manifest, "--output", output, "--yes"], environment: ["DROVER_URL": "http://127.0.0.1:\(nginx.port)/*"])
       #expect(how == "untouched" ? read < size + 8_000_000 : read > size, "\(read) bytes read, \(size) a shard")
       #expect(outcome.errors.contains("receipt written") && !outcome.errors.contains("read again"), "\(outcome.errors)")

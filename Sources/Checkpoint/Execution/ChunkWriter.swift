@@ -33,13 +33,8 @@ struct ChunkWriter {
       let runs = region.order.runs(rows)
       if columns != region.columns {
         // In the order of the source a chunk may be a part of each row.
-        let (start, part) = (plan.dtype.byteCount(columns.lowerBound - region.columns.lowerBound), plan.dtype.byteCount(columns.count))
-        for run in runs {
-          for step in 0..<run.count {
-            let piece = UnsafeRawBufferPointer(start: from + (run.meta + step * run.step - chunk.rows.lowerBound) * pitch, count: part)
-            let offset = destination.offset + (run.disk + step - region.rows.lowerBound) * width + start
-            try write(piece, at: offset, destination, isSummed: isSummed)
-          }
+        try Self.forEachRow(of: rows, columns, to: destination, plan.dtype, from: from, pitch: pitch, firstRow: chunk.rows.lowerBound) { row, offset throws(CheckpointError) in
+          try write(row, at: offset, destination, isSummed: isSummed)
         }
         continue
       }
@@ -84,16 +79,32 @@ struct ChunkWriter {
       let (rows, columns) = (region.rows.clamped(to: chunk.rows), region.columns.clamped(to: chunk.columns))
       guard !rows.isEmpty, !columns.isEmpty else { continue }
       let from = base + plan.dtype.byteCount(columns.lowerBound - whole.columns.lowerBound)
-      let (start, part) = (plan.dtype.byteCount(columns.lowerBound - region.columns.lowerBound), plan.dtype.byteCount(columns.count))
-      for run in region.order.runs(rows) {
-        for step in 0..<run.count {
-          let row = UnsafeRawBufferPointer(start: from + (run.meta + step * run.step - whole.rows.lowerBound) * pitch, count: part)
-          let offset = destination.offset + (run.disk + step - region.rows.lowerBound) * region.rowBytes + start
-          add(files[destination.file].checksums.add(row, at: offset, piece: destination.piece), destination)
-        }
+      Self.forEachRow(of: rows, columns, to: destination, plan.dtype, from: from, pitch: pitch, firstRow: whole.rows.lowerBound) { row, offset in
+        add(files[destination.file].checksums.add(row, at: offset, piece: destination.piece), destination)
       }
     }
     return sums
+  }
+
+  /// Goes over parts of rows in the order of the file.
+  /// - Parameters:
+  ///   - rows: of the tensor, of which the destination takes each.
+  ///   - columns: of the tensor, of which the destination takes each.
+  ///   - from: where these columns begin in the row `firstRow` of the tensor.
+  ///   - pitch: bytes from a row in memory to the next.
+  ///   - body: takes the columns of a row, and the byte of the file where they lie.
+  private static func forEachRow<Failure: Error>(
+    of rows: Range<Int>, _ columns: Range<Int>, to destination: TensorPlan.Destination, _ dtype: DType, from: UnsafeRawPointer, pitch: Int, firstRow: Int,
+    _ body: (UnsafeRawBufferPointer, Int) throws(Failure) -> Void
+  ) throws(Failure) {
+    let region = destination.region
+    let (start, count) = (dtype.byteCount(columns.lowerBound - region.columns.lowerBound), dtype.byteCount(columns.count))
+    for run in region.order.runs(rows) {
+      for step in 0..<run.count {
+        let row = UnsafeRawBufferPointer(start: from + (run.meta + step * run.step - firstRow) * pitch, count: count)
+        try body(row, destination.offset + (run.disk + step - region.rows.lowerBound) * region.rowBytes + start)
+      }
+    }
   }
 
   private mutating func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ destination: TensorPlan.Destination, isSummed: Bool) throws(CheckpointError) {

@@ -26,7 +26,10 @@ final class Landing: Sendable {
 
     /// Whether a file's blocks arrive faster than they are hashed: then waiting for other files would only hold up the network. Of few files each may wait for
     /// longer: begun too soon, a round has few of them, takes as long as one with all, and the next one is behind again.
-    var hasBacklog: Bool { ready.contains { queues[$0].waiting >= max(3, min(8, 64 / company)) * BlockPool.blockBytes } }
+    var hasBacklog: Bool { ready.contains { queues[$0].waiting >= Self.mostWaiting(beside: company) * BlockPool.blockBytes } }
+
+    /// Blocks of a file that may wait for others: 64 of all files together, and of each one no fewer than 3, which a round takes one by one, and no more than 8.
+    private static func mostWaiting(beside files: Int) -> Int { max(3, min(8, 64 / files)) }
   }
 
   let state: Monitor<State>
