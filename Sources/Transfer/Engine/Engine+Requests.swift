@@ -10,7 +10,7 @@ extension Engine {
 
   func schedule() {
     // A whole answer would stand before a full window, and hold up those that the file's taker waits for.
-    for file in files where file.partial == nil && !file.takesRanges && file.stage == .fetching && file.connections.isEmpty && !file.isFullyArrived {
+    for file in passing where !file.takesRanges && file.stage == .fetching && file.connections.isEmpty && !file.isFullyArrived {
       fail(file, .unavailable(path: file.request.path, origin: link.origin, why: "it doesn't give parts of the file as they are needed here; `drover download` takes it as a whole"))
     }
     guard fatal == nil, refusal == nil, check == nil else { return }

@@ -39,8 +39,8 @@ extension Engine {
       download.observe(.progress(file: file.index, done: arrived, total: file.length, before: file.before))
     }
     // Of files that pass by a few at a time have requests, and all have bytes coming.
-    let passing = files.count { $0.partial == nil && $0.stage == .fetching && $0.connections.isEmpty && !$0.isFullyArrived }
-    landing.expect(files: min(Set(connections.map(\.file.index)).count + passing, max(1, tuner.connections)))
+    let waiting = passing.count { $0.stage == .fetching && $0.connections.isEmpty && !$0.isFullyArrived }
+    landing.expect(files: min(Set(connections.map(\.file.index)).count + waiting, max(1, tuner.connections)))
     tuner.adapt(now: now, active: connections.count)
     warnOfExpiry(since: now - started)
   }

@@ -18,6 +18,8 @@ final class Engine: @unchecked Sendable {
   let request: TransferRequest
   let mailbox: Mailbox<EngineMessage>
   let files: [FileTask]
+  /// Those that are taken as they come, and stored nowhere.
+  let passing: [FileTask]
   let pool: BlockPool
   let landing: Landing
   let keeper: JournalKeeper
@@ -80,6 +82,7 @@ final class Engine: @unchecked Sendable {
     files = zip(request.files, download.parts).enumerated().map {
       FileTask(index: $0, request: $1.0, part: $1.1, follower: download.followers[$1.0.path])
     }
+    passing = files.filter { $0.partial == nil }
     var loops: [NetworkLoop] = []
     // The limiter lets one thread pause.
     for _ in 0..<(request.bytesPerSecond == nil ? max(1, request.networkThreads ?? NetworkLoop.suitable) : 1) {
@@ -92,8 +95,8 @@ final class Engine: @unchecked Sendable {
     let threads = max(2, min(8, Workers.available))
     // What passes by stays in memory until somebody is done with it, whatever else waits for a hash.
     let windows = parts.compactMap { ($0 as? PassingFile)?.window }
-    let passing = windows.reduce(Self.blocksBesidePassing(request)) { $0 + ($1 + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
-    pool = BlockPool(capacity: windows.isEmpty ? Self.mostAhead + BlockPool.reserve + (request.connections ?? 0) : passing) { mailbox.post(.memory) }
+    let blocks = windows.reduce(Self.blocksBesidePassing(request)) { $0 + ($1 + BlockPool.blockBytes - 1) / BlockPool.blockBytes }
+    pool = BlockPool(capacity: windows.isEmpty ? Self.mostAhead + BlockPool.reserve + (request.connections ?? 0) : blocks) { mailbox.post(.memory) }
     keeper = JournalKeeper()
     let landing = Landing(parts, threads: threads, pool: pool, keeper: keeper, mailbox: mailbox)
     self.landing = landing
@@ -200,7 +203,7 @@ final class Engine: @unchecked Sendable {
   // MARK: Folders
 
   private func makeFolders() throws(TransferError) {
-    for path in [request.folder] + Set(files.compactMap { $0.partial?.path.removingLastComponent() }) {
+    for path in [request.folder] + Set(files.compactMap { $0.partial?.folder }) {
       do throws(Errno) { try path.makeFolders() } catch { throw .disk(path: path.string, errno: error.rawValue) }
     }
     do {

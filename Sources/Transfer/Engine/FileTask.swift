@@ -30,6 +30,8 @@ final class FileTask {
   let index: Int
   let request: TransferRequest.File
   let part: any LandingPlace
+  /// Where it is kept; nil for one that passes by.
+  let partial: PartialFile?
   let follower: (any ContentFollower)?
   var stage = Stage.waiting
   var expected: Digest?
@@ -105,6 +107,7 @@ final class FileTask {
     self.index = index
     self.request = request
     self.part = part
+    partial = part as? PartialFile
     self.follower = follower
   }
 
@@ -112,8 +115,6 @@ final class FileTask {
   var blob: GitBlobID? { if case .blob(let id)? = request.digest { id } else { nil } }
   /// Whether something will tell in the end whether it is right.
   var isVouchedFor: Bool { expected != nil || blob != nil }
-  /// Where it is kept; nil for one that passes by.
-  var partial: PartialFile? { part as? PartialFile }
   var isChecklist: Bool { request.path.hasSuffix(".chk") }
   var validators: Validators { part.state.peek { $0.validators } }
   var newChain: FileChain { FileChain(expected?.algorithm ?? .sha256, follower: follower, of: PartlyHere(part)) }

@@ -33,7 +33,8 @@ package struct ResponseHead {
   /// Where a list goes on (RFC 8288). A page's address, for the next request and nothing else.
   private(set) var next: String?
   /// The server's time, in seconds since 1970.
-  var date: Int?
+  var date: Int? { dateField.flatMap { Self.seconds($0) } }
+  private var dateField: String?
   /// Scheme and host of who answers, where a redirect led to another host than the link's.
   private(set) var origin: String?
   /// Where the answer redirects to: its scheme, and scheme and host where these are http's. Never more: such addresses are signed too.
@@ -51,8 +52,8 @@ package struct ResponseHead {
       status = fields.count > 1 ? Int(fields[1].prefix(3)) ?? 0 : 0
       return
     }
-    guard let colon = line.firstIndex(of: ":") else { return }
-    let value = Self.trimmed(line[line.index(after: colon)...])
+    guard let colon = line.utf8.firstIndex(of: UInt8(ascii: ":")) else { return }
+    let value = Self.trimmed(line[line.utf8.index(after: colon)...])
     switch line[..<colon].lowercased() {
     case "content-length":
       let length = Int(value).flatMap { $0 >= 0 ? $0 : nil }
@@ -70,7 +71,7 @@ package struct ResponseHead {
     case "x-error-code": errorCode = !value.isEmpty && value.utf8.count <= 40 && value.allSatisfy { $0.isASCII && $0.isLetter } ? value : nil
     case "x-error-message": deniesCredentials = value == "Invalid credentials in Authorization header"
     case "link": next = Self.next(value) ?? next
-    case "date": date = Self.seconds(value)
+    case "date": dateField = value
     case "retry-after":
       if let seconds = Int(value) { retryAfter = Double(max(0, seconds)) } else { retryDate = Self.seconds(value) }
     default: break
@@ -128,11 +129,14 @@ package struct ResponseHead {
   }
 
   private static func trimmed(_ text: Substring) -> String {
-    var text = text
-    while let first = text.first, first == " " || first == "\t" { text.removeFirst() }
-    while let last = text.last, last.isWhitespace { text.removeLast() }
-    return String(text)
+    var bytes = text.utf8
+    // Of bytes, since an end of a line, CR and LF, is one character.
+    while let first = bytes.first, isSpace(first) { bytes.removeFirst() }
+    while let last = bytes.last, isSpace(last) { bytes.removeLast() }
+    return String(Substring(bytes))
   }
+
+  private static func isSpace(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || UInt8(ascii: "\t")...UInt8(ascii: "\r") ~= byte }
 
   /// An HTTP date in seconds since 1970.
   private static func seconds(_ text: String) -> Int? {

@@ -19,8 +19,10 @@ final class PartialFile: LandingPlace {
   /// Whether what has the final name is known to be damaged.
   let isRepaired: Bool
 
-  var partPath: FilePath { path.adding(".part") }
-  var journalPath: FilePath { path.adding(".part.journal") }
+  let partPath: FilePath
+  let journalPath: FilePath
+  /// Where all of them are.
+  let folder: FilePath
 
   enum Origin {
     /// From this run's requests alone.
@@ -62,6 +64,7 @@ final class PartialFile: LandingPlace {
 
   init(path: FilePath, name: String, remote: String, replaceable: Digest? = nil, isRepaired: Bool = false) {
     self.path = path
+    (partPath, journalPath, folder) = (path.adding(".part"), path.adding(".part.journal"), path.removingLastComponent())
     self.name = name
     self.remote = remote
     self.replaceable = replaceable

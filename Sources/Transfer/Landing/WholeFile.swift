@@ -30,7 +30,7 @@ struct WholeFile: Sendable {
     var folders: [FilePath: NamesFolder] = [:]
     for (index, whole) in files.enumerated() {
       do throws(TransferError) {
-        let path = whole.part.path.removingLastComponent()
+        let path = whole.part.folder
         if folders[path] == nil {
           do throws(Errno) { folders[path] = try NamesFolder(path) } catch { throw whole.part.failure(error) }
         }
@@ -47,7 +47,7 @@ struct WholeFile: Sendable {
     }
     for (path, folder) in folders {
       do throws(Errno) { try folder.folder.sync() } catch {
-        for (index, whole) in files.enumerated() where named[index].failure == nil && whole.part.path.removingLastComponent() == path { named[index].failure = whole.part.failure(error) }
+        for (index, whole) in files.enumerated() where named[index].failure == nil && whole.part.folder == path { named[index].failure = whole.part.failure(error) }
       }
     }
     return named
