@@ -3,10 +3,13 @@
 
     Tests/Benchmarks/stores.py verify [--megabytes 2000] [--runs 3]     a hub's cache and an ollama store: `hf cache verify`, `sha256sum`
     Tests/Benchmarks/stores.py kills [--kills 50] [--megabytes 60]      killed at random and continued: bytes fetched over bytes needed
+    Tests/Benchmarks/stores.py small [--files 3000] [--runs 3]          files of 1 kB: `curl -Z` and `sync` of nginx's, `hf download` of the stand-in's
 
 Runs go in turn, after one that warms up; the ratio is the median of the pairs'. Needs what Tests/run installs, and a release build of drover (or DROVER=path).
 """
-import argparse, hashlib, json, os, pathlib, random, shutil, signal, statistics, subprocess, sys, tempfile, time, urllib.request
+import argparse, hashlib, itertools, json, os, pathlib, random, shutil, signal, statistics, subprocess, sys, tempfile, time, urllib.request
+
+import bench
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = pathlib.Path(os.environ.get("DROVER_PEERS", ROOT / ".build-peers"))
@@ -15,9 +18,9 @@ HF = PEERS / "venv-torch/bin/hf"
 
 
 class Hub:
-    """The stand-in for the hub, with one repository of random files."""
+    """The stand-in for the hub, with one repository of random files: weights of these sizes, and small ones of 1 kB."""
 
-    def __init__(self, folder, sizes, *options):
+    def __init__(self, folder, sizes, *options, small=0):
         self.log = folder / "log"
         self.log.touch()
         repository = folder / "root/org/model/main"
@@ -27,6 +30,8 @@ class Hub:
             with open(repository / f"model-{number:05}-of-{len(sizes):05}.safetensors", "wb") as file:
                 for start in range(0, size, 1 << 24):
                     file.write(random.randbytes(min(1 << 24, size - start)))
+        for number in range(small):
+            (repository / f"{number:05}.txt").write_text(random.randbytes(500).hex())
         self.files = sorted(repository.iterdir())
         self.bytes = sum(file.stat().st_size for file in self.files)
         self.process = subprocess.Popen([sys.executable, ROOT / "Tests/hub.py", folder / "root", self.log, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -134,14 +139,43 @@ def kills(folder, options):
         hub.stop()
 
 
+def small(folder, options):
+    """Each run has a folder of its own, which stays: a file system that has just removed thousands of files searches long for room for new ones."""
+    # nginx's worker is somebody else.
+    folder.chmod(0o755)
+    hub = Hub(folder, [], small=options.files)
+    source, number = hub.files[0].parent, itertools.count()
+    new = lambda: folder / f"out{next(number)}"
+    listed = folder / "manifest.json"
+    listed.write_text(json.dumps({"id": "small", "files": [{"path": file.name, "remote": file.name} for file in hub.files]}))
+    print(f"{len(hub.files)} files; load {os.getloadavg()[0]:.1f} on {len(os.sched_getaffinity(0))} cores\n")
+    print("| what | drover | peer | peer's time ÷ ours |\n|---|---|---|---|")
+
+    def curl():
+        out = new()
+        (folder / "curl").write_text("".join(f'url = "{base}/{file.name}"\noutput = "{out}/{file.name}"\n' for file in hub.files))
+        out.mkdir()
+        return timed(["sh", "-c", f"curl -s -Z --parallel-max 16 -K {folder}/curl && sync"])
+
+    def ours(model, *more, **environment):
+        os.sync()
+        return timed([DROVER, "download", *model, "--output", new(), "--yes", "--quiet"], {**hub.environment, **environment})
+
+    with bench.Nginx(source) as base:
+        compare("`curl -Z`, `sync`", lambda: ours(["--manifest", listed], DROVER_URL=bench.link(base)), curl, options.runs)
+    compare("`hf download`", lambda: ours(["hf:org/model", "--include", "*"]), lambda: timed([HF, "download", "org/model", "--local-dir", new()], hub.environment), options.runs)
+    hub.stop()
+
+
 parser = argparse.ArgumentParser()
-parser.add_argument("what", choices=["verify", "kills"])
+parser.add_argument("what", choices=["verify", "kills", "small"])
 parser.add_argument("--megabytes", type=int)
 parser.add_argument("--runs", type=int, default=3)
 parser.add_argument("--kills", type=int, default=50)
+parser.add_argument("--files", type=int, default=3000)
 parser.add_argument("--rate", type=int, default=10, help="megabytes a second that the store sends")
 parser.add_argument("--longest", type=float, default=3, help="seconds from the first byte to the latest kill")
 options = parser.parse_args()
-options.megabytes = options.megabytes or {"verify": 2000, "kills": 60}[options.what]
+options.megabytes = options.megabytes or {"verify": 2000, "kills": 60, "small": 0}[options.what]
 with tempfile.TemporaryDirectory(prefix="drover-stores-") as folder:
-    {"verify": verify, "kills": kills}[options.what](pathlib.Path(folder), options)
+    {"verify": verify, "kills": kills, "small": small}[options.what](pathlib.Path(folder), options)
