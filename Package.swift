@@ -3,8 +3,6 @@ import PackageDescription
 
 /// What holds for every target of our own: Swift 6, and a warning is an error.
 let ours: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("MemberImportVisibility")]
-/// Tests are compiled without optimisation, which takes a third of the time; what they test isn't.
-let oursInTests = ours + [.unsafeFlags(["-Onone"])]
 /// Kernels are optimised in debug builds too: a test on a real model would take minutes without.
 let oursC: [CSetting] = [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-Wno-c23-extensions", "-O3"])]
 
@@ -13,7 +11,7 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = [], exclude: 
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)", swiftSettings: oursInTests)
+  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], path: "Tests/\(name)", swiftSettings: ours)
 }
 
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -73,7 +71,7 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 
     // Tests: a folder a library, then what needs a peer, a fault or the whole program.
-    .target(name: "TestSupport", dependencies: ["CLinux", "Integrity", "Transfer", system], path: "Tests/TestSupport", swiftSettings: oursInTests),
+    .target(name: "TestSupport", dependencies: ["CLinux", "Integrity", "Transfer", system], path: "Tests/TestSupport", swiftSettings: ours),
     tests("CatalogTests", ["Catalog", system]),
     tests("IntegrityTests", ["COpenSSL", "Integrity"]),
     tests("TransferTests", ["Transfer", "Integrity", "Platform", system]),

@@ -199,7 +199,7 @@ private struct PulledWares: Sendable {
     let folder = try PullFolder(for: FilePath(out))
     defer { folder.removeUnlessKept() }
     var request = TransferRequest(files: [], folder: "", connections: 3)
-    (request.retry, request.stallSeconds) = (RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 4), 1)
+    (request.retry, request.stallSeconds) = (RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 4), 2)
     let (companions, failure) = MirroredDownload(Pull.companions(of: source, in: folder, request), over: [link]).runToEnd()
     if let failure { throw failure }
     let pull = try Pull(source, in: folder, companions, link, request, .init(plan: .init(modelParallel: 1)), tool: "drover", isCancelled: { false })

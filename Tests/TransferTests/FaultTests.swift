@@ -21,7 +21,7 @@ import Transfer
   static func request(_ folder: String, connections: Int? = 3, networkThreads: Int? = nil, retries: Int = 6, hasChecklist: Bool = true) -> TransferRequest {
     TransferRequest(
       files: Wares.shared.files.filter { hasChecklist || $0.path != "f/checklist.chk" }, folder: FilePath(folder), connections: connections, networkThreads: networkThreads,
-      retry: RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 4), stallSeconds: 1)
+      retry: RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 4), stallSeconds: 2)
   }
 
   @Test(arguments: faults) func comesToItsEnd(_ fault: Fault) async throws { try await play(fault, fault.end, hasChecklist: true) }
