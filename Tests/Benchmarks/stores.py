@@ -176,6 +176,6 @@ parser.add_argument("--files", type=int, default=3000)
 parser.add_argument("--rate", type=int, default=10, help="megabytes a second that the store sends")
 parser.add_argument("--longest", type=float, default=3, help="seconds from the first byte to the latest kill")
 options = parser.parse_args()
-options.megabytes = options.megabytes or {"verify": 2000, "kills": 60, "small": 0}[options.what]
+options.megabytes = options.megabytes or {"verify": 2000, "kills": 60}.get(options.what)
 with tempfile.TemporaryDirectory(prefix="drover-stores-") as folder:
     {"verify": verify, "kills": kills, "small": small}[options.what](pathlib.Path(folder), options)

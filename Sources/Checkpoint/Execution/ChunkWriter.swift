@@ -28,9 +28,7 @@ struct ChunkWriter {
       let region = destination.region
       let (rows, columns) = (region.rows.clamped(to: chunk.rows), region.columns.clamped(to: chunk.columns))
       guard !rows.isEmpty, !columns.isEmpty else { continue }
-      let width = region.rowBytes
       let from = base + plan.dtype.byteCount(columns.lowerBound - chunk.columns.lowerBound)
-      let runs = region.order.runs(rows)
       if columns != region.columns {
         // In the order of the source a chunk may be a part of each row.
         try Self.forEachRow(of: rows, columns, to: destination, plan.dtype, from: from, pitch: pitch, firstRow: chunk.rows.lowerBound) { row, offset throws(CheckpointError) in
@@ -38,6 +36,7 @@ struct ChunkWriter {
         }
         continue
       }
+      let (width, runs) = (region.rowBytes, region.order.runs(rows))
       var index = 0
       while index < runs.count {
         // As many runs as follow each other in the file.
