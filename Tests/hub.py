@@ -174,7 +174,7 @@ class Hub(Handler):
         file = os.path.join(folder, called[4])
         if not os.path.isfile(file) or options.lost and file.endswith(options.lost):
             return self.refuse(404, "EntryNotFound", "Entry not found")
-        entry = next(entry for entry in listing(folder) if entry["path"] == called[4])
+        entry = describe(file)
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes", "Access-Control-Expose-Headers": "*"}
         if "lfs" not in entry:
             content = open(file, "rb").read()
