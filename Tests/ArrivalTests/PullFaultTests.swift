@@ -85,7 +85,7 @@ import Transfer
     if overWhatIsLeft, try wares.interrupt(at: out) == "success" { return "it should have been interrupted, and wasn't" }
     let (server, begins) = try wares.server(begins: !overWhatIsLeft) { [contents = wares.contents] in fault.answer($0, contents) }
     defer { server.stop() }
-    let (ended, said) = wares.pull(to: out, port: server.port, retries: fault.retries) { begins() }
+    let (ended, said) = wares.pull(to: out, port: server.port, retries: fault.retries, stallSeconds: fault.stallSeconds) { begins() }
     guard let exit = exits[ended], expected.contains(exit) else { return "it ended with \(ended), where \(expected) is due: \(said)" }
     if exit == 0 { return try wares.difference(at: out) }
     if FileManager.default.fileExists(atPath: out) { return "it ended with \(ended), and the output has its name" }
@@ -162,7 +162,7 @@ private struct PulledWares: Sendable {
       return part(request, contents[request.path]) { min($0, middle - range.lowerBound) }.map { [.send($0), .close] } ?? [.close]
     }
     defer { server.stop() }
-    return pull(to: out, port: server.port, retries: 100) { begins() }.0
+    return pull(to: out, port: server.port, retries: 10_000) { begins() }.0
   }
 
   /// What an interrupted pull has left is gone on with.
@@ -179,13 +179,13 @@ private struct PulledWares: Sendable {
 
   private static func link(_ port: UInt16) -> String { "http://127.0.0.1:\(port)/*?sig=s&se=2099-01-01" }
 
-  /// As the command does it, but for patience, of which there is less.
+  /// As the command does it, but for retries, of which there are fewer.
   /// - Parameter wanted: called when weights are about to be asked for.
   /// - Returns: `success`, or the kind of the error, and the error.
-  func pull(to out: String, port: UInt16, retries: Int, wanted: () -> Void = {}) -> (String, String) {
+  func pull(to out: String, port: UInt16, retries: Int, stallSeconds: Double = 30, wanted: () -> Void = {}) -> (String, String) {
     for isSecond in [false, true] {
       do {
-        try once(to: out, port: port, retries: retries, wanted)
+        try once(to: out, port: port, retries: retries, stallSeconds, wanted)
         return ("success", isSecond ? "at the second try" : "")
       } catch where !isSecond && Pull.isWorthAnother(error) {
         continue
@@ -194,12 +194,12 @@ private struct PulledWares: Sendable {
     return ("", "")
   }
 
-  private func once(to out: String, port: UInt16, retries: Int, _ wanted: () -> Void) throws {
+  private func once(to out: String, port: UInt16, retries: Int, _ stallSeconds: Double, _ wanted: () -> Void) throws {
     let (source, link) = (PullSource(release), try SignedLink.examine(Self.link(port)).link)
     let folder = try PullFolder(for: FilePath(out))
     defer { folder.removeUnlessKept() }
     var request = TransferRequest(files: [], folder: "", connections: 3)
-    (request.retry, request.stallSeconds) = (RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 4), 2)
+    (request.retry, request.stallSeconds) = (RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 2 * stallSeconds), stallSeconds)
     let (companions, failure) = MirroredDownload(Pull.companions(of: source, in: folder, request), over: [link]).runToEnd()
     if let failure { throw failure }
     let pull = try Pull(source, in: folder, companions, link, request, .init(plan: .init(modelParallel: 1)), tool: "drover", isCancelled: { false })

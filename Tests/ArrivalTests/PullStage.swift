@@ -119,15 +119,26 @@ struct PullStage {
 
   var journal: String { here + "/.out.drover-pull/journal" }
 
-  /// Runs a pull until it has a journal and a moment more, and ends it. It takes 10 MB a second, so that it can't come to its end before, however many connections
+  /// Bytes of the source that needn't be fetched again, as the journal has it.
+  var journaled: Int {
+    guard let text = try? String(contentsOfFile: journal, encoding: .utf8), let body = text.split(separator: "\n", maxSplits: 1).last,
+      let document = try? JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any], let sources = document["sources"] as? [[String: Any]]
+    else { return 0 }
+    return sources.reduce(0) { sum, source in
+      guard let point = source["point"] as? [String: Any], let hash = (point["hash"] as? String).flatMap({ Data(base64Encoded: $0) }), hash.count > 24 else { return sum }
+      // A saved MD5: the chaining value, and the number of bytes behind it.
+      return sum + (0..<8).reduce(0) { $0 | Int(hash[16 + $1]) << (8 * $1) }
+    }
+  }
+
+  /// Runs a pull until some bytes needn't be fetched again, and ends it. It takes 6 MB a second, so that it can't come to its end before, however many connections
   /// it has.
-  func interrupt(_ more: [String], _ signal: Int32 = SIGKILL, after microseconds: UInt32 = 700_000) throws {
-    let process = try start(more + ["--limit-rate", "10M"])
-    _ = waitUntil { FileManager.default.fileExists(atPath: journal) || !process.isRunning }
-    usleep(microseconds)
-    try #require(process.isRunning, "it has come to its end before it could be killed")
+  func interrupt(_ more: [String], _ signal: Int32 = SIGKILL, at bytes: Int = 1) throws {
+    let process = try start(more + ["--limit-rate", "6M"])
+    _ = waitUntil { journaled >= bytes || !process.isRunning }
+    try #require(process.isRunning, "it has come to its end before it could be ended")
     process.signal(signal)
-    process.wait()
-    try #require(FileManager.default.fileExists(atPath: journal) && !FileManager.default.fileExists(atPath: out))
+    #expect(process.wait() == (signal == SIGKILL ? 128 + SIGKILL : 130))
+    try #require(journaled >= bytes && !FileManager.default.fileExists(atPath: out))
   }
 }

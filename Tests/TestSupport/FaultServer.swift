@@ -26,43 +26,41 @@ public final class FaultServer: Sendable {
   public enum Step: Sendable {
     case send([UInt8])
     case wait(Double)
+    /// Waits while it is so, a minute at most.
+    case hold(@Sendable () -> Bool)
     /// Closes as TCP does it in an orderly way.
     case close
     /// Closes with a reset: what was sent may be lost too.
     case reset
   }
 
-  public let port: UInt16
-  private let listener: Int32
-  private let turns = Mutex((paths: [String: Int](), count: 0, bytes: 0, open: 0, mostOpen: 0))
+  public var port: UInt16 { listener.port }
+  private let listener: Listener
+  private let turns = Mutex((paths: [String: Int](), count: 0, bytes: 0, sending: 0, open: 0, mostOpen: 0))
   private let respond: @Sendable (Request) -> [Step]
 
   public init(_ respond: @escaping @Sendable (Request) -> [Step]) throws {
     self.respond = respond
-    (listener, port) = try listenOnLoopback()
-    Thread.detachNewThread { [listener, weak self] in
-      while true {
-        let connection = accept(listener, nil, nil)
-        guard connection >= 0, let self else { return }
-        Thread.detachNewThread { self.serve(connection) }
-      }
+    listener = try Listener()
+    listener.start { [weak self] connection in
+      self?.serve(connection)
+      close(connection)
     }
   }
 
-  public func stop() {
-    shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
-  }
+  public func stop() { listener.stop() }
 
   /// Requests so far.
   public var requests: Int { turns.withLock { $0.count } }
-  /// Bytes of bodies and heads sent so far.
-  public var bytesSent: Int { turns.withLock { $0.bytes } }
+  /// Bytes of bodies and heads sent so far; they are counted a moment after the other side has them, which is waited for.
+  public var bytesSent: Int {
+    _ = waitUntil { turns.withLock { $0.sending == 0 } }
+    return turns.withLock { $0.bytes }
+  }
   /// Most requests that were being answered at one time.
   public var mostAtOnce: Int { turns.withLock { $0.mostOpen } }
 
   private func serve(_ connection: Int32) {
-    defer { close(connection) }
     var buffer: [UInt8] = []
     while let head = Self.readHead(connection, &buffer) {
       let lines = head.split(separator: "\r\n")
@@ -81,13 +79,27 @@ public final class FaultServer: Sendable {
         let ends = line.dropFirst("range: bytes=".count).split(separator: "-").compactMap { Int($0) }
         return ends.count == 2 ? ends[0]..<ends[1] + 1 : nil
       }
-      defer { turns.withLock { $0.open -= 1 } }
-      for step in respond(Request(path: path, query: String(target.drop { $0 != "?" }.dropFirst()), range: range, turn: turn, count: count, underWay: underWay)) {
+      let steps = respond(Request(path: path, query: String(target.drop { $0 != "?" }.dropFirst()), range: range, turn: turn, count: count, underWay: underWay))
+      // It is answered before its last step: who has taken the last byte may ask again at once.
+      var isOpen = true
+      func answered() {
+        if isOpen { turns.withLock { $0.open -= 1 } }
+        isOpen = false
+      }
+      defer { answered() }
+      for (number, step) in steps.enumerated() {
+        if number == steps.count - 1 { answered() }
         switch step {
         case .send(let bytes):
-          guard Self.send(connection, bytes) else { return }
-          turns.withLock { $0.bytes += bytes.count }
+          turns.withLock { $0.sending += 1 }
+          let isSent = Self.send(connection, bytes)
+          turns.withLock { turns in
+            turns.sending -= 1
+            if isSent { turns.bytes += bytes.count }
+          }
+          guard isSent else { return }
         case .wait(let seconds): usleep(UInt32(seconds * 1e6))
+        case .hold(let isSo): _ = waitUntil { !isSo() }
         case .close: return
         case .reset:
           var now = linger(l_onoff: 1, l_linger: 0)

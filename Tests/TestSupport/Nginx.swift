@@ -4,6 +4,8 @@ import Glibc
 /// nginx as a real server on loopback, one process on a port of its own.
 public final class Nginx {
   public let port: UInt16
+  /// Where it says how many requests it is answering.
+  private let statusPort: UInt16
   private let folder: String
   private let configuration: String
   private var process: Child?
@@ -19,7 +21,7 @@ public final class Nginx {
   ///   - directives: more lines for the server's block, such as `limit_rate 1m;`.
   ///   - addsIPv6: whether it listens on ::1 too.
   public init(root: String, tls: (certificate: String, key: String)? = nil, directives: String = "", addsIPv6: Bool = false) throws {
-    port = try freePort()
+    (port, statusPort) = (try freePort(), try freePort())
     folder = FileManager.default.temporaryDirectory.appending(path: "nginx-\(UUID().uuidString)").path(percentEncoded: false)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     configuration = folder + "/nginx.conf"
@@ -32,6 +34,7 @@ public final class Nginx {
         access_log \(folder)/access.log; sendfile on;
         client_body_temp_path \(folder)/b; proxy_temp_path \(folder)/p; fastcgi_temp_path \(folder)/f; uwsgi_temp_path \(folder)/u; scgi_temp_path \(folder)/s;
         server { listen 127.0.0.1:\(port)\(tls == nil ? "" : " ssl http2"); \(addsIPv6 ? "listen [::1]:\(port);" : "") server_name localhost; root \(root); \(security) \(directives) }
+        server { listen 127.0.0.1:\(statusPort); access_log off; stub_status; }
       }
       """
     try text.write(toFile: configuration, atomically: true, encoding: .utf8)
@@ -62,50 +65,17 @@ public final class Nginx {
     process?.wait()
   }
 
-  /// Lines of the access log so far.
-  public var accessLog: [Substring] { ((try? String(contentsOfFile: folder + "/access.log", encoding: .utf8)) ?? "").split(separator: "\n") }
-}
-
-/// A socket that listens on loopback.
-public func listenOnLoopback() throws -> (descriptor: Int32, port: UInt16) {
-  let (descriptor, port) = try bindToLoopback()
-  guard listen(descriptor, 64) == 0 else { throw Nginx.Failed(description: "can't listen: errno \(errno)") }
-  return (descriptor, port)
-}
-
-/// A port on loopback that nobody listens on.
-public func freePort() throws -> UInt16 {
-  let (descriptor, port) = try bindToLoopback()
-  close(descriptor)
-  return port
-}
-
-private func bindToLoopback() throws -> (descriptor: Int32, port: UInt16) {
-  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-  var address = sockaddr_in()
-  address.sin_family = sa_family_t(AF_INET)
-  address.sin_addr.s_addr = inet_addr("127.0.0.1")
-  var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-  let isBound = withUnsafeMutablePointer(to: &address) { pointer in
-    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, size) == 0 && getsockname(descriptor, $0, &size) == 0 }
+  /// Lines of the access log, when no request is being answered any more: a request's line is written a moment after its last byte, or after nginx has learned that
+  /// its client is gone.
+  public var accessLog: [Substring] {
+    _ = waitUntil { requestsUnderWay == 0 }
+    return ((try? String(contentsOfFile: folder + "/access.log", encoding: .utf8)) ?? "").split(separator: "\n")
   }
-  guard isBound else { throw Nginx.Failed(description: "no free port: errno \(errno)") }
-  return (descriptor, UInt16(bigEndian: address.sin_port))
-}
 
-/// A connection to a port on loopback; nil when nobody listens.
-func connectToLoopback(_ port: UInt16) -> Int32? {
-  let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-  var address = sockaddr_in()
-  address.sin_family = sa_family_t(AF_INET)
-  address.sin_port = port.bigEndian
-  address.sin_addr.s_addr = inet_addr("127.0.0.1")
-  let isConnected = withUnsafePointer(to: &address) { pointer in
-    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0 }
+  /// As ngx_http_stub_status_module counts them: requests whose heads are being read, and those being answered, of which the question is one. 0 when it doesn't run.
+  private var requestsUnderWay: Int {
+    let answer = reply(of: statusPort, to: "GET / HTTP/1.0\r\n\r\n").split { $0.isWhitespace }
+    func count(_ name: String) -> Int { answer.firstIndex { $0 == name }.flatMap { Int(answer[$0 + 1]) } ?? 0 }
+    return count("Reading:") + max(0, count("Writing:") - 1)
   }
-  if isConnected { return descriptor }
-  close(descriptor)
-  return nil
 }
-
-private func canConnect(to port: UInt16) -> Bool { connectToLoopback(port).map { close($0) } != nil }

@@ -12,30 +12,21 @@ public final class TestProxy: Sendable {
     case refuses(status: Int)
   }
 
-  public let port: UInt16
-  private let listener: Int32
+  public var port: UInt16 { listener.port }
+  private let listener: Listener
   private let manner: Manner
   private let heads = Mutex([String]())
 
   public init(_ manner: Manner) throws {
     self.manner = manner
-    (listener, port) = try listenOnLoopback()
-    Thread.detachNewThread { [listener, weak self] in
-      while true {
-        let connection = accept(listener, nil, nil)
-        guard connection >= 0, let self else { return }
-        Thread.detachNewThread {
-          self.serve(connection)
-          close(connection)
-        }
-      }
+    listener = try Listener()
+    listener.start { [weak self] connection in
+      self?.serve(connection)
+      close(connection)
     }
   }
 
-  public func stop() {
-    shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
-  }
+  public func stop() { listener.stop() }
 
   /// The first line of each request that began a connection.
   public var requests: [String] { heads.withLock { $0 } }

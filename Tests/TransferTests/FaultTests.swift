@@ -18,10 +18,10 @@ import Transfer
     return "\(scheme)://\(host):\(port)/*?Policy=\(encoded)&Signature=\(signature)&Key-Pair-Id=K1"
   }
 
-  static func request(_ folder: String, connections: Int? = 3, networkThreads: Int? = nil, retries: Int = 6, hasChecklist: Bool = true) -> TransferRequest {
+  static func request(_ folder: String, connections: Int? = 3, networkThreads: Int? = nil, retries: Int = 6, stallSeconds: Double = 30, hasChecklist: Bool = true) -> TransferRequest {
     TransferRequest(
       files: Wares.shared.files.filter { hasChecklist || $0.path != "f/checklist.chk" }, folder: FilePath(folder), connections: connections, networkThreads: networkThreads,
-      retry: RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 4), stallSeconds: 2)
+      retry: RetryPolicy(limit: retries, base: 0.002, cap: 0.02, mostPatience: 2 * stallSeconds), stallSeconds: stallSeconds)
   }
 
   @Test(arguments: faults) func comesToItsEnd(_ fault: Fault) async throws { try await play(fault, fault.end, hasChecklist: true) }
@@ -47,7 +47,7 @@ import Transfer
     let server = try fault.server(of: contents)
     defer { server.stop() }
     let said = Said()
-    let download = Download(Self.request(folder, networkThreads: networkThreads, retries: fault.retries, hasChecklist: hasChecklist), link: try Self.link(server.port), observe: { said.take($0) })
+    let download = Download(Self.request(folder, networkThreads: networkThreads, retries: fault.retries, stallSeconds: fault.stallSeconds, hasChecklist: hasChecklist), link: try Self.link(server.port), observe: { said.take($0) })
     do throws(TransferError) {
       let report = try await download.run()
       if case .failure(let expected) = end { Issue.record("succeeded instead of \(expected)") }

@@ -72,7 +72,7 @@ import Testing
       let slow = try Nginx(root: stage.root, directives: "limit_rate 1m;")
       defer { slow.stop() }
       let drover = try stage.start(slow.port, ["--connections", "1"])
-      stage.waitForPart(atLeast: 1)
+      stage.waitForPart()
       drover.signal(SIGKILL)
       drover.wait()
       #expect(try isThere())

@@ -61,7 +61,7 @@ import Transfer
     defer { server.stop() }
     let said = FaultTests.Said()
     let takers = ["f/a.pth": Taker(window: 5 << 20), "f/b.pth": Taker(window: 5 << 20)]
-    let download = Download(FaultTests.request(folder, retries: fault.retries), link: try FaultTests.link(server.port), passing: takers, observe: { said.take($0) })
+    let download = Download(FaultTests.request(folder, retries: fault.retries, stallSeconds: fault.stallSeconds), link: try FaultTests.link(server.port), passing: takers, observe: { said.take($0) })
     let (report, failure) = download.runToEnd()
     for file in report.files {
       guard let taker = takers[file.path] else { continue }

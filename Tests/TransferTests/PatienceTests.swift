@@ -141,9 +141,8 @@ import Transfer
       return [.send(head + content[range].prefix(quick))] + slowly
     }
     defer { server.stop() }
-    var request = FaultTests.request(folder, connections: which == .only ? 1 : 3, hasChecklist: false)
+    var request = FaultTests.request(folder, connections: which == .only ? 1 : 3, stallSeconds: which == .only ? 2 : 300, hasChecklist: false)
     request.files = [.init(path: "f/a.pth", remote: "f/a.pth", directoryBytes: which == .directory ? 1 << 20 : 0)]
-    if which != .only { request.stallSeconds = 300 }
     defer { try? FileManager.default.removeItem(atPath: request.folder.string) }
     _ = try await Download(request, link: try FaultTests.link(server.port)).run()
     #expect(isSlow.withLock { $0 })

@@ -41,10 +41,8 @@ import Transfer
     /// As `md5sum -c` sees it.
     func isRight() throws -> Bool { try run("/usr/bin/md5sum", ["-c", "--quiet", "checklist.chk"], in: output + "/m").status == 0 }
 
-    func waitForPart(atLeast bytes: Int) {
-      // A preallocated file has its length at once; its blocks tell what was written only on some file systems, the journal always.
-      for _ in 0..<2000 where !FileManager.default.fileExists(atPath: journal) { usleep(5000) }
-    }
+    /// Waits until its journal says that something is safe: a preallocated file has its length at once.
+    func waitForPart() { #expect(waitUntil { (Journaled(journal)?.bytes ?? 0) > 0 }) }
   }
 
   @Test(.needs(.nginx)) func aServerKilledInMidFileIsWaitedFor() throws {
@@ -53,7 +51,7 @@ import Transfer
       let nginx = try Nginx(root: stage.root, directives: "limit_rate 3m;")
       defer { nginx.stop() }
       let drover = try stage.start(nginx.port, ["--connections", "2"])
-      stage.waitForPart(atLeast: 1)
+      stage.waitForPart()
       #expect(drover.isRunning)
       nginx.kill()
       usleep(300_000)
@@ -75,7 +73,7 @@ import Transfer
       // Long enough for a start on this machine, and what comes after it.
       let begun = ContinuousClock.now
       let first = try stage.start(nginx.port, ["--connections", "4"])
-      stage.waitForPart(atLeast: 1)
+      stage.waitForPart()
       let longest = min(1_000_000, max(350_000, 3 * UInt32((ContinuousClock.now - begun) / .microseconds(1))))
       first.signal(SIGKILL)
       first.wait()
@@ -109,7 +107,7 @@ import Transfer
   /// Stops a download in its middle and hands over what it left.
   private func interrupted(_ stage: Stage, _ nginx: Nginx, signal: Int32) throws -> Int32 {
     let drover = try stage.start(nginx.port, ["--connections", "2"])
-    stage.waitForPart(atLeast: 1)
+    stage.waitForPart()
     usleep(300_000)
     drover.signal(signal)
     return drover.wait()
@@ -186,7 +184,7 @@ import Transfer
       #expect(outcome.output.contains("\"resumed\""))
       #expect(try stage.isRight())
       // Nothing that was safe is fetched again: what nginx sent of the file is the rest.
-      #expect(waitUntil { bytesSent(fast) == stage.megabytes * 1_000_000 + 17 - safe })
+      #expect(bytesSent(fast) == stage.megabytes * 1_000_000 + 17 - safe)
     }
   }
 
@@ -260,7 +258,7 @@ import Transfer
       defer { slow.stop() }
       // nginx lets each request have its first second's bytes at once: over several connections the file would be here before the second one starts.
       let first = try stage.start(slow.port, ["--connections", "1"])
-      stage.waitForPart(atLeast: 1)
+      stage.waitForPart()
       let second = try stage.finish(slow.port)
       #expect(second.status == 73 && second.errors.contains("another drover"), "\(second.errors)")
       #expect(first.wait() == 0)
@@ -296,7 +294,7 @@ import Transfer
       defer { fast.stop() }
       let outcome = try stage.finish(fast.port, "--connections", "1")
       #expect(outcome.status == 0 && outcome.output.contains("\"resumed\""), "\(outcome.errors)")
-      #expect(waitUntil { bytesSent(fast) == stage.megabytes * 1_000_000 + 17 - safe })
+      #expect(bytesSent(fast) == stage.megabytes * 1_000_000 + 17 - safe)
       #expect(try stage.isRight())
     }
   }

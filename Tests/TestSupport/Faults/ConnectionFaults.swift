@@ -23,16 +23,16 @@ let connectionFaults: [Fault] = [
     return request.turn < 3 ? [.send(head + content.prefix((request.turn + 1) * 700_000)), .wait(0.05), .reset] : [.send(head + content)]
   },
   Fault("garbage in place of HTTP", .failure("unavailable")) { request, _ in request.path == "f/a.pth" ? [.send(Array("SSH-2.0-OpenSSH_9.2\r\n".utf8)), .close] : nil },
-  Fault("stall", .success) { request, content in
+  Fault("stall", .success, stallSeconds: 2) { request, content in
     isBody(request) && request.turn < 3 ? part(request, content) { $0 / 2 }.map { [.send($0), .wait(3)] } : nil
   },
-  Fault("stall before the head", .success) { request, _ in isBody(request) && request.turn < 2 ? [.wait(3)] : nil },
-  Fault("stall for ever", .failure("unavailable"), retries: 2) { request, _ in request.path == "f/b.pth" ? [.wait(3)] : nil },
+  Fault("stall before the head", .success, stallSeconds: 2) { request, _ in isBody(request) && request.turn < 2 ? [.wait(3)] : nil },
+  Fault("stall for ever", .failure("unavailable"), retries: 2, stallSeconds: 2) { request, _ in request.path == "f/b.pth" ? [.wait(3)] : nil },
   Fault("few bytes at a time", .success) { request, content in
     guard request.path == "f/params.json", let content, let range = request.range?.clamped(to: 0..<content.count) else { return nil }
     return [.send(FaultServer.partHead(range.lowerBound, range.count, of: content.count))] + content[range].flatMap { [.send([$0]), .wait(0.1)] }
   },
-  Fault("a trickle on one connection", .success) { request, content in
+  Fault("a trickle on one connection", .success, stallSeconds: 2) { request, content in
     guard isBody(request), request.turn == 2 else { return nil }
     return part(request, content) { $0 }.map { answer in
       let start = answer.count - (request.range?.clamped(to: 0..<(content?.count ?? 0)).count ?? 0)
@@ -43,7 +43,7 @@ let connectionFaults: [Fault] = [
     request.path == "f/b.pth" ? [.send(Array("HTTP/1.1 200 OK\r\n".utf8) + Array("X-A: \(String(repeating: "a", count: 200_000))\r\n".utf8)), .close] : nil
   },
   // As proxies behave that keep an answer until they have looked through all of it.
-  Fault("every answer later than a connection is waited for", .success) { request, content in
+  Fault("every answer later than a connection is waited for", .success, stallSeconds: 1) { request, content in
     isBody(request) ? [.wait(1.5)] + FaultServer.good(request, content) : nil
   },
   Fault("HTTP/0.9", .success) { request, _ in isBody(request) && request.turn < 4 ? [.send(Array("here you are".utf8)), .close] : nil },

@@ -22,6 +22,8 @@ public struct Fault: Sendable, CustomTestStringConvertible {
   public let end: End
   public let unvouched: Unvouched
   public let retries: Int
+  /// Without a byte for so long a request has failed. Where nothing stalls it is long, so that a machine that stands still for a moment changes nothing.
+  public let stallSeconds: Double
   /// What the error says, at least.
   public let words: [String]
   /// Answers a request; nil to answer it well.
@@ -29,11 +31,12 @@ public struct Fault: Sendable, CustomTestStringConvertible {
 
   public var testDescription: String { name }
 
-  public init(_ name: String, _ end: End, unvouched: Unvouched = .same, retries: Int = 6, words: [String] = [], _ play: @escaping Play) {
+  public init(_ name: String, _ end: End, unvouched: Unvouched = .same, retries: Int = 6, stallSeconds: Double = 30, words: [String] = [], _ play: @escaping Play) {
     self.name = name
     self.end = end
     self.unvouched = unvouched
     self.retries = retries
+    self.stallSeconds = stallSeconds
     self.words = words
     self.play = play
   }
